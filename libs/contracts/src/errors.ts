@@ -1,0 +1,43 @@
+/**
+ * Every stable error code of the HTTP API. The gateway maps each to a status and a title (one exhaustive table); the
+ * README's table is held equal to that table by a test.
+ */
+export const ERROR_CODES = [
+  'invalid_request',
+  'invalid_credentials',
+  'unauthenticated',
+  'forbidden',
+  'step_up_required',
+  'not_found',
+  'method_not_allowed',
+  'email_taken',
+  'registration_closed',
+  'email_not_verified',
+  'token_invalid',
+  'code_invalid',
+  'too_many_codes',
+  'too_many_requests',
+  'consent_required',
+  'consent_outdated',
+  'enrolment_required',
+  're_enrolment_required',
+  'face_disabled',
+  'face_locked',
+  'account_inactive',
+  'attempt_in_progress',
+  'too_many_attempts',
+  'step_out_of_order',
+  'step_already_received',
+  'step_too_early',
+  'attempt_over',
+  'frames_reused',
+  'too_many_frames',
+  'unsupported_media_type',
+  'unsupported_image',
+  'payload_too_large',
+  'image_too_large',
+  'busy',
+  'unavailable',
+  'internal',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+
+/** Every type of audit event there is. A closed list: readers may rely on it. */
+export const EVENT_TYPES = [
+  'success',
+  'failed',
+  'locked',
+  'unlocked',
+  'refused',
+  'error',
+  'expired',
+  'cancelled',
+  'abandoned',
+  'enrolled',
+  'unenrolled',
+  're_enrolment_required',
+  'login_ok',
+  'login_failed',
+  'logout',
+  'password_changed',
+  'recovery_sent',
+  'recovery_used',
+  'consent_given',
+  'consent_withdrawn',
+  'session_ended',
+  'registered',
+  'email_changed',
+  'preferences_changed',
+  'admin_read',
+  'admin_action',
+  'similarity_read',
+  'erasure_requested',
+  'erasure_completed',
+  'export',
+  'model_loaded',
+  'config_changed',
+  'result_forged',
+  'pruned',
+  'era_opened',
+  'malformed',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+export const eventTypeSchema = z.enum(EVENT_TYPES);
+
+/** Internal cause of an attempt's end. Kept in the audit trail, never shown to the client. */
+export const EVENT_REASONS = [
+  'wrong_action',
+  'no_action',
+  'discontinuous',
+  'not_one_person',
+  'spoof',
+  'mismatch',
+  'quality',
+  'stalled_twice',
+  'own_change',
+  'officer_change',
+  'transport_lost',
+  'worker_failed',
+] as const;
+export type EventReason = (typeof EVENT_REASONS)[number];
+export const eventReasonSchema = z.enum(EVENT_REASONS);
+
+/** Where a request came from, as far as the audit trail records it. */
+export const originSchema = z.strictObject({
+  sessionId: z.uuid().optional(),
+  deviceModel: z.string().max(120).optional(),
+  ipAddress: z.string().max(45).optional(),
+});
+export type Origin = z.infer<typeof originSchema>;
+
+/**
+ * One audit event. `eventId` is the idempotency key: storing the same event twice stores it once. `userId` is a random
+ * identifier that nothing maps to a person once the account is erased. `similarity` is a cosine in [-1, 1].
+ */
+export const auditEventSchema = z.strictObject({
+  eventId: z.uuid(),
+  userId: z.uuid().nullable(),
+  type: eventTypeSchema,
+  timestamp: z.date(),
+  ...originSchema.shape,
+  attemptId: z.uuid().optional(),
+  reason: eventReasonSchema.optional(),
+  charged: z.boolean().optional(),
+  similarity: z.number().min(-1).max(1).optional(),
+  modelDigest: z.string().optional(),
+  thresholdId: z.string().optional(),
+  lockEpoch: z.int().optional(),
+  /** For events by staff: who acted. For counted events: how often. */
+  actorId: z.uuid().optional(),
+  count: z.int().positive().optional(),
+});
+export type AuditEvent = z.infer<typeof auditEventSchema>;

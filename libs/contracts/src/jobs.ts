@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import { actionSchema, CHALLENGE_STEPS, purposeSchema, stepVerdictSchema } from './face.js';
+
+const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
+const stepNumberSchema = z.int().min(1).max(CHALLENGE_STEPS);
+
+/**
+ * What a job is about; a result must repeat it, and the gateway compares every field with the guard's reservation.
+ * `run` counts how often the decision of this attempt was queued (0 first), so a late result of an earlier run is stale.
+ */
+const attemptTupleSchema = z.strictObject({
+  attemptId: z.uuid(),
+  userId: z.uuid(),
+  challengeId: z.string().regex(/^[0-9a-f]{32}$/),
+  purpose: purposeSchema,
+  lockEpoch: z.int().nonnegative(),
+  run: z.int().nonnegative(),
+});
+export type AttemptTuple = z.infer<typeof attemptTupleSchema>;
+
+const inputSchema = z.strictObject({ step: stepNumberSchema, action: actionSchema, framesDigest: digestSchema });
+
+export const faceStepPayload = attemptTupleSchema.extend({
+  step: stepNumberSchema,
+  action: actionSchema,
+  /** SHA-256 of the body as received, hex. Part of the blob's key. */
+  framesDigest: digestSchema,
+});
+export type FaceStepPayload = z.infer<typeof faceStepPayload>;
+
+export const faceEnrolPayload = attemptTupleSchema.extend({ inputs: z.array(inputSchema), templateId: z.uuid() });
+export type FaceEnrolPayload = z.infer<typeof faceEnrolPayload>;
+
+export const faceMatchPayload = attemptTupleSchema.extend({
+  inputs: z.array(inputSchema),
+  /** Absent for purpose `practice`: nothing is compared. The sealed template itself travels as a blob. */
+  templateId: z.uuid().optional(),
+});
+export type FaceMatchPayload = z.infer<typeof faceMatchPayload>;
+
+/** Result of `face.step`. Evidence (embeddings) stays in a sealed blob. */
+const stepResultSchema = attemptTupleSchema.extend({
+  kind: z.literal('step'),
+  step: stepNumberSchema,
+  action: actionSchema,
+  framesDigest: digestSchema,
+  verdict: stepVerdictSchema,
+  modelDigest: z.string(),
+});
+
+const judgementSchema = z.enum(['ok', 'not_one_person', 'spoof', 'mismatch', 'not_compared']);
+
+/**
+ * Result of `face.match` and `face.enrol`: the judgement over all steps. `not_compared`: some step was not usable, so
+ * nothing was compared and no similarity exists. `stalledTwice`: the job killed its worker twice and was not run.
+ */
+const matchResultSchema = attemptTupleSchema.extend({
+  kind: z.literal('match'),
+  inputs: z.array(inputSchema),
+  templateId: z.uuid().optional(),
+  judgement: judgementSchema,
+  stalledTwice: z.boolean(),
+  modelDigest: z.string(),
+  thresholdId: z.string(),
+});
+const enrolResultSchema = attemptTupleSchema.extend({
+  kind: z.literal('enrol'),
+  inputs: z.array(inputSchema),
+  templateId: z.uuid(),
+  judgement: judgementSchema,
+  stalledTwice: z.boolean(),
+  modelDigest: z.string(),
+});
+export const faceResultPayload = z.discriminatedUnion('kind', [stepResultSchema, matchResultSchema, enrolResultSchema]);
+export type FaceResultPayload = z.infer<typeof faceResultPayload>;
+export type StepResult = z.infer<typeof stepResultSchema>;
+export type MatchResult = z.infer<typeof matchResultSchema>;
+export type EnrolResult = z.infer<typeof enrolResultSchema>;
+
+export const QUEUES = ['face', 'results', 'audit'] as const;
+export type QueueName = (typeof QUEUES)[number];
+
+export interface JobDefinition<S extends z.ZodType = z.ZodType> {
+  queue: QueueName;
+  payload: S;
+  /** How often a handler that throws is tried in all, and the delay before the second try (doubling). */
+  tries: number;
+  backoffMs: number;
+  /** A handler that takes longer counts as failed. */
+  timeoutMs: number;
+}
+
+const define = <S extends z.ZodType>(d: JobDefinition<S>): JobDefinition<S> => d;
+
+/**
+ * The job catalogue: everything about a job but its handler. Adding a job: an entry here, a handler with
+ * `@JobHandler(name)`, its provider in the app's module, a spec.
+ */
+export const JOBS = {
+  'face.step': define({ queue: 'face', payload: faceStepPayload, tries: 3, backoffMs: 200, timeoutMs: 15_000 }),
+  'face.enrol': define({ queue: 'face', payload: faceEnrolPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
+  'face.match': define({ queue: 'face', payload: faceMatchPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
+  'face.result': define({ queue: 'results', payload: faceResultPayload, tries: 10, backoffMs: 100, timeoutMs: 5_000 }),
+  /** A nudge: this user's guard (or, without user, some system outbox) holds events. The events are not in the job. */
+  'audit.drain': define({
+    queue: 'audit',
+    payload: z.strictObject({ userId: z.uuid().nullable() }),
+    tries: 1,
+    backoffMs: 0,
+    timeoutMs: 10_000,
+  }),
+  /** A nudge: a mail row waits. */
+  'audit.mail': define({
+    queue: 'audit',
+    payload: z.strictObject({ mailId: z.string() }),
+    tries: 1,
+    backoffMs: 0,
+    timeoutMs: 30_000,
+  }),
+  /** A nudge: an erasure row waits. */
+  'audit.erase': define({
+    queue: 'audit',
+    payload: z.strictObject({ erasureId: z.uuid() }),
+    tries: 3,
+    backoffMs: 1_000,
+    timeoutMs: 60_000,
+  }),
+} as const;
+export type JobName = keyof typeof JOBS;
+export type JobPayload<N extends JobName> = z.infer<(typeof JOBS)[N]['payload']>;
+
+/** Job ids: a repeated `add` of the same id while the job is kept is ignored, which makes enqueueing idempotent. */
+export const jobIds = {
+  step: (p: { attemptId: string; step: number; run: number }): string => `${p.attemptId}-${p.step}-${p.run}`,
+  decide: (p: { attemptId: string; run: number }): string => `${p.attemptId}-decide-${p.run}`,
+};
+
+/** Names of the blobs of an attempt. The digest in the key keeps a losing upload from overwriting the accepted one. */
+export const blobKeys = {
+  frames: (attemptId: string, step: number, framesDigest: string): string =>
+    `frames:${attemptId}:${step}:${framesDigest}`,
+  evidence: (attemptId: string, step: number, framesDigest: string): string =>
+    `evidence:${attemptId}:${step}:${framesDigest}`,
+  template: (attemptId: string): string => `template:${attemptId}`,
+  /** A new template on its way from the worker to the gateway: JSON of `sealedTemplateSchema`. */
+  newTemplate: (attemptId: string, run: number): string => `newtemplate:${attemptId}:${run}`,
+  /** The similarity on its way from the worker to the gateway: JSON `{"similarity": number}`. */
+  similarity: (attemptId: string, run: number): string => `similarity:${attemptId}:${run}`,
+};
+
+/** Longest life of frames and evidence, seconds. Deleted earlier, at the decision. */
+export const BLOB_TTL_SECONDS = 120;
+
+/**
+ * A template as the gateway stores it and only a worker can open it: AES-256-GCM under a DEK of its own, the DEK
+ * wrapped by the KEK. All binary fields base64url. AADs: `templateAad`, `dekAad`.
+ */
+export const sealedTemplateSchema = z.strictObject({
+  templateId: z.uuid(),
+  userId: z.uuid(),
+  modelDigest: z.string(),
+  keyVersion: z.string(),
+  ciphertext: z.string(),
+  wrappedDek: z.string(),
+});
+export type SealedTemplate = z.infer<typeof sealedTemplateSchema>;
+
+export const templateAad = (t: { userId: string; templateId: string; modelDigest: string }): string =>
+  `tpl:v2:${t.userId}:${t.templateId}:${t.modelDigest}`;
+export const dekAad = (t: { userId: string; templateId: string; keyVersion: string }): string =>
+  `dek:v1:${t.userId}:${t.templateId}:${t.keyVersion}`;

@@ -1,0 +1,39 @@
+import type { Purpose } from './face.js';
+
+/** Limits of one capture (API.md of the protocol `gestures/1`). Times in ms, sizes in bytes. */
+export const CAPTURE_LIMITS = {
+  fpsMin: 15,
+  fpsMax: 30,
+  framesMax: 120,
+  frameBytesMax: 512 * 1024,
+  framePixelsMax: 4_000_000,
+  bytesMax: 4 * 1024 * 1024,
+  windowMinMs: 300,
+  windowMaxMs: 6_000,
+  bodyMs: 10_000,
+  attemptTtlMs: 90_000,
+  decideMs: 12_000,
+  decideRunsMax: 3,
+} as const;
+
+/** Limits of the guard (one user). All configurable; these are the defaults. */
+export const GUARD_LIMITS = {
+  strikesToLock: 3,
+  lockMinutes: 30,
+  strikesToDisable: 50,
+  strikesForReview: 10,
+  strikeRingDays: 7,
+  unchargedPer10Min: 10,
+  unchargedPerDay: 30,
+  recentMax: 32,
+  outboxMax: 50,
+  reEnrolDays: 180,
+  holdHours: 24,
+  redeemSeconds: 60,
+  lockMailPer30Min: 1,
+  lockMailPerDay: 4,
+} as const;
+export type GuardLimits = { [K in keyof typeof GUARD_LIMITS]: number };
+
+/** Whether an ended capture of this purpose can cost a strike. */
+export const canStrike = (purpose: Purpose): boolean => purpose === 'verify';

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+export const MAIL_TEMPLATES = [
+  'email_verify',
+  'face_locked',
+  'face_enrolled',
+  'face_removed',
+  'recovery_code',
+  'recovery_used',
+  'many_failures',
+  'erasure_completed',
+] as const;
+export type MailTemplate = (typeof MAIL_TEMPLATES)[number];
+export const mailTemplateSchema = z.enum(MAIL_TEMPLATES);
+
+/**
+ * A mail waiting to be sent: one document of the collection `mails`. The unique `_id` is the idempotency key and the
+ * stem of the Message-ID. Secrets (codes, link tokens) are sealed, see `sealedSecret`; they are never stored in clear.
+ */
+export const mailRowSchema = z.strictObject({
+  _id: z.string(),
+  userId: z.uuid(),
+  /** Only for an address that is not, or not yet, the user's current one; else read from the user when sending. */
+  to: z.email().optional(),
+  template: mailTemplateSchema,
+  params: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** AES-256-GCM under MAIL_KEY, AAD `mail:v1:<_id>`, base64url. */
+  sealedSecret: z.string().optional(),
+  createdAt: z.date(),
+});
+export type MailRow = z.infer<typeof mailRowSchema>;
+
+/** AAD that binds a sealed mail secret to its row. */
+export const mailSecretAad = (mailId: string): string => `mail:v1:${mailId}`;

@@ -1,0 +1,1 @@
+export { open, openText, seal, sealText, SealError } from './seal.js';

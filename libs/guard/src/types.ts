@@ -1,0 +1,249 @@
+import type {
+  Action,
+  AuditEvent,
+  EnrolResult,
+  EventReason,
+  EventType,
+  MailTemplate,
+  MatchResult,
+  Origin,
+  Purpose,
+  QualityCode,
+  StepResult,
+  StepVerdict,
+} from '#contracts';
+
+/** An attempt in flight. At most one a user. `run` counts how often its decision was queued. */
+export interface Reservation {
+  attemptId: string;
+  challengeId: string;
+  sessionId: string;
+  purpose: Purpose;
+  actions: Action[];
+  /** When each step was revealed; `revealedAt[0]` is the begin. */
+  revealedAt: Date[];
+  /** SHA-256 (hex) of each accepted step body. */
+  digest: string[];
+  /** Indexed by step - 1; null until its result came. The first result of a step wins. */
+  verdict: (StepVerdict | null)[];
+  /** The step that is awaited: 1..3, 4 when all arrived. */
+  next: number;
+  run: number;
+  windowMs: number;
+  /** For `enrol`: the id the new template will have, and whether it will be held (enrolled from `pwd+otp`). */
+  templateId: string | null;
+  hold: boolean;
+  captureUntil: Date;
+  decideUntil: Date | null;
+  lastStepAt: Date | null;
+  lockEpoch: number;
+  transportEpoch: string;
+  origin: Origin;
+}
+
+export type AttemptOutcome =
+  'verified' | 'enrolled' | 'not_verified' | 'retry' | 'expired' | 'cancelled' | 'error' | 'locked' | 'practised';
+
+/** How an attempt ended: one entry of `recent`. */
+export interface RecentAttempt {
+  attemptId: string;
+  sessionId: string;
+  purpose: Purpose;
+  outcome: AttemptOutcome;
+  eventType: EventType;
+  reason: EventReason | null;
+  quality: QualityCode | null;
+  charged: boolean;
+  /** Set when the attempt was charged and did not lock. */
+  attemptsRemaining: number | null;
+  lockedUntil: Date | null;
+  lockEpoch: number;
+  endedAt: Date;
+  /** Receipt of the last step; answers are released on a 250 ms grid from it. */
+  lastStepAt: Date | null;
+  redeemedAt: Date | null;
+  /** A verified attempt with a template still held raises only to pwd+otp. */
+  held: boolean;
+}
+
+export type OutboxEntry =
+  | { kind: 'event'; event: AuditEvent }
+  | { kind: 'mail'; mailId: string; template: MailTemplate; params: Record<string, string | number>; at: Date };
+
+/** One document of `face_guards`; `_id` is the userId. The truth about one user's face. */
+export interface GuardDocument {
+  _id: string;
+  state: 'active' | 'erasing' | 'disabled';
+  consentVersion: string | null;
+  template: { id: string; modelDigest: string; enrolledAt: Date; heldUntil: Date | null } | null;
+  /** Set once, never cleared: the only test for "never had a face". */
+  firstEnrolledAt: Date | null;
+  faceRequired: boolean;
+  reEnrolBy: Date | null;
+  optOuts: Action[];
+  extraTime: boolean;
+  strikes: number;
+  strikeRing: Date[];
+  consecutiveStrikes: number;
+  lockedUntil: Date | null;
+  lockEpoch: number;
+  reservation: Reservation | null;
+  abandoned: number;
+  uncharged: Date[];
+  recent: RecentAttempt[];
+  outbox: OutboxEntry[];
+  /** Times of the last lock mails and of the last "many failures" mail. */
+  lockMails: Date[];
+  strikeMailAt: Date | null;
+  rev: number;
+  /** Ring of the last operation ids: a repeated operation changes nothing. */
+  ops: string[];
+  dueAt: Date | null;
+  hasOutbox: boolean;
+  outboxSince: Date | null;
+}
+
+export interface BeginInput {
+  userId: string;
+  attemptId: string;
+  challengeId: string;
+  sessionId: string;
+  purpose: Purpose;
+  /** Drawn by the caller from the user's allowed gestures (`allowedActions`). */
+  actions: Action[];
+  transportEpoch: string;
+  currentConsentVersion: string;
+  currentModelDigest: string;
+  /** Only for `enrol`. */
+  templateId: string | null;
+  hold: boolean;
+  origin: Origin;
+}
+
+export type BeginRefusal =
+  | { code: 'face_locked'; minutes: number; lockedUntil: Date }
+  | {
+      code:
+        | 'consent_required'
+        | 'consent_outdated'
+        | 'enrolment_required'
+        | 're_enrolment_required'
+        | 'face_disabled'
+        | 'account_inactive'
+        | 'not_found';
+    }
+  | { code: 'attempt_in_progress'; retryAfterSeconds: number; attemptId: string | null }
+  | { code: 'too_many_attempts'; retryAfterSeconds: number }
+  | { code: 'busy'; retryAfterSeconds: number };
+
+export type BeginOutcome = { kind: 'begun'; reservation: Reservation } | ({ kind: 'refused' } & BeginRefusal);
+
+export type StepOutcome =
+  | { kind: 'accepted'; reservation: Reservation }
+  | {
+      kind: 'refused';
+      code: 'not_found' | 'step_out_of_order' | 'step_already_received' | 'step_too_early' | 'attempt_over';
+    };
+
+export type VerdictOutcome =
+  /** `complete`: all steps arrived and all have a verdict: the decision can be queued. */
+  { kind: 'recorded'; complete: boolean; reservation: Reservation } | { kind: 'stale' };
+
+export type DecideOutcome = { kind: 'decided'; attempt: RecentAttempt } | { kind: 'stale' };
+
+export type RedeemOutcome = { kind: 'granted'; attempt: RecentAttempt; first: boolean } | { kind: 'refused' };
+
+/** What a client may know of an attempt at this moment. */
+export type AttemptView =
+  | { kind: 'live'; reservation: Reservation; now: Date }
+  | { kind: 'ended'; attempt: RecentAttempt; guard: GuardSummary; now: Date }
+  | { kind: 'unknown' };
+
+/** The part of the guard that sessions and staff see. */
+export interface GuardSummary {
+  userId: string;
+  state: GuardDocument['state'];
+  consentVersion: string | null;
+  enrolled: boolean;
+  everEnrolled: boolean;
+  templateId: string | null;
+  templateModelDigest: string | null;
+  faceRequired: boolean;
+  strikes: number;
+  lockedUntil: Date | null;
+  lockedMinutes: number;
+  lockEpoch: number;
+  reEnrolBy: Date | null;
+  heldUntil: Date | null;
+  optOuts: Action[];
+  extraTime: boolean;
+  disabledByStrikes: boolean;
+}
+
+/** A change by the user or an officer that raises the epoch, settles a live reservation and leaves one event. */
+export type EpochChange =
+  | { kind: 'unlock'; actorId: string }
+  | { kind: 'consent_given'; version: string }
+  | { kind: 'consent_withdrawn' }
+  | { kind: 'unenrol' }
+  | { kind: 're_enrolment_required'; by: 'recovery' | 'officer'; actorId?: string }
+  | { kind: 'password_changed' }
+  | { kind: 'disable' | 'enable'; actorId: string }
+  | { kind: 'erase' };
+
+export type ChangeOutcome =
+  { kind: 'changed'; summary: GuardSummary; removedTemplateId: string | null } | { kind: 'not_found' };
+
+export type SettleOutcome =
+  | { kind: 'settled'; attempt: RecentAttempt }
+  /** Past `decideUntil` with runs left: the caller queues the decision of `reservation.run` again. */
+  | { kind: 'requeue'; reservation: Reservation }
+  | { kind: 'nothing' };
+
+/**
+ * Every method is one conditional update of one document with the database's clock. Faults of the database (refused,
+ * hung for 2 s) are exceptions; every expected outcome is a value. `opId`s make a repeat change nothing and answer the same.
+ */
+export interface GuardStore {
+  ensureIndexes(): Promise<void>;
+  create(userId: string, o: { faceRequired: boolean; event: AuditEventInput }): Promise<void>;
+  begin(input: BeginInput): Promise<BeginOutcome>;
+  acceptStep(i: {
+    userId: string;
+    attemptId: string;
+    sessionId: string;
+    step: number;
+    digest: string;
+    transportEpoch: string | null;
+    firstByteAgoMs: number;
+  }): Promise<StepOutcome>;
+  recordVerdict(result: StepResult): Promise<VerdictOutcome>;
+  /** For `enrol` with judgement ok the caller has inserted the template row before; the guard switches its pointer. */
+  decide(result: MatchResult | EnrolResult, similarity: number | null): Promise<DecideOutcome>;
+  cancel(i: { userId: string; attemptId: string; sessionId: string }): Promise<DecideOutcome | { kind: 'not_found' }>;
+  /** Settles a user's overdue reservation, or raises its run for another decision. `transportEpoch` null: Redis unreachable. */
+  settleOverdue(userId: string, transportEpoch: string | null): Promise<SettleOutcome>;
+  /** Users whose reservation is due (dueAt passed), oldest first. */
+  findDue(limit: number): Promise<string[]>;
+  redeem(i: { userId: string; attemptId: string; sessionId: string }): Promise<RedeemOutcome>;
+  view(i: { userId: string; attemptId: string; sessionId: string }): Promise<AttemptView>;
+  summary(userId: string): Promise<GuardSummary | null>;
+  change(userId: string, change: EpochChange, origin: Origin, opId: string): Promise<ChangeOutcome>;
+  setPreferences(
+    userId: string,
+    p: { optOuts: Action[]; extraTime: boolean },
+    origin: Origin,
+    opId: string,
+  ): Promise<ChangeOutcome>;
+  /** An event that changes nothing else (login_ok, logout, recovery_sent, refused …). Dropped past twice the outbox cap only for types that are counted elsewhere. */
+  appendEvent(userId: string, event: AuditEventInput): Promise<boolean>;
+  /** Outbox: waiting guards (equality flag), read, and pull of what has been stored elsewhere. */
+  findWaiting(limit: number): Promise<string[]>;
+  readOutbox(userId: string): Promise<OutboxEntry[]>;
+  pull(userId: string, ids: string[]): Promise<void>;
+  /** Last step of an erasure: only while the outbox is empty and the state is `erasing`. */
+  removeErased(userId: string): Promise<boolean>;
+}
+
+/** An event as a caller hands it over: the guard adds userId and the database's time. */
+export type AuditEventInput = Omit<AuditEvent, 'userId' | 'timestamp'>;

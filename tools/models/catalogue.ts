@@ -1,0 +1,246 @@
+import { type ModelRole } from '#contracts';
+import { convertFaceExpression } from './convert/face-expression.js';
+import { convertTfjsGraph } from './convert/tfjs-graph.js';
+import { decodeModel, type Model } from './graph.js';
+import { fileOf } from './npm-package.js';
+import { appendSoftmax } from './passes/append-softmax.js';
+import { decomposePrelu } from './passes/decompose-prelu.js';
+import { flushDenormals } from './passes/flush-denormals.js';
+import { nameTensors } from './passes/name-tensors.js';
+import { type Pass } from './passes/pass.js';
+import { type PinnedPackage, SOURCES } from './sources.js';
+
+type Files = ReadonlyMap<string, Buffer>;
+
+export interface CatalogueEntry {
+  readonly role: ModelRole;
+  readonly file: string;
+  readonly source: PinnedPackage;
+  /** Path inside the package; a graph's weights lie beside it. */
+  readonly path: string;
+  readonly licence: { readonly spdx: string; readonly statement: string };
+  /** The network is fed `(pixel − mean) × scale`, pixels 0..255, one mean a channel in the order of `colour`. */
+  readonly input: {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly layout: 'NHWC' | 'NCHW';
+    readonly colour: 'RGB' | 'BGR' | 'GREY';
+    readonly normalisation: string;
+    readonly mean: readonly number[];
+    readonly scale: number;
+  };
+  readonly outputs: readonly { readonly name: string; readonly shape: readonly number[]; readonly meaning: string }[];
+  /** Name of the conversion in the manifest, before the passes. */
+  readonly conversion: string;
+  convert(files: Files): Model;
+  readonly passes: readonly Pass[];
+}
+
+const MEDIAPIPE_LICENCE = {
+  spdx: 'Apache-2.0',
+  statement: 'Weights by Google (MediaPipe), Apache-2.0; redistributed in TensorFlow.js form by an MIT package.',
+};
+const FACEPLUGIN_LICENCE = {
+  spdx: 'MIT',
+  statement: 'Published under the MIT licence of the package that ships the file; the package names no other author.',
+};
+
+const HALF_SCALE = 1 / 127.5;
+const PIXEL_SCALE = 1 / 255;
+
+/** Every model the product ships: where it comes from, what it eats, what it answers, and how it is rewritten. */
+export const CATALOGUE: readonly CatalogueEntry[] = [
+  {
+    role: 'detector',
+    file: 'blazeface-back-256.onnx',
+    source: SOURCES.human,
+    path: 'models/blazeface.json',
+    licence: MEDIAPIPE_LICENCE,
+    input: {
+      name: 'input',
+      shape: [1, 256, 256, 3],
+      layout: 'NHWC',
+      colour: 'RGB',
+      normalisation: 'RGB / 127.5 − 1; the whole picture scaled to fit 256 × 256 and centred, borders −1',
+      mean: [127.5, 127.5, 127.5],
+      scale: HALF_SCALE,
+    },
+    outputs: [
+      { name: 'scores16', shape: [1, 512, 1], meaning: 'face logit for 16 × 16 cells × 2 anchors; sigmoid' },
+      { name: 'scores8', shape: [1, 384, 1], meaning: 'face logit for 8 × 8 cells × 6 anchors; sigmoid' },
+      {
+        name: 'boxes16',
+        shape: [1, 512, 16],
+        meaning:
+          'in input pixels, centre and points relative to the cell centre: centre x, centre y, width, height, then x, y of right eye, left eye, nose tip, mouth, right ear, left ear (the person’s own sides)',
+      },
+      { name: 'boxes8', shape: [1, 384, 16], meaning: 'as boxes16, for the 8 × 8 cells' },
+    ],
+    conversion: 'tfjs-to-onnx',
+    convert: (files) =>
+      convertTfjsGraph(fileOf(files, 'models/blazeface.json'), (path) => fileOf(files, `models/${path}`), 'input', [
+        { from: 'Identity', name: 'scores16', shape: [1, 512, 1] },
+        { from: 'Identity_1', name: 'scores8', shape: [1, 384, 1] },
+        { from: 'Identity_2', name: 'boxes16', shape: [1, 512, 16] },
+        { from: 'Identity_3', name: 'boxes8', shape: [1, 384, 16] },
+      ]),
+    passes: [flushDenormals],
+  },
+  {
+    role: 'mesh',
+    file: 'facemesh-192.onnx',
+    source: SOURCES.human,
+    path: 'models/facemesh.json',
+    licence: MEDIAPIPE_LICENCE,
+    input: {
+      name: 'input',
+      shape: [1, 192, 192, 3],
+      layout: 'NHWC',
+      colour: 'RGB',
+      normalisation: 'RGB / 255; square crop of 1.5 × the face box, rolled so that the eyes are level',
+      mean: [0, 0, 0],
+      scale: PIXEL_SCALE,
+    },
+    outputs: [
+      {
+        name: 'landmarks',
+        shape: [1, 1404],
+        meaning: '468 points (MediaPipe face mesh order) × x, y, z in crop pixels; z grows away from the camera',
+      },
+      { name: 'presence', shape: [1, 1], meaning: 'probability 0..1 that the crop holds a face; no sigmoid to apply' },
+    ],
+    conversion: 'tfjs-to-onnx',
+    convert: (files) =>
+      convertTfjsGraph(fileOf(files, 'models/facemesh.json'), (path) => fileOf(files, `models/${path}`), 'input', [
+        { from: 'Identity_2', name: 'landmarks', shape: [1, 1404] },
+        { from: 'Identity_1', name: 'presence', shape: [1, 1] },
+      ]),
+    passes: [flushDenormals, decomposePrelu],
+  },
+  {
+    role: 'recogniser',
+    file: 'mobilefacenet-112.onnx',
+    source: SOURCES.faceplugin,
+    path: 'model/fr_feature.onnx',
+    licence: FACEPLUGIN_LICENCE,
+    input: {
+      name: 'input',
+      shape: [1, 3, 112, 112],
+      layout: 'NCHW',
+      colour: 'RGB',
+      normalisation: '(RGB − 127) / 128; aligned to the ArcFace five-point template of 112 × 112',
+      mean: [127, 127, 127],
+      scale: 1 / 128,
+    },
+    outputs: [{ name: 'embedding', shape: [1, 512], meaning: 'face embedding, not normalised; compare by cosine' }],
+    conversion: 'as-shipped',
+    convert: (files) => decodeModel(fileOf(files, 'model/fr_feature.onnx')),
+    passes: [
+      nameTensors({ name: 'input', shape: [1, 3, 112, 112] }, { name: 'embedding', shape: [1, 512] }),
+      flushDenormals,
+      decomposePrelu,
+    ],
+  },
+  {
+    role: 'antispoof',
+    file: 'minifasnet-128.onnx',
+    source: SOURCES.faceplugin,
+    path: 'model/fr_liveness.onnx',
+    licence: {
+      spdx: 'MIT',
+      statement:
+        'Published under the MIT licence of the package that ships the file; the architecture descends from Silent-Face-Anti-Spoofing (Apache-2.0).',
+    },
+    input: {
+      name: 'input',
+      shape: [1, 3, 128, 128],
+      layout: 'NCHW',
+      colour: 'BGR',
+      normalisation:
+        'BGR 0..255 as it is; crop of the face box × 2.7 or × 4.0, shrunk and shifted to stay inside the picture',
+      mean: [0, 0, 0],
+      scale: 1,
+    },
+    outputs: [{ name: 'probabilities', shape: [1, 3], meaning: 'index 0 = live, 1 and 2 = presentation attack' }],
+    conversion: 'as-shipped',
+    convert: (files) => decodeModel(fileOf(files, 'model/fr_liveness.onnx')),
+    passes: [
+      nameTensors({ name: 'input', shape: [1, 3, 128, 128] }, { name: 'probabilities', shape: [1, 3] }),
+      appendSoftmax,
+      flushDenormals,
+      decomposePrelu,
+    ],
+  },
+  {
+    role: 'expression',
+    file: 'face-expression-112.onnx',
+    source: SOURCES.faceApi,
+    path: 'model/face_expression_model-weights_manifest.json',
+    licence: { spdx: 'MIT', statement: 'Weights by the authors of face-api.js, MIT, as shipped in the package.' },
+    input: {
+      name: 'input',
+      shape: [1, 112, 112, 3],
+      layout: 'NHWC',
+      colour: 'RGB',
+      normalisation:
+        '(RGB − mean) / 255; box of brows and jaw × 1.2, aspect kept, the border black (so −mean / 255 after normalisation)',
+      mean: [122.782, 117.001, 104.298],
+      scale: PIXEL_SCALE,
+    },
+    outputs: [
+      {
+        name: 'probabilities',
+        shape: [1, 7],
+        meaning: 'neutral, happy, sad, angry, fearful, disgusted, surprised; sums to 1',
+      },
+    ],
+    conversion: 'weights-to-onnx',
+    convert: (files) =>
+      convertFaceExpression(fileOf(files, 'model/face_expression_model-weights_manifest.json'), (path) =>
+        fileOf(files, `model/${path}`),
+      ),
+    passes: [flushDenormals],
+  },
+  {
+    role: 'eye',
+    file: 'eye-state-24.onnx',
+    source: SOURCES.faceplugin,
+    path: 'model/fr_eye.onnx',
+    licence: FACEPLUGIN_LICENCE,
+    input: {
+      name: 'input',
+      shape: [1, 1, 24, 24],
+      layout: 'NCHW',
+      colour: 'GREY',
+      normalisation: 'grey / 255; level square of 1.6 × the eye’s width around its centre, one eye a run',
+      mean: [0],
+      scale: PIXEL_SCALE,
+    },
+    outputs: [
+      {
+        name: 'probabilities',
+        shape: [1, 2],
+        meaning: 'index 0 = closed, 1 = open; judge against the person’s own rest, glare and dim light read as closed',
+      },
+    ],
+    conversion: 'as-shipped',
+    convert: (files) => decodeModel(fileOf(files, 'model/fr_eye.onnx')),
+    passes: [
+      nameTensors({ name: 'input', shape: [1, 1, 24, 24] }, { name: 'probabilities', shape: [1, 2] }),
+      appendSoftmax,
+      flushDenormals,
+    ],
+  },
+];
+
+/** A threshold belongs to one set of models and one protocol of comparing; its id goes into every decision. */
+export const THRESHOLDS = {
+  match: {
+    id: 'mbf-a/template-3x3/fmr-1e-4/lfw-dev',
+    metric: 'cosine',
+    value: 0.457,
+    protocol: 'template of up to 3 frames against probe of up to 3 frames, each the normalised mean of unit embeddings',
+    source:
+      'LFW, people held out from development: false match rate 1e-4 over all pairs of different people; 0 of 368 genuine templates refused (below 0.8 % at 95 % confidence)',
+  },
+} as const;

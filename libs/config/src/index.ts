@@ -1,0 +1,1 @@
+export { ConfigError, env, parseEnv } from './env.js';

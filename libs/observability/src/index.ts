@@ -1,0 +1,3 @@
+export { correlationId, withCorrelation } from './correlation.js';
+export { AppLogger, createLogger, type LogFields, type LoggerOptions } from './logger.js';
+export { LoggerModule, NestLogBridge } from './logger.module.js';

@@ -1,0 +1,49 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { asking, askingConnection } from './connections.js';
+import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
+
+const PREFIX = 'countersign:blob:';
+
+/**
+ * Short-lived bytes beside the jobs: frames, evidence, templates in flight. They live in the Redis of `blobUrl`, which
+ * in production keeps no persistence file, so nothing erased survives there. Every blob has a life in seconds.
+ */
+@Injectable()
+export class BlobStore implements OnModuleInit, OnApplicationShutdown {
+  private readonly redis: Redis;
+
+  constructor(@Inject(QUEUE_OPTIONS) options: QueueModuleOptions) {
+    this.redis = askingConnection(options.blobUrl);
+  }
+
+  async onModuleInit(): Promise<void> {
+    await asking(() => this.redis.connect());
+  }
+
+  async put(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<void> {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    await asking(() => this.redis.set(PREFIX + key, buffer, 'EX', ttlSeconds));
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return asking(() => this.redis.getBuffer(PREFIX + key));
+  }
+
+  async delete(...keys: string[]): Promise<void> {
+    if (keys.length > 0) await asking(() => this.redis.unlink(...keys.map((key) => PREFIX + key)));
+  }
+
+  async exists(key: string): Promise<boolean> {
+    return (await asking(() => this.redis.exists(PREFIX + key))) === 1;
+  }
+
+  /** Rejects with TransportDownError when Redis does not answer. */
+  async ping(): Promise<void> {
+    await asking(() => this.redis.ping());
+  }
+
+  onApplicationShutdown(): void {
+    this.redis.disconnect();
+  }
+}

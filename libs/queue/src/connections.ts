@@ -1,0 +1,39 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import { TransportDownError } from './errors.js';
+
+/** Longest a request waits for Redis: begin must answer 503 within a second. */
+const COMMAND_TIMEOUT_MS = 800;
+
+const reconnect = (times: number): number => Math.min(times * 100, 1_000);
+
+/** For whoever asks and must not wait: fails fast while Redis is away, reconnects by itself. */
+export function askingConnection(url: string): Redis {
+  return open(url, {
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    lazyConnect: true,
+  });
+}
+
+/** For workers: waits for Redis as long as it takes (BullMQ asks for it). */
+export function waitingConnection(url: string): Redis {
+  return open(url, { maxRetriesPerRequest: null, lazyConnect: true });
+}
+
+/** Turns every error of the driver into one that says what it means. */
+export async function asking<T>(command: () => Promise<T>): Promise<T> {
+  try {
+    return await command();
+  } catch (cause) {
+    throw new TransportDownError('Redis does not answer', { cause });
+  }
+}
+
+function open(url: string, options: RedisOptions): Redis {
+  const redis = new Redis(url, { ...options, retryStrategy: reconnect });
+  // Every failed command reports its own error; without a listener the connection's own errors end the process.
+  redis.on('error', () => undefined);
+  return redis;
+}

@@ -1,0 +1,5 @@
+export { BlobStore } from './blob-store.js';
+export { PermanentError, RetryableError, TransportDownError } from './errors.js';
+export { type JobContext, JobHandler } from './job-handler.js';
+export { JobQueue } from './job-queue.js';
+export { QueueModule, type QueueModuleOptions } from './queue.module.js';

@@ -1,0 +1,72 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type JobName, type JobPayload, JOBS, type QueueName, QUEUES } from '#contracts';
+import { asking, askingConnection } from './connections.js';
+import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
+
+/** The sending side of the queues. */
+@Injectable()
+export class JobQueue implements OnModuleInit, OnApplicationShutdown {
+  private readonly redis: Redis;
+  private readonly queues = new Map<QueueName, Queue>();
+
+  constructor(@Inject(QUEUE_OPTIONS) options: QueueModuleOptions) {
+    this.redis = askingConnection(options.redisUrl);
+  }
+
+  async onModuleInit(): Promise<void> {
+    await asking(() => this.redis.connect());
+    for (const name of QUEUES) {
+      const queue = new Queue(name, { connection: this.redis, skipWaitingForReady: true });
+      queue.on('error', () => undefined);
+      this.queues.set(name, queue);
+    }
+  }
+
+  /**
+   * Adds a job. A job of the same id that still waits or runs makes this a no-op, so a repeat is safe.
+   *
+   * @throws ZodError when the payload is not what the contract says; TransportDownError, at once, without Redis.
+   */
+  async enqueue<N extends JobName>(name: N, payload: JobPayload<N>, jobId: string): Promise<void> {
+    const job = JOBS[name];
+    const data: unknown = job.payload.parse(payload);
+    await asking(() =>
+      this.queue(job.queue).add(name, data, {
+        jobId,
+        attempts: job.tries,
+        backoff: { type: 'exponential', delay: job.backoffMs },
+        // An id that is kept makes the next `add` a silent no-op: nothing ended is kept.
+        removeOnComplete: true,
+        removeOnFail: true,
+      }),
+    );
+  }
+
+  /** Jobs that wait or run. */
+  async depth(name: QueueName): Promise<number> {
+    return asking(() => this.queue(name).getJobCountByTypes('waiting', 'active', 'delayed'));
+  }
+
+  /** Workers connected to a queue at this moment. */
+  async workers(name: QueueName): Promise<number> {
+    return asking(() => this.queue(name).getWorkersCount());
+  }
+
+  /** Rejects with TransportDownError when Redis does not answer. */
+  async ping(): Promise<void> {
+    await asking(() => this.redis.ping());
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.allSettled([...this.queues.values()].map((queue) => queue.close()));
+    this.redis.disconnect();
+  }
+
+  private queue(name: QueueName): Queue {
+    const queue = this.queues.get(name);
+    if (!queue) throw new Error('the queue module has not been initialised');
+    return queue;
+  }
+}

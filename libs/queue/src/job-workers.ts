@@ -1,0 +1,131 @@
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { type Job, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type JobName, JOBS, type QueueName, QUEUES } from '#contracts';
+import { AppLogger, withCorrelation } from '#observability';
+import { waitingConnection } from './connections.js';
+import { PermanentError, RetryableError } from './errors.js';
+import { JOB_HANDLER, type JobContext } from './job-handler.js';
+import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
+
+type Call = (payload: unknown, context: JobContext) => Promise<void>;
+
+/** How long jobs in work may take to finish after SIGTERM; then they are left for redelivery. */
+const GRACE_MS = 20_000;
+
+/**
+ * A worker that was killed is noticed after lockDuration + stalledInterval: its job is with another in about 3.5 s.
+ * `maxStalledCount` stays high on purpose: handlers themselves answer for a job that kills its workers (`stalledCount`).
+ */
+const REDELIVERY = { lockDuration: 2_000, stalledInterval: 1_000, maxStalledCount: 50 } as const;
+
+/** The receiving side: finds the handlers, refuses to start when one is missing or doubled, runs them. */
+@Injectable()
+export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly handlers = new Map<JobName, Call>();
+  private readonly workers: { worker: Worker; connection: Redis }[] = [];
+
+  constructor(
+    @Inject(QUEUE_OPTIONS) private readonly options: QueueModuleOptions,
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+    private readonly reflector: Reflector,
+    private readonly logger: AppLogger,
+  ) {}
+
+  onModuleInit(): void {
+    const problems: string[] = [];
+    for (const { instance } of this.discovery.getProviders() as { instance?: unknown }[]) {
+      if (typeof instance !== 'object' || instance === null) continue;
+      const prototype = Object.getPrototypeOf(instance) as Record<string, unknown> | null;
+      if (!prototype) continue;
+      for (const key of this.scanner.getAllMethodNames(prototype)) {
+        const method = prototype[key];
+        if (typeof method !== 'function') continue;
+        const name = this.reflector.get<JobName | undefined>(JOB_HANDLER, method);
+        if (name === undefined) continue;
+        if (this.handlers.has(name)) problems.push(`job ${name} has more than one handler`);
+        if (!this.options.consumes.includes(name)) problems.push(`job ${name} has a handler but is not consumed here`);
+        this.handlers.set(name, (payload, context) => (method as Call).call(instance, payload, context));
+      }
+    }
+    for (const name of this.options.consumes) {
+      if (!this.handlers.has(name)) problems.push(`job ${name} has no handler`);
+    }
+    if (problems.length > 0) throw new Error(`job handlers: ${problems.join('; ')}`);
+  }
+
+  onApplicationBootstrap(): void {
+    for (const queue of QUEUES) {
+      if (this.options.consumes.some((name) => JOBS[name].queue === queue)) this.workers.push(this.open(queue));
+    }
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all(
+      this.workers.map(async ({ worker, connection }) => {
+        if ((await Promise.race([worker.close(), after(GRACE_MS)])) === 'late') await worker.close(true);
+        connection.disconnect();
+      }),
+    );
+  }
+
+  private open(queue: QueueName): { worker: Worker; connection: Redis } {
+    const connection = waitingConnection(this.options.redisUrl);
+    const worker = new Worker(queue, (job) => withCorrelation(job.id ?? queue, () => this.run(job)), {
+      connection,
+      concurrency: this.options.concurrency,
+      ...REDELIVERY,
+    });
+    worker.on('error', (err) => this.logger.warn({ queue, err }, 'queue connection'));
+    worker.on('failed', (job, err) => this.logger.warn({ queue, job: job?.name, jobId: job?.id, err }, 'job failed'));
+    return { worker, connection };
+  }
+
+  private async run(job: Job): Promise<void> {
+    const name = job.name as JobName;
+    const handler = this.handlers.get(name);
+    const definition = JOBS[name] as (typeof JOBS)[JobName] | undefined;
+    if (!handler || !definition) throw new UnrecoverableError('a job that nothing here handles');
+    const payload = definition.payload.safeParse(job.data);
+    if (!payload.success) throw new UnrecoverableError('a payload that is not what the contract says');
+
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(new RetryableError('time is over')), definition.timeoutMs);
+    try {
+      await Promise.race([
+        handler(payload.data, {
+          jobId: job.id ?? '',
+          stalledCount: job.stalledCounter,
+          triesLeft: Math.max(0, definition.tries - job.attemptsMade - 1),
+          signal: abort.signal,
+        }),
+        aborted(abort.signal),
+      ]);
+    } catch (error) {
+      // BullMQ keeps the message of a failed job in Redis: only the kind of the error goes there.
+      const kind = error instanceof Error ? error.name : 'unknown';
+      this.logger.warn({ job: name, jobId: job.id, err: error }, 'job handler threw');
+      throw error instanceof PermanentError ? new UnrecoverableError(kind) : new RetryableError(kind);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const after = (ms: number): Promise<'late'> =>
+  new Promise((resolve) => {
+    setTimeout(() => resolve('late'), ms).unref();
+  });
+
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });

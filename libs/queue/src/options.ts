@@ -1,0 +1,13 @@
+import type { JobName } from '#contracts';
+
+export const QUEUE_OPTIONS = Symbol('queue options');
+
+export interface QueueModuleOptions {
+  redisUrl: string;
+  /** An instance without persistence; in development it may be the same one. */
+  blobUrl: string;
+  /** The jobs this process handles: exactly one handler each, or the process does not start. */
+  consumes: readonly JobName[];
+  /** Jobs in work at the same time, per queue. */
+  concurrency: number;
+}

@@ -1,0 +1,66 @@
+/** An answer of the gateway: status, headers and the JSON body, if any. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: Record<string, unknown>;
+  /** The body as it came. */
+  text: string;
+}
+
+/** A user of the public HTTP API. Holds one session's token; nothing here knows the server from inside. */
+export class ApiClient {
+  token: string | null = null;
+
+  constructor(
+    readonly baseUrl: string,
+    private readonly deviceModel = 'Pixel 9',
+  ) {}
+
+  get(path: string): Promise<Answer> {
+    return this.send('GET', path);
+  }
+  post(path: string, body?: unknown): Promise<Answer> {
+    return this.send('POST', path, body);
+  }
+  put(path: string, body: unknown): Promise<Answer> {
+    return this.send('PUT', path, body);
+  }
+  delete(path: string): Promise<Answer> {
+    return this.send('DELETE', path);
+  }
+
+  /** Sends raw bytes, as a step's frames are sent. */
+  postBytes(path: string, bytes: Uint8Array, contentType = 'application/octet-stream'): Promise<Answer> {
+    return this.request('POST', path, bytes, contentType);
+  }
+
+  /** Logs in and keeps the token. */
+  async login(email: string, password: string): Promise<Answer> {
+    this.token = null;
+    const answer = await this.post('/v1/auth/login', { email, password });
+    if (typeof answer.body.token === 'string') this.token = answer.body.token;
+    return answer;
+  }
+
+  private send(method: string, path: string, body?: unknown): Promise<Answer> {
+    return body === undefined
+      ? this.request(method, path)
+      : this.request(method, path, Buffer.from(JSON.stringify(body)), 'application/json');
+  }
+
+  private async request(method: string, path: string, bytes?: Uint8Array, contentType?: string): Promise<Answer> {
+    const response = await fetch(this.baseUrl + path, {
+      method,
+      headers: {
+        'X-Device-Model': this.deviceModel,
+        ...(contentType ? { 'Content-Type': contentType } : {}),
+        ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}),
+      },
+      ...(bytes ? { body: Buffer.from(bytes) } : {}),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    const body = isJson && text ? (JSON.parse(text) as Record<string, unknown>) : {};
+    return { status: response.status, headers: response.headers, body, text };
+  }
+}

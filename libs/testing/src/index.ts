@@ -1,0 +1,7 @@
+export { type Answer, ApiClient } from './api-client.js';
+export { type Performer, RecordedPerson, StillPhoto } from './camera.js';
+export { type Capture, performCapture } from './capture.js';
+export { type Frame, Media, type Segment } from './media.js';
+export { seeded } from './random.js';
+export { TcpProxy } from './tcp-proxy.js';
+export { encodeStep } from './wire.js';

@@ -1,0 +1,288 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type ParsedMail, simpleParser } from 'mailparser';
+import { ACR } from '#contracts';
+import { type Answer, ApiClient, type Capture, type Media, performCapture, RecordedPerson, StillPhoto } from '#testing';
+import { Lane, must, type StepReport } from './report.js';
+
+export interface ScenarioContext {
+  gatewayUrl: string;
+  mailDir: string;
+  media: Media;
+  /** Gives a user a role, as an operator does. */
+  grantRole(email: string, role: string): Promise<void>;
+  emit(report: StepReport): void;
+}
+
+/** The man who enrols, and the other man (test/media/SOURCE.md). */
+const OWNER = 'franck';
+const IMPOSTOR = 'cap';
+const PASSWORD = 'correct horse battery staple';
+
+const NAME: Record<string, string> = { [ACR.pwd]: 'pwd', [ACR.otp]: 'pwd+otp', [ACR.face]: 'pwd+face' };
+const level = (acr: unknown): string => NAME[String(acr)] ?? String(acr);
+const seen = (a: Answer): string => `${a.status} ${String(a.body.code ?? a.body.status ?? '')}`.trim();
+
+/**
+ * The main job from end to end, through the public API alone, by recorded people. Two users at the same time, then
+ * an officer who reads the trail.
+ */
+export async function runScenario(context: ScenarioContext): Promise<void> {
+  const since = new Date(Date.now() - 1_000).toISOString();
+  const lanes = await Promise.allSettled([ownerAndImpostor(context), recoveryAndErasure(context)]);
+  await officer(context, since);
+  for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
+}
+
+async function ownerAndImpostor(context: ScenarioContext): Promise<void> {
+  const lane = new Lane('alice', context.emit);
+  const client = new ApiClient(context.gatewayUrl, 'Pixel 9');
+  const email = 'alice@example.org';
+  await openAccount(lane, client, email);
+
+  await lane.step('opts out of smiling before the first enrolment', async () => {
+    const answer = await client.put('/v1/face/preferences', { optOuts: ['smile'], extraTime: false });
+    must(answer.status === 200, seen(answer));
+    return { outcome: 'blink and turns remain', value: undefined };
+  });
+  await enrol(lane, client, new RecordedPerson(context.media, OWNER, 11));
+
+  await lane.step('logs in again', async () => {
+    const answer = await client.login(email, PASSWORD);
+    must(answer.status === 200 && answer.body.acr === ACR.pwd, seen(answer));
+    return { outcome: 'session level pwd', value: undefined };
+  });
+  await lane.step('steps up with her own face', async () => {
+    const capture = await performCapture(client, new RecordedPerson(context.media, OWNER, 12));
+    must(status(capture) === 'verified', told(capture));
+    const session = await client.get('/v1/auth/session');
+    must(session.body.acr === ACR.face, `session level ${level(session.body.acr)}`);
+    return { outcome: `verified, session level ${level(session.body.acr)}`, value: undefined };
+  });
+
+  const thief = new ApiClient(context.gatewayUrl, 'iPhone 17');
+  await lane.step('a thief logs in with the stolen password', async () => {
+    const answer = await thief.login(email, PASSWORD);
+    must(answer.status === 200 && answer.body.acr === ACR.pwd, seen(answer));
+    return { outcome: 'session level pwd', value: undefined };
+  });
+  for (const [attempt, remaining] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    await lane.step(`another man's face, attempt ${attempt}`, async () => {
+      const capture = await performCapture(thief, new RecordedPerson(context.media, IMPOSTOR, 20 + attempt));
+      must(status(capture) === 'not_verified' && capture.end?.body.attemptsRemaining === remaining, told(capture));
+      return { outcome: `not verified, ${remaining} remaining`, value: undefined };
+    });
+  }
+  await lane.step("another man's face, attempt 3", async () => {
+    const capture = await performCapture(thief, new RecordedPerson(context.media, IMPOSTOR, 23));
+    must(status(capture) === 'locked', told(capture));
+    return { outcome: 'not verified, face locked', value: undefined };
+  });
+  await lane.step('a fourth attempt is refused before any challenge', async () => {
+    const answer = await thief.post('/v1/face/attempts', {});
+    const { code, minutes, attemptId, step } = answer.body;
+    must(answer.status === 423 && code === 'face_locked' && !attemptId && !step, seen(answer));
+    must(typeof minutes === 'number' && minutes >= 29 && minutes <= 30, `minutes ${String(minutes)}`);
+    return { outcome: `423 face_locked, ${minutes} minutes`, value: undefined };
+  });
+  await lane.step('the lockout mail arrives', async () => {
+    const mail = await waitForMail(context.mailDir, email, /locked/i);
+    const text = mail.text ?? '';
+    must(/iPhone 17/.test(text) && /30 minutes/.test(text) && /UTC/.test(text), 'the mail lacks device, time or lock');
+    must(/password/i.test(text), 'the mail does not say what to do');
+    return { outcome: `"${mail.subject ?? ''}", names the iPhone 17`, value: undefined };
+  });
+}
+
+async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
+  const lane = new Lane('bob', context.emit);
+  const client = new ApiClient(context.gatewayUrl, 'ThinkPad X1');
+  const email = 'bob@example.org';
+  await openAccount(lane, client, email);
+  await enrol(lane, client, new RecordedPerson(context.media, OWNER, 31));
+
+  await lane.step('a single still photo of him', async () => {
+    const capture = await performCapture(client, new StillPhoto(context.media, OWNER, 32));
+    must(status(capture) === 'not_verified' && capture.end?.body.attemptsRemaining === 2, told(capture));
+    return { outcome: 'not verified, 2 remaining', value: undefined };
+  });
+  await lane.step('verifies his e-mail by the mailed link', async () => {
+    const mail = await waitForMail(context.mailDir, email, /verify|confirm/i);
+    const token = /[?&]token=([\w-]{20,})/.exec(mail.text ?? '')?.[1];
+    must(token, 'no link in the mail');
+    const answer = await client.post('/v1/auth/email/verify', { token });
+    must(answer.status === 200 || answer.status === 204, seen(answer));
+    return { outcome: 'verified', value: undefined };
+  });
+
+  await lane.step('password alone: removes the face, cannot enrol another', async () => {
+    const other = new ApiClient(context.gatewayUrl, 'unknown laptop');
+    await other.login(email, PASSWORD);
+    const removed = await other.delete('/v1/face/enrolment');
+    must(removed.status === 200 || removed.status === 204, `removal ${seen(removed)}`);
+    const enrolment = await other.post('/v1/face/enrolments', {});
+    must(enrolment.status === 403 && enrolment.body.code === 'step_up_required', `enrolment ${seen(enrolment)}`);
+    const attempt = await other.post('/v1/face/attempts', {});
+    must(attempt.status === 403 && attempt.body.code === 'enrolment_required', `attempt ${seen(attempt)}`);
+    const session = await other.get('/v1/auth/session');
+    must(session.body.acr === ACR.pwd, `session level ${level(session.body.acr)}`);
+    return { outcome: '403 step_up_required, level stays pwd', value: undefined };
+  });
+
+  await lane.step('recovery by mailed code', async () => {
+    const sent = await client.post('/v1/recovery/codes', {});
+    must(sent.status >= 200 && sent.status < 300, seen(sent));
+    const mail = await waitForMail(context.mailDir, email, /code/i);
+    const code = /\b[A-Z0-9]{4}-?[A-Z0-9]{4}\b/.exec(mail.text ?? '')?.[0];
+    must(code, 'no code in the mail');
+    const answer = await client.post('/v1/recovery/verify', { code });
+    must(answer.status === 200 && answer.body.acr === ACR.otp, seen(answer));
+    client.token = String(answer.body.token);
+    const session = await client.get('/v1/auth/session');
+    const face = session.body.face as { reEnrolBy?: string } | undefined;
+    must(session.body.acr === ACR.otp, `session level ${level(session.body.acr)}`);
+    must(face?.reEnrolBy, 're-enrolment is not flagged');
+    return { outcome: 'session level pwd+otp, re-enrolment flagged', value: undefined };
+  });
+
+  await lane.step('erases his data', async () => {
+    const requested = await client.post('/v1/privacy/erasures', {});
+    must(requested.status === 202, seen(requested));
+    const id = String(requested.body.erasureId);
+    let state = '';
+    for (let i = 0; i < 60 && state !== 'completed'; i++) {
+      state = String((await client.get(`/v1/privacy/erasures/${id}`)).body.state);
+      if (state !== 'completed') await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    must(state === 'completed', `erasure ${state}`);
+    const login = await new ApiClient(context.gatewayUrl).login(email, PASSWORD);
+    must(login.status === 401, `login ${seen(login)}`);
+    return { outcome: 'completed, account gone', value: undefined };
+  });
+}
+
+async function officer(context: ScenarioContext, since: string): Promise<void> {
+  const lane = new Lane('officer', context.emit);
+  const client = new ApiClient(context.gatewayUrl, 'desk');
+  const email = 'officer@example.org';
+  await lane.step('gets the role security from the operator', async () => {
+    const answer = await client.post('/v1/auth/register', { email, password: PASSWORD });
+    must(answer.status === 201, seen(answer));
+    await context.grantRole(email, 'security');
+    const login = await client.login(email, PASSWORD);
+    must(login.status === 200, seen(login));
+    return { outcome: 'role security', value: undefined };
+  });
+
+  await lane.step('lists all events since the demo began', async () => {
+    const events = await waitForEvents(client, since);
+    const count = (type: string): number => events.filter((e) => e.eventType === type).length;
+    must(count('success') === 1, `${count('success')} success events`);
+    must(count('locked') === 1, `${count('locked')} locked events`);
+    must(count('enrolled') === 2, `${count('enrolled')} enrolled events`);
+    must(count('failed') === 4, `${count('failed')} failed events`);
+    must(
+      events.some((e) => e.reason === 'mismatch'),
+      'no attempt failed by mismatch',
+    );
+    must(!events.some((e) => 'similarity' in e), 'a similarity was shown to the role security');
+    return { outcome: `${events.length} events: 1 success, 4 failed, 1 locked, …`, value: undefined };
+  });
+  await lane.step('date filter: nothing before the demo', async () => {
+    const answer = await client.get(`/v1/admin/security-events?to=${encodeURIComponent(since)}`);
+    const events = answer.body.events as unknown[] | undefined;
+    must(answer.status === 200 && events?.length === 0, `${seen(answer)}, ${events?.length ?? 'no'} events`);
+    return { outcome: '0 events', value: undefined };
+  });
+  await lane.step("the erased user's events hold no personal data", async () => {
+    const events = await waitForEvents(client, since);
+    const erased = events.find((e) => e.eventType === 'erasure_completed')?.userId;
+    const his = events.filter((e) => e.userId === erased && e.eventType !== 'erasure_completed');
+    must(erased && his.length > 0, 'no erasure_completed event');
+    const personal = his.filter((e) => e.ipAddress ?? e.deviceModel ?? e.sessionId);
+    must(personal.length === 0, `${personal.length} of ${his.length} events still hold personal data`);
+    return { outcome: `0 of ${his.length} events`, value: undefined };
+  });
+}
+
+async function openAccount(lane: Lane, client: ApiClient, email: string): Promise<void> {
+  await lane.step('registers and logs in', async () => {
+    const registered = await client.post('/v1/auth/register', { email, password: PASSWORD });
+    must(registered.status === 201, seen(registered));
+    const login = await client.login(email, PASSWORD);
+    must(login.status === 200 && login.body.acr === ACR.pwd, seen(login));
+    return { outcome: 'session level pwd', value: undefined };
+  });
+  await lane.step('gives consent', async () => {
+    const before = await client.post('/v1/face/enrolments', {});
+    must(before.status === 403 && before.body.code === 'consent_required', `without consent: ${seen(before)}`);
+    const asked = await client.get('/v1/face/consent');
+    const given = await client.put('/v1/face/consent', {
+      version: asked.body.version,
+      textSha256: asked.body.textSha256,
+    });
+    must(given.status === 200, seen(given));
+    return { outcome: `version ${String(asked.body.version)}`, value: undefined };
+  });
+}
+
+async function enrol(lane: Lane, client: ApiClient, person: RecordedPerson): Promise<void> {
+  await lane.step('enrols', async () => {
+    const capture = await performCapture(client, person, 'enrolments');
+    must(status(capture) === 'enrolled', told(capture));
+    return { outcome: `enrolled (${capture.actions.join(', ')})`, value: undefined };
+  });
+}
+
+const status = (capture: Capture): string => String(capture.end?.body.status ?? '');
+
+function told(capture: Capture): string {
+  const last = capture.end ?? capture.uploads.at(-1) ?? capture.begin;
+  const { quality, attemptsRemaining } = last.body;
+  const details = [quality, attemptsRemaining].filter((part) => part !== undefined).map(String);
+  return [seen(last), ...details, `(${capture.actions.join(', ')})`].join(' ');
+}
+
+interface ListedEvent {
+  eventType: string;
+  userId: string | null;
+  reason?: string;
+  ipAddress?: string;
+  deviceModel?: string;
+  sessionId?: string;
+}
+
+/** All pages; repeated until the trail has caught up, at most 15 s. */
+async function waitForEvents(client: ApiClient, since: string): Promise<ListedEvent[]> {
+  let events: ListedEvent[] = [];
+  for (let i = 0; i < 30; i++) {
+    events = [];
+    let cursor: string | null = null;
+    do {
+      const query = new URLSearchParams({ from: since, limit: '100', ...(cursor ? { cursor } : {}) });
+      const answer = await client.get(`/v1/admin/security-events?${query.toString()}`);
+      must(answer.status === 200, seen(answer));
+      events.push(...(answer.body.events as ListedEvent[]));
+      cursor = answer.body.nextCursor as string | null;
+    } while (cursor);
+    if (events.some((e) => e.eventType === 'locked') && events.some((e) => e.eventType === 'erasure_completed')) break;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  return events;
+}
+
+async function waitForMail(mailDir: string, to: string, subject: RegExp): Promise<ParsedMail> {
+  for (let i = 0; i < 100; i++) {
+    const files = await readdir(mailDir).catch(() => []);
+    for (const file of files.filter((name) => name.endsWith('.eml'))) {
+      const mail = await simpleParser(await readFile(path.join(mailDir, file)));
+      const recipients = [mail.to ?? []].flat().flatMap((list) => list.value.map((address) => address.address));
+      if (recipients.includes(to) && subject.test(mail.subject ?? '')) return mail;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  must(false, `no mail to ${to} about ${String(subject)} within 20 s`);
+}

@@ -1,0 +1,7 @@
+export {
+  type Services,
+  type ServiceControl,
+  type ServiceName,
+  type ServicesOptions,
+  startServices,
+} from './services.js';

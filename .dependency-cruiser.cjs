@@ -7,7 +7,7 @@ const home = (module, homes) => ({
   name: `one-home-${module.replace(/[^a-z]+/g, '-')}`,
   severity: 'error',
   from: { pathNot: [...homes, TEST, '^tools/', '^bench/'] },
-  to: { path: `^node_modules/${module}/`, dependencyTypesNot: ['type-only'] },
+  to: { path: `(^|/)node_modules/${module}/`, dependencyTypesNot: ['type-only'] },
 });
 
 module.exports = {
@@ -41,7 +41,7 @@ module.exports = {
       name: 'contracts-imports-nothing-of-ours-and-only-zod',
       severity: 'error',
       from: { path: lib('contracts'), pathNot: TEST },
-      to: { pathNot: [lib('contracts'), '^node_modules/zod/'] },
+      to: { pathNot: [lib('contracts'), '(^|/)node_modules/zod/'] },
     },
     {
       name: 'observability-below-queue',
@@ -72,13 +72,13 @@ module.exports = {
       name: 'pipeline-is-pure',
       severity: 'error',
       from: { path: '^apps/inference/src/pipeline/', pathNot: TEST },
-      to: { path: '^node_modules/(@nestjs|bullmq|ioredis|onnxruntime-node|sharp|mongoose)/' },
+      to: { path: '(^|/)node_modules/(@nestjs|bullmq|ioredis|onnxruntime-node|sharp|mongoose)/' },
     },
     {
       name: 'no-nest-in-contracts-or-guard',
       severity: 'error',
       from: { path: '^libs/(contracts|guard|sealing|config)/' },
-      to: { path: '^node_modules/@nestjs/' },
+      to: { path: '(^|/)node_modules/@nestjs/' },
     },
     home('bullmq', [lib('queue')]),
     home('ioredis', [lib('queue'), '^apps/gateway/src/redis/']),
@@ -95,13 +95,13 @@ module.exports = {
       name: 'no-dev-dependency-in-the-product',
       severity: 'error',
       from: { path: '^(apps|libs)/', pathNot: [TEST, lib('testing')] },
-      to: { dependencyTypes: ['npm-dev'], pathNot: '^node_modules/@types/' },
+      to: { dependencyTypes: ['npm-dev'], pathNot: '(^|/)node_modules/@types/' },
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)(dist|\\.countersign)/' },
+    exclude: { path: '^(dist|\\.countersign)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {

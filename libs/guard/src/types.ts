@@ -98,7 +98,13 @@ export interface GuardDocument {
   rev: number;
   /** Ring of the last operation ids: a repeated operation changes nothing. */
   ops: string[];
+  /** Begins refused by the lock that no event carries yet: one counted `refused` a session and minute. */
+  refusals: { sessionId: string; at: Date; more: number }[];
+  /** What the last update found, written by that very update: its answer, with the database's time. */
+  last: { kind: string; at: Date; seconds?: number | null; id?: string | null };
   dueAt: Date | null;
+  /** Equality flags for the sweeps: range scans are slow on the compatible server. */
+  hasDue: boolean;
   hasOutbox: boolean;
   outboxSince: Date | null;
 }

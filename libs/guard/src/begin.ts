@@ -1,0 +1,225 @@
+import { CHALLENGE_STEPS } from '#contracts';
+import {
+  add,
+  and,
+  at,
+  choose,
+  concat,
+  cond,
+  each,
+  eq,
+  type Expr,
+  field,
+  gt,
+  gte,
+  ifNull,
+  isIn,
+  isNull,
+  list,
+  lt,
+  lte,
+  max,
+  maybe,
+  merge,
+  multiply,
+  ne,
+  object,
+  only,
+  type Operand,
+  or,
+  present,
+  pushRing,
+  size,
+  subtract,
+  wholeSeconds,
+} from './expressions.js';
+import { cleanOrigin, eventEntry } from './outbox.js';
+import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
+import { captureOverdue, settle, within } from './settle.js';
+import type { GuardSettings } from './settings.js';
+import type { BeginInput } from './types.js';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
+const BUSY_RETRY_SECONDS = 5;
+const OUTBOX_LAG = 15 * MINUTE;
+const REFUSALS_KEPT = 8;
+
+/**
+ * Rule 2. Settles what is overdue, then reserves the user's only attempt, or computes the exact refusal; both in one
+ * update with one clock, so that of any number of parallel begins one finds no reservation.
+ */
+export function begin(input: BeginInput, s: GuardSettings): Update {
+  const verify = input.purpose === 'verify';
+  return {
+    opId: input.attemptId,
+    changed: or(isNull(w('refusal')), w('ended'), w('tellRefused')),
+    stages: [
+      ...settle({
+        when: abandonedByAll(s),
+        cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
+        eventIds: { end: s.newId(), locked: s.newId() },
+        limits: s.limits,
+      }),
+      set({ 'w.tenMinutes': ring('uncharged', 10 * MINUTE), 'w.day': ring('uncharged', DAY) }),
+      set({ 'w.repeated': isIn(input.attemptId, field('ops')) }),
+      set({ 'w.refusal': refusal(input, s) }),
+      ...(verify ? tellRefused(input, s) : [set({ 'w.tellRefused': false })]),
+      set({ reservation: cond(isNull(w('refusal')), newReservation(input, s), field('reservation')) }),
+    ],
+    last: {
+      // A repeat of a begin whose attempt lives answers as the first did.
+      kind: cond(
+        and(w('repeated'), eq(reservation('attemptId'), input.attemptId)),
+        'begun',
+        ifNull(w('refusal.code'), 'begun'),
+      ),
+      seconds: ifNull(w('refusal.seconds'), null),
+      id: ifNull(w('refusal.attemptId'), null),
+    },
+  };
+}
+
+/**
+ * A capture past its deadlines; a decision only when even its last run is past (a decision that is merely late belongs
+ * to the reconciler, else a slow worker would give an attacker free tries).
+ */
+function abandonedByAll(s: GuardSettings): Expr {
+  const lastRunEnds = add(
+    reservation('decideUntil'),
+    multiply(subtract(s.capture.decideRunsMax, reservation('run')), s.capture.decideMs),
+  );
+  return or(captureOverdue(s.capture.bodyMs), and(live, present(reservation('decideUntil')), gt(now, lastRunEnds)));
+}
+
+const ring = (name: string, ms: number): Expr => within(name, ms);
+const refuse = (code: string, more: Readonly<Record<string, Operand>> = {}): Expr => object({ code, ...more });
+
+/** The first reason not to begin, or null. The lock comes before consent: the fourth attempt learns that it is locked. */
+function refusal(input: BeginInput, s: GuardSettings): Expr {
+  const faceTests: [Operand, Operand][] = [
+    [gte(field('consecutiveStrikes'), s.limits.strikesToDisable), refuse('face_disabled')],
+    [locked, refuse('face_locked', { seconds: secondsUntil(field('lockedUntil')) })],
+  ];
+  const templateTests: [Operand, Operand][] = [
+    [isNull(field('template')), refuse('enrolment_required')],
+    [
+      or(
+        ne(field('template.modelDigest'), input.currentModelDigest),
+        // The clock of an update is read before it waits for its turn (at most 2 s): a demand made meanwhile counts.
+        and(present(field('reEnrolBy')), lte(field('reEnrolBy'), add(now, 2 * SECOND))),
+        lte(add(field('template.enrolledAt'), s.limits.reEnrolDays * DAY), now),
+      ),
+      refuse('re_enrolment_required'),
+    ],
+  ];
+  const verify = input.purpose === 'verify';
+  return choose(
+    [
+      [ne(field('state'), 'active'), refuse('account_inactive')],
+      ...(verify ? faceTests : []),
+      [isNull(field('consentVersion')), refuse('consent_required')],
+      [ne(field('consentVersion'), input.currentConsentVersion), refuse('consent_outdated')],
+      ...(verify ? templateTests : []),
+      [
+        live,
+        refuse('attempt_in_progress', {
+          seconds: secondsUntil(ifNull(reservation('decideUntil'), reservation('captureUntil'))),
+          attemptId: cond(eq(reservation('sessionId'), input.sessionId), reservation('attemptId'), null),
+        }),
+      ],
+      [w('repeated'), refuse('attempt_in_progress', { seconds: 1, attemptId: input.attemptId })],
+      [
+        full('w.day', s.limits.unchargedPerDay),
+        refuse('too_many_attempts', { seconds: freed('w.day', s.limits.unchargedPerDay, DAY) }),
+      ],
+      [
+        full('w.tenMinutes', s.limits.unchargedPer10Min),
+        refuse('too_many_attempts', { seconds: freed('w.tenMinutes', s.limits.unchargedPer10Min, 10 * MINUTE) }),
+      ],
+      [
+        or(
+          gte(size(field('outbox')), s.limits.outboxMax),
+          and(present(field('outboxSince')), lt(field('outboxSince'), subtract(now, OUTBOX_LAG))),
+        ),
+        refuse('busy', { seconds: BUSY_RETRY_SECONDS }),
+      ],
+    ],
+    null,
+  );
+}
+
+const locked: Expr = and(present(field('lockedUntil')), gt(field('lockedUntil'), now));
+const secondsUntil = (time: Operand): Expr => max(1, wholeSeconds(subtract(time, now)));
+const full = (path: string, limit: number): Expr => gte(size(field(path)), limit);
+/** When the ring will hold one less than the limit: the entry at `size - limit` must leave. */
+const freed = (path: string, limit: number, ms: number): Expr =>
+  secondsUntil(add(at(field(path), subtract(size(field(path)), limit)), ms));
+
+/**
+ * A begin refused by the lock leaves one `refused` event a session and minute; those within the minute are counted in
+ * the session's next one. With a full outbox they only wait.
+ */
+function tellRefused(input: BeginInput, s: GuardSettings): Stage[] {
+  const mine = only(field('refusals'), (r) => eq(r('sessionId'), input.sessionId));
+  const others = only(field('refusals'), (r) => ne(r('sessionId'), input.sessionId));
+  return [
+    set({ 'w.refusedByLock': eq(ifNull(w('refusal.code'), ''), 'face_locked'), 'w.mine': mine }),
+    set({
+      'w.tellRefused': and(
+        w('refusedByLock'),
+        lt(size(field('outbox')), s.limits.outboxMax),
+        or(eq(size(w('mine')), 0), gt(size(only(w('mine'), (r) => lte(r('at'), subtract(now, MINUTE)))), 0)),
+      ),
+    }),
+    set({
+      outbox: concat(
+        field('outbox'),
+        maybe(
+          w('tellRefused'),
+          eventEntry({
+            eventId: s.newId(),
+            type: 'refused',
+            origin: { ...cleanOrigin(input.origin), sessionId: input.sessionId },
+            more: { lockEpoch: field('lockEpoch'), count: add(1, ifNull(at(refusalCounts, 0), 0)) },
+          }),
+        ),
+      ),
+      refusals: cond(
+        w('tellRefused'),
+        pushRing(others, list(object({ sessionId: input.sessionId, at: now, more: 0 })), REFUSALS_KEPT),
+        cond(w('refusedByLock'), countOneMore(input.sessionId), field('refusals')),
+      ),
+    }),
+  ];
+}
+const refusalCounts: Expr = each(w('mine'), (r) => r('more'));
+const countOneMore = (sessionId: string): Expr =>
+  each(field('refusals'), (r) =>
+    merge(r(), object({ more: add(r('more'), cond(eq(r('sessionId'), sessionId), 1, 0)) })),
+  );
+
+function newReservation(input: BeginInput, s: GuardSettings): Expr {
+  return object({
+    attemptId: input.attemptId,
+    challengeId: input.challengeId,
+    sessionId: input.sessionId,
+    purpose: input.purpose,
+    actions: input.actions,
+    revealedAt: list(now),
+    digest: [],
+    verdict: Array.from({ length: CHALLENGE_STEPS }, () => null),
+    next: 1,
+    run: 0,
+    windowMs: cond(field('extraTime'), 2 * s.capture.windowMaxMs, s.capture.windowMaxMs),
+    templateId: input.templateId,
+    hold: input.hold,
+    captureUntil: add(now, s.capture.attemptTtlMs),
+    decideUntil: null,
+    lastStepAt: null,
+    lockEpoch: field('lockEpoch'),
+    transportEpoch: input.transportEpoch,
+    origin: { ...cleanOrigin(input.origin), sessionId: input.sessionId },
+  });
+}

@@ -1,0 +1,147 @@
+import { type Action, type EventType, type Origin } from '#contracts';
+import {
+  add,
+  concat,
+  cond,
+  eq,
+  type Expr,
+  field,
+  list,
+  maybe,
+  type Operand,
+  or,
+  present,
+  text,
+} from './expressions.js';
+import { cleanOrigin, eventEntry, givenEventEntry, mailEntry } from './outbox.js';
+import { live, now, set, type Update, w } from './pipeline.js';
+import { settle } from './settle.js';
+import type { GuardSettings } from './settings.js';
+import type { AuditEventInput, EpochChange } from './types.js';
+
+interface Effect {
+  event: EventType;
+  by: 'own_change' | 'officer_change';
+  actorId?: string | undefined;
+  fields: Readonly<Record<string, Operand>>;
+  /** The template goes; if there was one, its owner is told. */
+  removesTemplate?: boolean;
+}
+
+function effectOf(change: EpochChange): Effect {
+  switch (change.kind) {
+    case 'unlock':
+      return {
+        event: 'unlocked',
+        by: 'officer_change',
+        actorId: change.actorId,
+        fields: { lockedUntil: null, strikes: 0 },
+      };
+    case 'consent_given':
+      return { event: 'consent_given', by: 'own_change', fields: { consentVersion: change.version } };
+    case 'consent_withdrawn':
+      return { event: 'consent_withdrawn', by: 'own_change', fields: { consentVersion: null }, removesTemplate: true };
+    case 'unenrol':
+      return { event: 'unenrolled', by: 'own_change', fields: {}, removesTemplate: true };
+    case 're_enrolment_required':
+      return {
+        event: 're_enrolment_required',
+        by: change.by === 'officer' ? 'officer_change' : 'own_change',
+        actorId: change.actorId,
+        fields: { reEnrolBy: now },
+      };
+    case 'password_changed':
+      return { event: 'password_changed', by: 'own_change', fields: {} };
+    case 'disable':
+      return {
+        event: 'admin_action',
+        by: 'officer_change',
+        actorId: change.actorId,
+        fields: { state: cond(eq(field('state'), 'active'), 'disabled', field('state')) },
+      };
+    case 'enable':
+      return {
+        event: 'admin_action',
+        by: 'officer_change',
+        actorId: change.actorId,
+        // An erasure is not undone.
+        fields: { state: cond(eq(field('state'), 'disabled'), 'active', field('state')) },
+      };
+    case 'erase':
+      return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
+  }
+}
+
+/** Rule 6: the epoch rises, a live reservation is settled, one event tells of the change. */
+export function change(what: EpochChange, from: Origin, opId: string, s: GuardSettings): Update {
+  const effect = effectOf(what);
+  const origin = cleanOrigin(from);
+  const removes = effect.removesTemplate === true;
+  return {
+    opId,
+    stages: [
+      ...settle({
+        when: live,
+        cause: { kind: effect.by },
+        eventIds: { end: s.newId(), locked: s.newId() },
+        limits: s.limits,
+      }),
+      set({ 'w.removed': field('template.id'), lockEpoch: add(field('lockEpoch'), 1) }),
+      set({
+        ...effect.fields,
+        ...(removes
+          ? {
+              template: null,
+              // A password alone must never lead away from the face: whoever had one still needs one.
+              faceRequired: or(field('faceRequired'), present(field('firstEnrolledAt'))),
+            }
+          : {}),
+        outbox: concat(
+          field('outbox'),
+          list(eventEntry({ eventId: s.newId(), type: effect.event, origin, more: moreOf(effect) })),
+          removes ? maybe(present(w('removed')), removedMail(origin)) : [],
+        ),
+      }),
+    ],
+    last: { kind: 'changed', id: orNull(w('removed'), removes || what.kind === 'erase') },
+  };
+}
+
+const orNull = (value: Expr, shown: boolean): Operand => (shown ? cond(present(value), value, null) : null);
+const moreOf = (effect: Effect): Readonly<Record<string, Operand>> => ({
+  lockEpoch: field('lockEpoch'),
+  ...(effect.actorId === undefined ? {} : { actorId: effect.actorId }),
+});
+const removedMail = (origin: Origin): Expr =>
+  mailEntry({
+    mailId: text('removed-', field('_id'), '-', w('removed')),
+    template: 'face_removed',
+    origin: (path) => origin[path] ?? null,
+  });
+
+/** Preferences raise no epoch: a running attempt keeps the gestures it drew. */
+export const setPreferences = (
+  p: { optOuts: readonly Action[]; extraTime: boolean },
+  origin: Origin,
+  opId: string,
+  s: GuardSettings,
+): Update => ({
+  opId,
+  stages: [
+    set({
+      optOuts: [...p.optOuts],
+      extraTime: p.extraTime,
+      outbox: concat(
+        field('outbox'),
+        list(eventEntry({ eventId: s.newId(), type: 'preferences_changed', origin: cleanOrigin(origin) })),
+      ),
+    }),
+  ],
+  last: { kind: 'changed', id: null },
+});
+
+export const appendEvent = (event: AuditEventInput): Update => ({
+  opId: event.eventId,
+  stages: [set({ outbox: concat(field('outbox'), list(givenEventEntry(event))) })],
+  last: { kind: 'appended' },
+});

@@ -1,0 +1,316 @@
+import { CAPTURE_LIMITS, CHALLENGE_STEPS, GUARD_LIMITS, type GuardLimits } from '#contracts';
+import { randomUUID } from 'node:crypto';
+import type { mongo } from 'mongoose';
+import { begin } from './begin.js';
+import { appendEvent, change, setPreferences } from './change.js';
+import {
+  cancel,
+  canCancel,
+  decide,
+  decisionId,
+  isDecisionFor,
+  isDue,
+  isRedeemable,
+  redeem,
+  settleOverdue,
+} from './decide.js';
+import { and, eq, type Expr, field, gt, ifNull, isIn, lt, not, only, size } from './expressions.js';
+import {
+  buildUpdate,
+  databaseClock,
+  type GuardClock,
+  notDone,
+  nowFilter,
+  set,
+  type Update,
+  where,
+} from './pipeline.js';
+import type { CaptureTimes, GuardSettings } from './settings.js';
+import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';
+import { summarise, viewAttempt } from './summary.js';
+import type {
+  AuditEventInput,
+  BeginInput,
+  BeginOutcome,
+  ChangeOutcome,
+  GuardDocument,
+  GuardStore,
+  RecentAttempt,
+  Reservation,
+  SettleOutcome,
+  StepOutcome,
+} from './types.js';
+
+const OPERATION_MS = 2_000;
+const WRITE_CONCERN = { w: 'majority', j: true, wtimeoutMS: OPERATION_MS } as const;
+const DUPLICATE_KEY = 11_000;
+/** Events of which the next one carries the count, so that a flood while audit is away cannot grow the document. */
+const COUNTED_ELSEWHERE: readonly string[] = ['refused', 'login_failed'];
+
+export interface GuardStoreOptions {
+  /** `connection.collection('face_guards')`. */
+  collection: mongo.Collection<GuardDocument>;
+  limits?: Partial<GuardLimits>;
+  capture?: Partial<CaptureTimes>;
+  clock?: GuardClock;
+  newId?: () => string;
+}
+
+/** The guards of all users, in MongoDB. The only place that writes `face_guards`. */
+export function createGuardStore(o: GuardStoreOptions): GuardStore {
+  return new MongoGuardStore(o.collection, {
+    limits: { ...GUARD_LIMITS, ...o.limits },
+    capture: { ...CAPTURE_LIMITS, ...o.capture },
+    clock: o.clock ?? databaseClock,
+    newId: o.newId ?? randomUUID,
+  });
+}
+
+class MongoGuardStore implements GuardStore {
+  constructor(
+    private readonly guards: mongo.Collection<GuardDocument>,
+    private readonly s: GuardSettings,
+  ) {}
+
+  async ensureIndexes(): Promise<void> {
+    await this.guards.createIndex({ hasOutbox: 1 }, { partialFilterExpression: { hasOutbox: true } });
+    await this.guards.createIndex({ hasDue: 1 }, { partialFilterExpression: { hasDue: true } });
+  }
+
+  async create(userId: string, o: { faceRequired: boolean; event: AuditEventInput }): Promise<void> {
+    try {
+      await this.guards.insertOne(newGuard(userId, o.faceRequired), {
+        writeConcern: WRITE_CONCERN,
+        maxTimeMS: OPERATION_MS,
+      });
+    } catch (error) {
+      // A registration that is tried again; the event below is told apart by its id.
+      if ((error as { code?: unknown }).code !== DUPLICATE_KEY) throw error;
+    }
+    await this.appendEvent(userId, o.event);
+  }
+
+  async begin(input: BeginInput): Promise<BeginOutcome> {
+    const guard = await this.update(input.userId, begin(input, this.s));
+    if (!guard) return { kind: 'refused', code: 'not_found' };
+    return beginOutcome(guard);
+  }
+
+  async acceptStep(i: Parameters<GuardStore['acceptStep']>[0]): Promise<StepOutcome> {
+    const inRange = Number.isInteger(i.step) && i.step >= 1 && i.step <= CHALLENGE_STEPS;
+    if (!inRange) return { kind: 'refused', code: 'not_found' };
+    const guard = await this.update(i.userId, acceptStep(i, this.s), () => acceptStepFilter(i));
+    if (guard) {
+      const code = guard.last.kind as 'accepted' | (StepOutcome & { kind: 'refused' })['code'];
+      return code === 'accepted' ? { kind: 'accepted', reservation: reservationOf(guard) } : { kind: 'refused', code };
+    }
+    return { kind: 'refused', code: (await this.ended(i)) ? 'attempt_over' : 'not_found' };
+  }
+
+  async recordVerdict(result: Parameters<GuardStore['recordVerdict']>[0]): ReturnType<GuardStore['recordVerdict']> {
+    const guard =
+      (await this.update(result.userId, recordVerdict(result), () =>
+        and(isResultOfStep(result), awaitsVerdict(result.step)),
+      )) ??
+      // The same result again: the same answer. A verdict never changes, so reading it afterwards is no race.
+      (await this.find(where(this.s.clock, result.userId, () => and(isResultOfStep(result), hasVerdict(result)))));
+    if (!guard) return { kind: 'stale' };
+    const reservation = reservationOf(guard);
+    const complete = reservation.next > CHALLENGE_STEPS && reservation.verdict.every((v) => v !== null);
+    return { kind: 'recorded', complete, reservation };
+  }
+
+  async decide(
+    result: Parameters<GuardStore['decide']>[0],
+    similarity: number | null,
+  ): ReturnType<GuardStore['decide']> {
+    const update = decide(result, similarity, this.s);
+    const guard =
+      (await this.update(result.userId, update, () => isDecisionFor(result))) ??
+      // A second delivery changes nothing and answers the same.
+      (await this.find(where(this.s.clock, result.userId, () => isIn(decisionId(result), field('ops')))));
+    const attempt = guard?.recent.find((a) => a.attemptId === result.attemptId);
+    return attempt ? { kind: 'decided', attempt } : { kind: 'stale' };
+  }
+
+  async cancel(i: Parameters<GuardStore['cancel']>[0]): ReturnType<GuardStore['cancel']> {
+    const guard = await this.update(i.userId, cancel(this.s), () => canCancel(i));
+    const attempt = guard ? endedIn(guard, i) : await this.ended(i);
+    if (attempt) return { kind: 'decided', attempt };
+    const view = await this.view(i);
+    return view.kind === 'live' ? { kind: 'stale' } : { kind: 'not_found' };
+  }
+
+  async settleOverdue(userId: string, transportEpoch: string | null): Promise<SettleOutcome> {
+    const guard = await this.update(userId, settleOverdue(transportEpoch, this.s), isDue);
+    if (!guard) return { kind: 'nothing' };
+    if (guard.last.kind === 'requeue') return { kind: 'requeue', reservation: reservationOf(guard) };
+    const attempt = guard.recent.find((a) => a.attemptId === guard.last.id);
+    return guard.last.kind === 'settled' && attempt ? { kind: 'settled', attempt } : { kind: 'nothing' };
+  }
+
+  async findDue(limit: number): Promise<string[]> {
+    const due = this.guards
+      .find({ hasDue: true, ...nowFilter(this.s.clock, isDue) }, { projection: { _id: 1 }, maxTimeMS: OPERATION_MS })
+      .sort({ dueAt: 1 })
+      .limit(limit);
+    return (await due.toArray()).map((guard) => guard._id);
+  }
+
+  async redeem(i: Parameters<GuardStore['redeem']>[0]): ReturnType<GuardStore['redeem']> {
+    const guard = await this.update(i.userId, redeem(i), (now) => isRedeemable(i, this.s, now));
+    const attempt = guard && endedIn(guard, i);
+    return attempt ? { kind: 'granted', attempt, first: guard.last.kind === 'first' } : { kind: 'refused' };
+  }
+
+  async view(i: Parameters<GuardStore['view']>[0]): ReturnType<GuardStore['view']> {
+    const found = await this.read(i.userId);
+    return found ? viewAttempt(found.guard, i, found.now, this.s.limits.strikesToDisable) : { kind: 'unknown' };
+  }
+
+  async summary(userId: string): ReturnType<GuardStore['summary']> {
+    const found = await this.read(userId);
+    return found && summarise(found.guard, found.now, this.s.limits.strikesToDisable);
+  }
+
+  async change(...[userId, what, origin, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {
+    return this.changeOnce(userId, change(what, origin, opId, this.s), opId);
+  }
+
+  async setPreferences(...[userId, p, origin, opId]: Parameters<GuardStore['setPreferences']>): Promise<ChangeOutcome> {
+    return this.changeOnce(userId, setPreferences(p, origin, opId, this.s), opId);
+  }
+
+  async appendEvent(userId: string, event: AuditEventInput): Promise<boolean> {
+    const room = COUNTED_ELSEWHERE.includes(event.type)
+      ? lt(size(field('outbox')), 2 * this.s.limits.outboxMax)
+      : eq(1, 1);
+    const guard = await this.update(userId, appendEvent(event), () => and(notDone(event.eventId), room));
+    if (guard) return true;
+    return (await this.find(where(this.s.clock, userId, () => isIn(event.eventId, field('ops'))))) !== null;
+  }
+
+  async findWaiting(limit: number): Promise<string[]> {
+    const waiting = this.guards.find({ hasOutbox: true }, { projection: { _id: 1 }, maxTimeMS: OPERATION_MS });
+    return (await waiting.limit(limit).toArray()).map((guard) => guard._id);
+  }
+
+  async readOutbox(userId: string): ReturnType<GuardStore['readOutbox']> {
+    return (await this.find(where(this.s.clock, userId)))?.outbox ?? [];
+  }
+
+  async pull(userId: string, ids: string[]): Promise<void> {
+    const kept = only(field('outbox'), (entry) => not(isIn(ifNull(entry('event.eventId'), entry('mailId')), ids)));
+    const update: Update = { stages: [set({ outbox: kept })], last: { kind: 'pulled' } };
+    await this.update(userId, update, () => gt(size(field('outbox')), size(kept)));
+  }
+
+  async removeErased(userId: string): Promise<boolean> {
+    const erased = { ...where(this.s.clock, userId), state: 'erasing' as const, hasOutbox: false };
+    const { deletedCount } = await this.guards.deleteOne(erased, {
+      writeConcern: WRITE_CONCERN,
+      maxTimeMS: OPERATION_MS,
+    });
+    return deletedCount === 1;
+  }
+
+  private async changeOnce(userId: string, update: Update, opId: string): Promise<ChangeOutcome> {
+    const guard = await this.update(userId, update, () => notDone(opId));
+    const { strikesToDisable } = this.s.limits;
+    if (guard) {
+      const summary = summarise(guard, guard.last.at, strikesToDisable);
+      return { kind: 'changed', summary, removedTemplateId: guard.last.id ?? null };
+    }
+    const summary = await this.summary(userId);
+    return summary ? { kind: 'changed', summary, removedTemplateId: null } : { kind: 'not_found' };
+  }
+
+  /** The one conditional update of a transition; null if its filter matched nothing. */
+  private update(userId: string, update: Update, test?: (now: Expr) => Expr): Promise<GuardDocument | null> {
+    return this.guards.findOneAndUpdate(
+      where(this.s.clock, userId, test),
+      buildUpdate(this.s.clock, this.s.capture.bodyMs, update),
+      { returnDocument: 'after', writeConcern: WRITE_CONCERN, maxTimeMS: OPERATION_MS },
+    );
+  }
+
+  private find(filter: ReturnType<typeof where>): Promise<GuardDocument | null> {
+    return this.guards.findOne(filter, { maxTimeMS: OPERATION_MS });
+  }
+
+  /** The guard and the database's time of the reading. */
+  private async read(userId: string): Promise<{ guard: GuardDocument; now: Date } | null> {
+    const [found] = await this.guards
+      .aggregate<GuardDocument & { readAt: Date }>(
+        [{ $match: where(this.s.clock, userId) }, set({ readAt: this.s.clock.now() })],
+        { maxTimeMS: OPERATION_MS },
+      )
+      .toArray();
+    return found ? { guard: found, now: found.readAt } : null;
+  }
+
+  private async ended(i: { userId: string; attemptId: string; sessionId: string }): Promise<RecentAttempt | null> {
+    const guard = await this.find(where(this.s.clock, i.userId));
+    return guard && endedIn(guard, i);
+  }
+}
+
+const endedIn = (guard: GuardDocument, i: { attemptId: string; sessionId: string }): RecentAttempt | null =>
+  guard.recent.find((a) => a.attemptId === i.attemptId && a.sessionId === i.sessionId) ?? null;
+
+function reservationOf(guard: GuardDocument): Reservation {
+  if (!guard.reservation) throw new Error('the guard answered without its reservation');
+  return guard.reservation;
+}
+
+function beginOutcome(guard: GuardDocument): BeginOutcome {
+  const { kind, seconds, id } = guard.last;
+  const retryAfterSeconds = seconds ?? 1;
+  const code = kind as 'begun' | (BeginOutcome & { kind: 'refused' })['code'];
+  switch (code) {
+    case 'begun':
+      return { kind: 'begun', reservation: reservationOf(guard) };
+    case 'face_locked':
+      if (!guard.lockedUntil) throw new Error('the guard is locked without an end');
+      return { kind: 'refused', code, minutes: Math.ceil(retryAfterSeconds / 60), lockedUntil: guard.lockedUntil };
+    case 'attempt_in_progress':
+      return { kind: 'refused', code, retryAfterSeconds, attemptId: id ?? null };
+    case 'too_many_attempts':
+    case 'busy':
+      return { kind: 'refused', code, retryAfterSeconds };
+    default:
+      return { kind: 'refused', code };
+  }
+}
+
+const newGuard = (userId: string, faceRequired: boolean): GuardDocument => ({
+  _id: userId,
+  state: 'active',
+  consentVersion: null,
+  template: null,
+  firstEnrolledAt: null,
+  faceRequired,
+  reEnrolBy: null,
+  optOuts: [],
+  extraTime: false,
+  strikes: 0,
+  strikeRing: [],
+  consecutiveStrikes: 0,
+  lockedUntil: null,
+  lockEpoch: 0,
+  reservation: null,
+  abandoned: 0,
+  uncharged: [],
+  recent: [],
+  outbox: [],
+  lockMails: [],
+  strikeMailAt: null,
+  rev: 0,
+  ops: [],
+  refusals: [],
+  last: { kind: 'created', at: new Date(0) },
+  dueAt: null,
+  hasDue: false,
+  hasOutbox: false,
+  outboxSince: null,
+});

@@ -1,0 +1,373 @@
+import {
+  antispoofInput,
+  ANTISPOOF_SIDE,
+  type Box,
+  EXPRESSION_SIDE,
+  expressionInput,
+  EYE_SIDE,
+  eyeInput,
+  facePatch,
+  PATCH_SIDE,
+  RECOGNISER_SIDE,
+  recogniserInput,
+} from './crops.js';
+import { decodeDetections, type Detection, DETECTOR_SIDE, detectorInput, overlap } from './detector.js';
+import {
+  cornerLift,
+  distance,
+  eyeAspect,
+  foreshortening,
+  type Landmarks,
+  levelBox,
+  MESH_SIDE,
+  meshInput,
+  mouthWidth,
+  POINT,
+  poseOf,
+  px,
+  py,
+  type Region,
+  regionOfDetection,
+  regionOfLandmarks,
+  toPicture,
+} from './mesh.js';
+import type { FaceNets } from './nets.js';
+import { type Picture, Pyramid } from './picture.js';
+import { bandCorrelation, luminance, sharpness } from './quality.js';
+import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
+import { cosine, normalise } from './vector.js';
+
+/** An embedding of a chosen frame and what speaks for choosing it. */
+export interface EmbeddingSample {
+  tMs: number;
+  yaw: number;
+  pitch: number;
+  sharpness: number;
+  /** Higher is better: frontal, sharp, eyes open, mouth at rest. */
+  fitness: number;
+  /** Unit length. */
+  embedding: Float32Array;
+}
+
+export interface AntispoofSample {
+  tMs: number;
+  /** P(live) of the crop 2.7 and 4.0 times the face box. */
+  near: number;
+  far: number;
+}
+
+export interface StepAnalysis {
+  track: SignalTrack;
+  embeddings: EmbeddingSample[];
+  antispoof: AntispoofSample[];
+}
+
+/** A decoded frame, or null where decoding failed. Owned by the analysis, which overwrites it after use. */
+export interface DecodedFrame {
+  tMs: number;
+  picture: Picture | null;
+}
+
+/** The detector runs again every so many frames: to see a second face, and whether the tracked one is still the best. */
+const DETECT_EVERY = 15;
+const PRESENCE_MIN = 0.5;
+/** A step is cut into so many spans of time; each gives its best frame to the recogniser, its first to the anti-spoof. */
+const EMBEDDING_SPANS = 6;
+const ANTISPOOF_SPANS = 8;
+/** Pose of a frame that counts as frontal, degrees. */
+const FRONTAL_YAW = 20;
+const FRONTAL_PITCH = 25;
+const ANTISPOOF_FACE_PX_MIN = 80;
+/** Yaw up to which a face is embedded at all. */
+const EMBED_YAW_MAX = 32;
+
+type Milliseconds = Record<'detect' | 'mesh' | 'eyes' | 'happy' | 'patch' | 'embed' | 'antispoof', number>;
+
+/**
+ * Follows one face through the frames of a step: detected once, then tracked by its landmarks; signals on every frame,
+ * anti-spoof and embeddings on samples only. One instance per thread: the tensors are made once and used again.
+ */
+export class StepAnalyser {
+  readonly spent: Milliseconds = { detect: 0, mesh: 0, eyes: 0, happy: 0, patch: 0, embed: 0, antispoof: 0 };
+  private readonly detectorTensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
+  private readonly meshTensor = new Float32Array(MESH_SIDE * MESH_SIDE * 3);
+  private readonly expressionTensor = new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3);
+  private readonly eyeTensor = new Float32Array(EYE_SIDE * EYE_SIDE);
+  private readonly antispoofTensor = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
+  private readonly candidateTensor = new Float32Array(RECOGNISER_SIDE * RECOGNISER_SIDE * 3);
+  private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
+
+  constructor(private readonly nets: FaceNets) {}
+
+  /** @param durationMs time of the last frame, from which the spans of the samples follow. */
+  async run(frames: AsyncIterable<DecodedFrame>, durationMs: number): Promise<StepAnalysis> {
+    const track: SignalTrack = { width: 0, height: 0, unreadable: 0, frames: [] };
+    const samples = new Samples(durationMs);
+    const state: TrackState = { region: null, boxOf: null, patch: 0, hasPatch: false, sinceDetect: 0 };
+    try {
+      for await (const { tMs, picture } of frames) {
+        if (!picture) {
+          track.unreadable++;
+          continue;
+        }
+        const source = new Pyramid(picture);
+        track.width = picture.width;
+        track.height = picture.height;
+        track.frames.push(await this.frame(source, tMs, state, samples));
+        source.wipe();
+      }
+      await this.embedBest(samples);
+    } finally {
+      this.wipe();
+    }
+    return { track, embeddings: samples.embeddings, antispoof: samples.antispoof };
+  }
+
+  private async frame(source: Pyramid, tMs: number, state: TrackState, samples: Samples): Promise<FrameSignal> {
+    const frame: FrameSignal = { tMs, face: null };
+    let landmarks: Landmarks | null = null;
+    let detections: Detection[] | null = null;
+    if (state.region && state.sinceDetect < DETECT_EVERY) {
+      landmarks = await this.mesh(source, state.region);
+      state.sinceDetect++;
+    }
+    if (!landmarks) {
+      detections = await this.detect(source);
+      state.sinceDetect = 1;
+      // The tracked face stays the tracked face while it is there, else the largest is taken.
+      if (state.region) landmarks = await this.mesh(source, state.region);
+      const box = landmarks && boxAround(landmarks);
+      if (!box || !detections.some((d) => overlap(d, box) > 0.2)) {
+        landmarks = null;
+        state.hasPatch = false;
+        const largest = [...detections].sort((a, b) => b.width - a.width)[0];
+        if (largest) landmarks = await this.mesh(source, regionOfDetection(largest));
+      }
+    }
+    if (!landmarks) {
+      state.region = null;
+      state.hasPatch = false;
+      return frame;
+    }
+    if (detections) frame.second = secondFace(detections, landmarks, state);
+    state.region = regionOfLandmarks(landmarks);
+    const face = await this.signals(source, landmarks, state);
+    frame.face = face;
+    await this.sample(source, tMs, landmarks, face, state, samples);
+    return frame;
+  }
+
+  private async detect(source: Pyramid): Promise<Detection[]> {
+    const t = performance.now();
+    const map = detectorInput(source, this.detectorTensor);
+    const found = decodeDetections(await this.nets.detect(this.detectorTensor), map);
+    this.spent.detect += performance.now() - t;
+    return found;
+  }
+
+  private async mesh(source: Pyramid, region: Region): Promise<Landmarks | null> {
+    const t = performance.now();
+    const map = meshInput(source, region, this.meshTensor);
+    const { landmarks, presence } = await this.nets.mesh(this.meshTensor);
+    this.spent.mesh += performance.now() - t;
+    return presence >= PRESENCE_MIN ? toPicture(landmarks, map) : null;
+  }
+
+  private async signals(source: Pyramid, l: Landmarks, state: TrackState): Promise<FaceSignal> {
+    let t = performance.now();
+    const lap = (stage: keyof Milliseconds): void => {
+      const now = performance.now();
+      this.spent[stage] += now - t;
+      t = now;
+    };
+    eyeInput(source, l, 'right', this.eyeTensor);
+    const closedRight = await this.nets.eyeClosed(this.eyeTensor);
+    eyeInput(source, l, 'left', this.eyeTensor);
+    const closedLeft = await this.nets.eyeClosed(this.eyeTensor);
+    lap('eyes');
+    expressionInput(source, l, this.expressionTensor);
+    const happy = await this.nets.happy(this.expressionTensor);
+    lap('happy');
+    const now = this.patches[state.patch]!;
+    const before = this.patches[1 - state.patch]!;
+    facePatch(source, l, now);
+    const band = state.hasPatch ? bandCorrelation(now, before) : null;
+    state.patch = 1 - state.patch;
+    state.hasPatch = true;
+    const face: FaceSignal = {
+      ...poseOf(l),
+      x: (px(l, POINT.rightEyeOuter) + px(l, POINT.leftEyeOuter)) / 2,
+      y: (py(l, POINT.rightEyeOuter) + py(l, POINT.leftEyeOuter)) / 2,
+      eyeSpan: distance(l, POINT.rightEyeOuter, POINT.leftEyeOuter),
+      inside: insideShare(l, source.base),
+      closedRight,
+      closedLeft,
+      aspectRight: eyeAspect(l, 'right'),
+      aspectLeft: eyeAspect(l, 'left'),
+      happy,
+      mouthWidth: mouthWidth(l),
+      cornerLift: cornerLift(l),
+      foreshortening: foreshortening(l),
+      band,
+      sharpness: sharpness(now),
+      luminance: luminance(now),
+    };
+    lap('patch');
+    return face;
+  }
+
+  private async sample(
+    source: Pyramid,
+    tMs: number,
+    l: Landmarks,
+    face: FaceSignal,
+    state: TrackState,
+    samples: Samples,
+  ): Promise<void> {
+    if (samples.entersEmbeddingSpan(tMs)) await this.embedBest(samples);
+    const fitness = fitnessOf(face);
+    if (fitness > samples.bestFitness) {
+      recogniserInput(source, l, this.candidateTensor);
+      samples.bestFitness = fitness;
+      samples.best = { tMs, yaw: face.yaw, pitch: face.pitch, sharpness: face.sharpness, fitness };
+    }
+    const frontal = Math.abs(face.yaw) <= FRONTAL_YAW && Math.abs(face.pitch) <= FRONTAL_PITCH;
+    const box = state.boxOf ? fromMeshBox(l, state.boxOf) : boxAround(l);
+    if (frontal && box.width >= ANTISPOOF_FACE_PX_MIN && samples.wantsAntispoof(tMs)) {
+      const t = performance.now();
+      antispoofInput(source, box, 2.7, this.antispoofTensor);
+      const near = await this.nets.live(this.antispoofTensor);
+      antispoofInput(source, box, 4.0, this.antispoofTensor);
+      const far = await this.nets.live(this.antispoofTensor);
+      samples.antispoof.push({ tMs, near, far });
+      this.spent.antispoof += performance.now() - t;
+    }
+  }
+
+  /** Embeds the best frame of the span that just ended. */
+  private async embedBest(samples: Samples): Promise<void> {
+    const best = samples.best;
+    samples.best = null;
+    samples.bestFitness = 0;
+    if (!best) return;
+    const t = performance.now();
+    samples.embeddings.push({ ...best, embedding: normalise(await this.nets.embed(this.candidateTensor)) });
+    this.spent.embed += performance.now() - t;
+  }
+
+  private wipe(): void {
+    for (const t of [
+      this.detectorTensor,
+      this.meshTensor,
+      this.expressionTensor,
+      this.eyeTensor,
+      this.antispoofTensor,
+      this.candidateTensor,
+      ...this.patches,
+    ])
+      t.fill(0);
+  }
+}
+
+/** What is carried from frame to frame. */
+interface TrackState {
+  region: Region | null;
+  /** The detector's box relative to the mesh's, so that the anti-spoof sees the box it was measured with. */
+  boxOf: { dx: number; dy: number; width: number; height: number } | null;
+  patch: number;
+  hasPatch: boolean;
+  sinceDetect: number;
+}
+
+class Samples {
+  readonly embeddings: EmbeddingSample[] = [];
+  readonly antispoof: AntispoofSample[] = [];
+  best: Omit<EmbeddingSample, 'embedding'> | null = null;
+  bestFitness = 0;
+  private embeddingSpan = 0;
+  private antispoofSpan = -1;
+
+  constructor(private readonly durationMs: number) {}
+
+  entersEmbeddingSpan(tMs: number): boolean {
+    const span = this.span(tMs, EMBEDDING_SPANS);
+    if (span === this.embeddingSpan) return false;
+    this.embeddingSpan = span;
+    return true;
+  }
+
+  wantsAntispoof(tMs: number): boolean {
+    const span = this.span(tMs, ANTISPOOF_SPANS);
+    if (span === this.antispoofSpan) return false;
+    this.antispoofSpan = span;
+    return true;
+  }
+
+  private span(tMs: number, count: number): number {
+    return Math.min(count - 1, Math.floor((tMs / (this.durationMs || 1)) * count));
+  }
+}
+
+export function samplesOf(analysis: StepAnalysis): StepSamples {
+  let lowest: number | null = null;
+  const e = analysis.embeddings;
+  for (let i = 0; i < e.length; i++)
+    for (let j = 0; j < i; j++) lowest = Math.min(lowest ?? 1, cosine(e[i]!.embedding, e[j]!.embedding));
+  return { lowestCosine: lowest, embeddings: e.length, antispoof: analysis.antispoof.length };
+}
+
+/** 0: not to be embedded. Frontal beats sharp, open eyes and a resting mouth break ties. */
+function fitnessOf(f: FaceSignal): number {
+  const turn = Math.hypot(f.yaw, f.pitch * 0.7);
+  if (Math.abs(f.yaw) > EMBED_YAW_MAX || f.inside < 0.97) return 0;
+  const open = 1 - Math.min(1, Math.max(f.closedLeft, f.closedRight)) * 0.3;
+  return (1 / (1 + (turn / 15) ** 2)) * (0.5 + Math.min(1, f.sharpness)) * open * (1 - 0.15 * f.happy);
+}
+
+function boxAround(l: Landmarks): Box {
+  const b = levelBox(l, 0);
+  return { x: b.cx - b.width / 2, y: b.cy - b.height / 2, width: b.width, height: b.height };
+}
+
+function fromMeshBox(l: Landmarks, of: NonNullable<TrackState['boxOf']>): Box {
+  const b = levelBox(l, 0);
+  const width = b.width * of.width;
+  const height = b.height * of.height;
+  return { x: b.cx + of.dx * b.width - width / 2, y: b.cy + of.dy * b.height - height / 2, width, height };
+}
+
+/** Area of the largest other face ÷ area of the tracked one; also notes how the detector's box lies to the mesh's. */
+function secondFace(detections: Detection[], l: Landmarks, state: TrackState): number {
+  const mesh = levelBox(l, 0);
+  const box = boxAround(l);
+  let own: Detection | null = null;
+  let share = 0.2;
+  for (const d of detections) {
+    const o = overlap(d, box);
+    if (o > share) {
+      share = o;
+      own = d;
+    }
+  }
+  if (own)
+    state.boxOf = {
+      dx: (own.x + own.width / 2 - mesh.cx) / mesh.width,
+      dy: (own.y + own.height / 2 - mesh.cy) / mesh.height,
+      width: own.width / mesh.width,
+      height: own.height / mesh.height,
+    };
+  const area = own ? own.width * own.height : box.width * box.height;
+  let second = 0;
+  for (const d of detections) if (d !== own) second = Math.max(second, (d.width * d.height) / area);
+  return second;
+}
+
+function insideShare(l: Landmarks, p: Picture): number {
+  let n = 0;
+  for (let i = 0; i < 468; i++) {
+    const x = px(l, i);
+    const y = py(l, i);
+    if (x >= 0 && y >= 0 && x <= p.width - 1 && y <= p.height - 1) n++;
+  }
+  return n / 468;
+}

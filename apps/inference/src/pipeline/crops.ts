@@ -1,0 +1,141 @@
+import type { Detection } from './detector.js';
+import { distance, type Landmarks, levelBox, POINT, px, py, rollOf } from './mesh.js';
+import { type Affine, type Picture, type Pyramid, similarity, squareCrop, type TensorFormat, warp } from './picture.js';
+
+export type Box = Pick<Detection, 'x' | 'y' | 'width' | 'height'>;
+type Point = [number, number];
+
+export const RECOGNISER_SIDE = 112;
+export const ANTISPOOF_SIDE = 128;
+export const EXPRESSION_SIDE = 112;
+export const EYE_SIDE = 24;
+export const PATCH_SIDE = 64;
+
+/** The five points of ArcFace's 112 × 112 template (InsightFace): right eye, left eye, nose, mouth right and left. */
+const ARCFACE: readonly Point[] = [
+  [38.2946, 51.6963],
+  [73.5318, 51.5014],
+  [56.0252, 71.7366],
+  [41.5493, 92.3655],
+  [70.7299, 92.2041],
+];
+
+const mean = (l: Landmarks, points: readonly number[]): Point => {
+  let x = 0;
+  let y = 0;
+  for (const i of points) {
+    x += px(l, i) / points.length;
+    y += py(l, i) / points.length;
+  }
+  return [x, y];
+};
+
+/** Right eye, left eye, nose tip, mouth right, mouth left, in picture pixels. */
+export function fivePoints(l: Landmarks): Point[] {
+  return [
+    mean(l, [33, 133, 159, 145]),
+    mean(l, [362, 263, 386, 374]),
+    mean(l, [POINT.noseTip]),
+    mean(l, [POINT.mouthRight]),
+    mean(l, [POINT.mouthLeft]),
+  ];
+}
+
+const RECOGNISER: TensorFormat = {
+  layout: 'nchw',
+  colour: 'rgb',
+  scale: 1 / 128,
+  offset: [-127 / 128, -127 / 128, -127 / 128],
+};
+
+export function recogniserInput(source: Pyramid, l: Landmarks, out: Float32Array): void {
+  warp(source, similarity(fivePoints(l), ARCFACE), RECOGNISER_SIDE, RECOGNISER_SIDE, RECOGNISER, out);
+}
+
+const ANTISPOOF: TensorFormat = { layout: 'nchw', colour: 'bgr', scale: 1, offset: [0, 0, 0] };
+
+/** A box `scale` times as large around the same centre, shrunk and shifted until it lies inside the picture. */
+export function contextBox(box: Box, scale: number, picture: Pick<Picture, 'width' | 'height'>): Box {
+  const s = Math.min(scale, (picture.width - 1) / box.width, (picture.height - 1) / box.height);
+  const width = box.width * s;
+  const height = box.height * s;
+  const x = box.x + box.width / 2 - width / 2;
+  const y = box.y + box.height / 2 - height / 2;
+  return {
+    x: Math.min(Math.max(0, x), picture.width - 1 - width),
+    y: Math.min(Math.max(0, y), picture.height - 1 - height),
+    width,
+    height,
+  };
+}
+
+export function antispoofInput(source: Pyramid, box: Box, scale: number, out: Float32Array): void {
+  const b = contextBox(box, scale, source.base);
+  const kx = b.width / ANTISPOOF_SIDE;
+  const ky = b.height / ANTISPOOF_SIDE;
+  const map: Affine = [kx, 0, b.x + kx / 2 - 0.5, 0, ky, b.y + ky / 2 - 0.5];
+  warp(source, map, ANTISPOOF_SIDE, ANTISPOOF_SIDE, ANTISPOOF, out);
+}
+
+/** Mean colour that face-api's nets were trained with. */
+const EXPRESSION: TensorFormat = {
+  layout: 'nhwc',
+  colour: 'rgb',
+  scale: 1 / 255,
+  offset: [-122.782 / 255, -117.001 / 255, -104.298 / 255],
+};
+/** Brows and jaw: what a 68-point face covers, so no forehead. */
+const BROWS_AND_JAW: readonly number[] = [
+  70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400,
+  378, 379, 365, 397, 288, 361, 323, 454, 356,
+];
+const EXPRESSION_MARGIN = 1.2;
+
+/** The level box of brows and jaw × 1.2, aspect kept, black bars at the sides. */
+export function expressionInput(source: Pyramid, l: Landmarks, out: Float32Array): void {
+  const angle = rollOf(l);
+  const b = levelBox(l, angle, BROWS_AND_JAW);
+  const size = Math.max(b.width, b.height) * EXPRESSION_MARGIN;
+  const map = squareCrop(b.cx, b.cy, size, angle, EXPRESSION_SIDE);
+  const bar = (length: number): number =>
+    Math.max(0, Math.round((EXPRESSION_SIDE * (1 - (length * EXPRESSION_MARGIN) / size)) / 2));
+  const bx = bar(b.width);
+  const by = bar(b.height);
+  warp(source, map, EXPRESSION_SIDE, EXPRESSION_SIDE, EXPRESSION, out, {
+    x0: bx,
+    y0: by,
+    x1: EXPRESSION_SIDE - bx,
+    y1: EXPRESSION_SIDE - by,
+  });
+}
+
+const EYE: TensorFormat = { layout: 'nchw', colour: 'grey', scale: 1 / 255, offset: [0] };
+const EYE_MARGIN = 1.6;
+
+/** A level square, 1.6 × the eye's width, around the middle between its corners. */
+export function eyeInput(source: Pyramid, l: Landmarks, side: 'right' | 'left', out: Float32Array): void {
+  const outer = side === 'right' ? POINT.rightEyeOuter : POINT.leftEyeOuter;
+  const inner = side === 'right' ? POINT.rightEyeInner : POINT.leftEyeInner;
+  const [cx, cy] = mean(l, [outer, inner]);
+  warp(
+    source,
+    squareCrop(cx, cy, distance(l, outer, inner) * EYE_MARGIN, rollOf(l), EYE_SIDE),
+    EYE_SIDE,
+    EYE_SIDE,
+    EYE,
+    out,
+  );
+}
+
+const GREY: TensorFormat = { layout: 'nhwc', colour: 'grey', scale: 1, offset: [0] };
+const PATCH_POINTS: readonly Point[] = [
+  [(38.2946 * PATCH_SIDE) / 112, (51.6 * PATCH_SIDE) / 112],
+  [(73.5318 * PATCH_SIDE) / 112, (51.6 * PATCH_SIDE) / 112],
+  [(55.9 * PATCH_SIDE) / 112, (76 * PATCH_SIDE) / 112],
+];
+
+/** A small grey picture of the face, held still by the eye corners and the base of the nose; grey 0..255. */
+export function facePatch(source: Pyramid, l: Landmarks, out: Float32Array): void {
+  const from = [mean(l, [33, 133]), mean(l, [362, 263]), mean(l, [POINT.noseBase])];
+  warp(source, similarity(from, PATCH_POINTS), PATCH_SIDE, PATCH_SIDE, GREY, out);
+}

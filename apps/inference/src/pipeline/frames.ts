@@ -1,0 +1,57 @@
+import { CAPTURE_LIMITS } from '#contracts';
+import { z } from 'zod';
+
+/** One encoded frame of a step: the time since the step's first frame and a view of its bytes. */
+export interface EncodedFrame {
+  tMs: number;
+  bytes: Uint8Array;
+}
+
+/** A body that does not hold what its header says. The gateway checks first, so this is rare. */
+export class FramesError extends Error {
+  constructor(why: string) {
+    super(`body of a step: ${why}`);
+    this.name = 'FramesError';
+  }
+}
+
+/** With extra time a step may hold twice as many frames. */
+const FRAMES_MAX = 2 * CAPTURE_LIMITS.framesMax;
+const HEADER_BYTES_MAX = 64 * 1024;
+
+const headerSchema = z.object({
+  frames: z
+    .array(z.object({ tMs: z.number().min(0).max(60_000), bytes: z.int().min(1).max(CAPTURE_LIMITS.frameBytesMax) }))
+    .min(1)
+    .max(FRAMES_MAX),
+});
+
+/**
+ * Wire format: u32 big-endian header length, JSON header `{"frames":[{"tMs","bytes"}],…}`, then the pictures one after
+ * the other. The times must rise. The frames are views of the body, nothing is copied. Throws FramesError.
+ */
+export function parseFrames(body: Uint8Array): EncodedFrame[] {
+  if (body.length < 4) throw new FramesError('too short');
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const headerLength = view.getUint32(0);
+  if (headerLength > HEADER_BYTES_MAX || 4 + headerLength > body.length) throw new FramesError('header length');
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(body.buffer, body.byteOffset + 4, headerLength).toString('utf8'));
+  } catch {
+    throw new FramesError('header is not JSON');
+  }
+  const header = headerSchema.safeParse(json);
+  if (!header.success) throw new FramesError('header fields');
+  let at = 4 + headerLength;
+  let before = -1;
+  const frames = header.data.frames.map((f) => {
+    if (f.tMs <= before) throw new FramesError('times do not rise');
+    before = f.tMs;
+    const bytes = body.subarray(at, at + f.bytes);
+    at += f.bytes;
+    return { tMs: f.tMs, bytes };
+  });
+  if (at !== body.length) throw new FramesError('length');
+  return frames;
+}

@@ -1,0 +1,53 @@
+/** What was measured on the tracked face of one frame. Numbers only: neither a picture nor an embedding. */
+export interface FaceSignal {
+  /** Degrees, see `Pose`. */
+  yaw: number;
+  pitch: number;
+  roll: number;
+  /** Middle between the outer eye corners and the distance between them, picture pixels. */
+  x: number;
+  y: number;
+  eyeSpan: number;
+  /** Share of the landmarks that lie inside the picture, 0..1. */
+  inside: number;
+  /** Probability that the eye is closed, and its height ÷ width. */
+  closedRight: number;
+  closedLeft: number;
+  aspectRight: number;
+  aspectLeft: number;
+  happy: number;
+  mouthWidth: number;
+  cornerLift: number;
+  foreshortening: number;
+  /** Correlation of the nose-and-cheek band with the previous frame's; null when there is no previous face. */
+  band: number | null;
+  sharpness: number;
+  luminance: number;
+}
+
+export interface FrameSignal {
+  tMs: number;
+  /** Null: no face in this frame. */
+  face: FaceSignal | null;
+  /** Where the detector ran: area of the second face ÷ area of the tracked one, 0 if there is no second. */
+  second?: number;
+}
+
+/** The whole step as the judge sees it. */
+export interface SignalTrack {
+  /** Size of the decoded pictures. */
+  width: number;
+  height: number;
+  /** Frames that could not be decoded. */
+  unreadable: number;
+  frames: FrameSignal[];
+}
+
+/** What the samples of a step said, beside the track. */
+export interface StepSamples {
+  /** Lowest cosine between any two embeddings of the step; null with fewer than two. */
+  lowestCosine: number | null;
+  embeddings: number;
+  /** Frontal frames on which the anti-spoof ran. */
+  antispoof: number;
+}

@@ -1,0 +1,47 @@
+import sharp from 'sharp';
+import { CAPTURE_LIMITS } from '#contracts';
+import type { Picture } from '../pipeline/picture.js';
+
+/** Longest side of a decoded frame: larger faces gain nothing, and JPEG scales while decoding. */
+export const DECODED_SIDE_MAX = 640;
+const DECODE_SECONDS_MAX = 5;
+
+/** Once per process: libvips may load nothing but JPEG and WebP from memory, on this thread, with nothing cached. */
+export function prepareDecoder(): void {
+  sharp.concurrency(1);
+  sharp.cache(false);
+  sharp.block({ operation: ['VipsForeignLoad'] });
+  sharp.unblock({ operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadWebpBuffer'] });
+}
+
+/**
+ * A JPEG or WebP → RGB with the EXIF orientation applied, at most 640 pixels a side. Grey and CMYK become RGB, alpha
+ * goes, of an animation the first picture counts. Null for anything else, truncated or too large: never throws.
+ */
+export async function decode(bytes: Uint8Array): Promise<Picture | null> {
+  try {
+    const { data, info } = await sharp(bytes, {
+      failOn: 'error',
+      limitInputPixels: CAPTURE_LIMITS.framePixelsMax,
+      sequentialRead: true,
+      pages: 1,
+    })
+      .timeout({ seconds: DECODE_SECONDS_MAX })
+      .autoOrient()
+      .resize({
+        width: DECODED_SIDE_MAX,
+        height: DECODED_SIDE_MAX,
+        fit: 'inside',
+        withoutEnlargement: true,
+        kernel: 'linear',
+      })
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3) return null;
+    return { data, width: info.width, height: info.height };
+  } catch {
+    return null;
+  }
+}

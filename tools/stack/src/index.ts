@@ -1,7 +1,12 @@
+export { type AppName } from './app-environment.js';
+export { type Apps, type AppsOptions, startApps } from './apps.js';
+export { repositoryRoot, temporaryFolder } from './folders.js';
+export { type Lock, tryLock } from './lock.js';
 export {
-  type Services,
   type ServiceControl,
   type ServiceName,
+  type Services,
   type ServicesOptions,
   startServices,
 } from './services.js';
+export { servicesOfTestRun, testEnvironment } from './test-services.js';

@@ -106,6 +106,7 @@ async function bringUpRedis(o: Resolved, stops: Stops): Promise<Started<{ redisU
       logFile: path.join(o.dir, 'logs', `${name}.log`),
       env: o.env,
     });
+    watch(redis.process, o.log);
     stops.push(async () => {
       await redis.process.stop(o.ephemeral ? 'SIGKILL' : 'SIGTERM');
       if (!persistent) fs.rmSync(dir, { recursive: true, force: true });
@@ -130,6 +131,7 @@ async function bringUpMongo(o: Resolved, stops: Stops): Promise<Started<string>>
           logFile: logFile('postgres'),
           gatewayLogFile: logFile('documentdb-gateway'),
         });
+  watch(mongo.process, o.log);
   stops.push(async () => {
     await mongo.stop();
     if (o.ephemeral)
@@ -145,6 +147,11 @@ async function bringUpMail(o: Resolved, stops: Stops): Promise<Started<{ smtpUrl
   const catcher = await startMailCatcher(mailDir, o.log);
   stops.push(() => catcher.stop());
   return { value: { smtpUrl: catcher.url, mailDir }, chosen: `local catcher, messages in ${mailDir}`, control: {} };
+}
+
+/** A server that goes away by itself is said so; whoever took it away on purpose knows. */
+function watch(process: ManagedProcess, log: Log): void {
+  process.on('died', (how) => log(`${process.spec.name} ${how}${process.lastWords(5)}`));
 }
 
 function controlOf(service: { process: ManagedProcess; start(): Promise<void> }): ServiceControl {

@@ -1,0 +1,151 @@
+// The way in: `node tools/run.mjs COMMAND [ARGUMENTS]`, and what the npm scripts call. On a fresh clone it first installs
+// the dependencies and builds; both leave a stamp behind only when they are done, so that Ctrl-C is healed by a rerun.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import Module from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NODE_FLOOR = [20, 19];
+const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const INSTALLED = path.join(ROOT, 'node_modules/.countersign-install');
+const BUILT = path.join(ROOT, 'dist/.countersign-build');
+const SOURCES = ['apps', 'libs', 'tools', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+
+/** `tolerant`: type errors are reported by the command itself. `quiet`: no line for a stage with nothing to do. */
+const COMMANDS = {
+  start: { file: 'dist/tools/start.js', what: 'the whole service on this machine, with data in .countersign/' },
+  demo: { file: 'dist/tools/demo/main.js', what: 'the main job on recorded faces, from registration to erasure' },
+  test: { file: 'dist/tools/test.js', what: 'the gate and all tests', tolerant: true },
+  jest: { file: 'dist/tools/test.js', first: ['--jest'], what: 'tests only: jest -- JEST-ARGUMENTS', tolerant: true },
+  check: { file: 'dist/tools/check.js', what: 'format, lint, types, import borders, dead code', tolerant: true },
+  user: {
+    file: 'dist/apps/gateway/src/user-role.main.js',
+    what: 'roles: user -- EMAIL --role security',
+    quiet: true,
+    running: true,
+  },
+  'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
+  'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
+  'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },
+};
+
+function usage() {
+  const lines = Object.entries(COMMANDS).map(([name, { what }]) => `  ${name.padEnd(14)} ${what}`);
+  return `node tools/run.mjs COMMAND [ARGUMENTS]   (COMMAND --help says more)\n\n${lines.join('\n')}`;
+}
+
+function fail(message) {
+  console.error(`error: ${message}`);
+  process.exit(1);
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > NODE_FLOOR[0] || (major === NODE_FLOOR[0] && minor >= NODE_FLOOR[1])) return;
+  fail(`Node ${NODE_FLOOR.join('.')} or later is needed; this is ${process.versions.node}`);
+}
+
+async function stage(name, quiet, stampFile, stamp, work) {
+  const from = performance.now();
+  const isDone = read(stampFile) === stamp;
+  if (!isDone) {
+    console.error(`${name} …`);
+    const complete = await work();
+    fs.mkdirSync(path.dirname(stampFile), { recursive: true });
+    if (complete) fs.writeFileSync(stampFile, stamp);
+  }
+  const took = `${((performance.now() - from) / 1000).toFixed(1)} s`;
+  if (!isDone || !quiet) console.error(`${name}: ${isDone ? 'up to date' : took}`);
+}
+
+async function install() {
+  // The npm that started us, if one did: the one on PATH may be another.
+  const npm = process.env.npm_execpath;
+  const [command, args] = npm && /\.c?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
+  const code = await run(command, [...args, 'ci', '--loglevel=error']);
+  if (code !== 0) fail('npm ci failed; run again when the reason above is gone');
+  return true;
+}
+
+async function build(tolerant) {
+  const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+  const code = await run(process.execPath, [tsc, '-p', 'tsconfig.build.json'], tolerant ? 'ignore' : process.stderr);
+  if (code === 0) return true;
+  if (!tolerant) fail('the build failed');
+  console.error('the build has type errors (npm run check lists them); going on with what was built');
+  return false;
+}
+
+/** Runs a stage's program. A signal to us goes to it, and ends us when it has ended. */
+function run(command, args, output = process.stderr) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', output, output] });
+    const forward = (signal) => child.kill(signal);
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    let ended;
+    for (const signal of signals) process.on(signal, () => forward((ended = signal)));
+    child.on('error', (error) => fail(`${command}: ${error.message}`));
+    child.on('exit', (code) => {
+      for (const signal of signals) process.removeAllListeners(signal);
+      if (ended) process.exit(130);
+      resolve(code);
+    });
+  });
+}
+
+function hashOf(entries) {
+  const hash = createHash('sha256').update(process.versions.node.split('.')[0]);
+  const add = (file) => {
+    const stat = fs.statSync(file, { throwIfNoEntry: false });
+    if (stat?.isDirectory()) for (const name of fs.readdirSync(file).sort()) add(path.join(file, name));
+    else if (stat)
+      hash
+        .update(`${path.relative(ROOT, file)}\0`)
+        .update(fs.readFileSync(file))
+        .update('\0');
+  };
+  for (const entry of entries) add(path.join(ROOT, entry));
+  return hash.digest('hex');
+}
+
+function read(file) {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the running `npm start` wrote down: its database and its keys. */
+function environmentOfRun() {
+  const note = read(path.join(ROOT, '.countersign/run.json'));
+  if (note === undefined) fail('nothing runs here: "npm start" first, in another terminal');
+  return JSON.parse(note).env;
+}
+
+async function main() {
+  const [name, ...args] = process.argv.slice(2);
+  if (name === undefined || name === '--help' || name === '-h') {
+    console.log(usage());
+    process.exit(name === undefined ? 2 : 0);
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : fail(`no command "${name}"\n\n${usage()}`);
+  checkNode();
+  await stage('install dependencies', command.quiet, INSTALLED, lockHash(), install);
+  await stage('build', command.quiet, BUILT, hashOf(SOURCES), () => build(command.tolerant));
+  if (command.running && !args.includes('--help')) Object.assign(process.env, environmentOfRun());
+  // In this very process: signals and exit codes need no forwarding, and nothing is left if it is killed.
+  const file = path.join(ROOT, command.file);
+  if (!fs.existsSync(file)) fail(`${command.file} does not exist`);
+  process.argv = [process.execPath, file, ...(command.first ?? []), ...args];
+  Module.runMain();
+}
+
+const lockHash = () =>
+  createHash('sha256')
+    .update(fs.readFileSync(path.join(ROOT, 'package-lock.json')))
+    .digest('hex');
+
+await main();

@@ -1,0 +1,90 @@
+import path from 'node:path';
+import { repositoryRoot } from './folders.js';
+import { type Keys } from './keys.js';
+import { type Services } from './services.js';
+
+export const APP_NAMES = ['audit', 'inference', 'gateway'] as const;
+export type AppName = (typeof APP_NAMES)[number];
+
+export interface AppPorts {
+  gateway: number;
+  audit: number;
+  inferenceHealth: number;
+  auditHealth: number;
+}
+
+export interface EnvironmentOptions {
+  services: Services;
+  keys: Keys;
+  ports: AppPorts;
+  database?: string;
+  redisDatabase?: number;
+  inferenceThreads: number;
+  extra: Record<string, string>;
+}
+
+/** Exactly what each process is configured by; nothing of the developer's own environment but PATH and HOME. */
+export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<string, string> {
+  const mongoUri = withDatabase(o.services.mongoUri, o.database);
+  const manifest = path.join(repositoryRoot(), 'models/manifest.json');
+  const publicUrl = gatewayUrl(o.ports);
+  const auditServer = {
+    AUDIT_HOST: '127.0.0.1',
+    AUDIT_PORT: String(o.ports.audit),
+    AUDIT_SHARED_SECRET: o.keys.auditSharedSecret,
+  };
+  const own: Record<AppName, Record<string, string>> = {
+    gateway: {
+      GATEWAY_HOST: '127.0.0.1',
+      GATEWAY_PORT: String(o.ports.gateway),
+      PUBLIC_URL: publicUrl,
+      MONGODB_URI: mongoUri,
+      MODEL_MANIFEST: manifest,
+      ...auditServer,
+      SESSION_KEY: o.keys.sessionKey,
+      MAIL_KEY: o.keys.mailKey,
+    },
+    inference: {
+      HEALTH_PORT: String(o.ports.inferenceHealth),
+      MODEL_MANIFEST: manifest,
+      INFERENCE_THREADS: String(o.inferenceThreads),
+      TEMPLATE_KEK: o.keys.templateKek,
+    },
+    audit: {
+      HEALTH_PORT: String(o.ports.auditHealth),
+      MONGODB_URI: mongoUri,
+      ...auditServer,
+      SMTP_URL: o.services.smtpUrl,
+      MAIL_FROM: 'Countersign <no-reply@countersign.example>',
+      MAIL_KEY: o.keys.mailKey,
+      PUBLIC_URL: publicUrl,
+    },
+  };
+  const common = {
+    PATH: process.env.PATH ?? '',
+    HOME: process.env.HOME ?? '/',
+    NODE_ENV: 'development',
+    LOG_LEVEL: process.env.LOG_LEVEL || 'info',
+    REDIS_URL: withRedisDatabase(o.services.redisUrl, o.redisDatabase),
+    REDIS_BLOB_URL: withRedisDatabase(o.services.redisBlobUrl, o.redisDatabase),
+  };
+  return { ...common, ...own[app], ...o.extra };
+}
+
+/** `localhost` and not an address: browsers keep `__Host-` cookies and open cameras on it without TLS. */
+export const gatewayUrl = (ports: AppPorts): string => `http://localhost:${ports.gateway}`;
+
+/** A MongoDB URI may list several hosts, which URL does not parse. Without `database` one already named stays. */
+export function withDatabase(uri: string, database?: string): string {
+  const match = /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/([^?]*))?(\?.*)?$/.exec(uri);
+  if (!match) throw new Error('the MongoDB URI must be mongodb://HOST[:PORT][/DATABASE][?OPTIONS]');
+  const [, server, named, query = ''] = match;
+  return `${server}/${database ?? (named || 'countersign')}${query}`;
+}
+
+export function withRedisDatabase(url: string, database?: number): string {
+  if (database === undefined) return url;
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}

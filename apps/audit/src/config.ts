@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { env, parseEnv } from '#config';
+
+const mailFrom = z
+  .string('must be set: the sender of security mail')
+  .regex(/^[^\p{Cc}]*@[^\p{Cc}]*$/u, 'must be an address, or a name and an address in angle brackets');
+
+const auditConfigSchema = z.object({
+  MONGODB_URI: env.mongoUri,
+  REDIS_URL: env.redisUrl,
+  REDIS_BLOB_URL: env.redisUrl.optional(),
+  AUDIT_HOST: env.host.default('127.0.0.1'),
+  AUDIT_PORT: env.port,
+  AUDIT_SHARED_SECRET: env.secret,
+  SMTP_URL: env.smtpUrl,
+  MAIL_FROM: mailFrom,
+  /** Opens the secrets of mail rows; the gateway has the same one. */
+  MAIL_KEY: env.key32,
+  PUBLIC_URL: env.publicUrl,
+  HEALTH_PORT: env.port,
+  LOG_LEVEL: env.logLevel,
+});
+export type AuditConfig = z.output<typeof auditConfigSchema>;
+
+/** @throws ConfigError naming every bad variable, never a value. */
+export const loadConfig = (source?: Record<string, string | undefined>): AuditConfig =>
+  parseEnv(auditConfigSchema, source);
+
+export const AUDIT_CONFIG = Symbol('audit config');

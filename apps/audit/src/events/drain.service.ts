@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import type { GuardStore } from '#guard';
+import { AppLogger } from '#observability';
+import { JobQueue } from '#queue';
+import { GUARD_STORE } from '../guard-store.js';
+import { MailsRepository } from '../notifications/mails.repository.js';
+import { EventsRepository } from './events.repository.js';
+import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
+import { SystemOutboxRepository } from './system-outbox.repository.js';
+
+const SWEEP_PAGE = 100;
+const SWEEP_PARALLEL = 4;
+/** A guard may be written to while it is drained; what comes after so many rounds waits for the next nudge. */
+const ROUNDS_MAX = 20;
+
+/**
+ * Brings events and mails from where they were decided to where they are kept: store first, under their unique ids,
+ * pull only what a majority has on disk. A crash between the two repeats the storing, which changes nothing.
+ */
+@Injectable()
+export class DrainService {
+  constructor(
+    @Inject(GUARD_STORE) private readonly guard: GuardStore,
+    private readonly events: EventsRepository,
+    private readonly mails: MailsRepository,
+    private readonly system: SystemOutboxRepository,
+    private readonly queue: JobQueue,
+    private readonly logger: AppLogger,
+  ) {}
+
+  async drainUser(userId: string): Promise<void> {
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const entries: unknown[] = await this.guard.readOutbox(userId);
+      if (entries.length === 0) return;
+      const batch = sortGuardOutbox(userId, entries, new Date());
+      if (batch.malformed > 0) this.logger.error({ userId, count: batch.malformed }, 'malformed outbox entries');
+      await this.events.insert(batch.events);
+      await this.mails.insert(batch.mails);
+      await this.guard.pull(userId, batch.ids);
+      await Promise.all(batch.mails.map((mail) => this.nudgeMailer(mail._id)));
+    }
+  }
+
+  async drainSystem(): Promise<void> {
+    for (const processId of await this.system.findWaiting(SWEEP_PAGE)) {
+      const entries = await this.system.read(processId);
+      const { events, malformed } = sortSystemOutbox(entries, new Date());
+      if (malformed > 0) this.logger.error({ count: malformed }, 'malformed system outbox entries');
+      await this.events.insert(events);
+      await this.system.pull(processId, entries);
+    }
+  }
+
+  /** Every outbox that waits. One that fails does not hold up the others. */
+  async sweep(): Promise<void> {
+    await this.attempt(undefined, () => this.drainSystem());
+    let waiting: string[];
+    let failed: number;
+    do {
+      waiting = await this.guard.findWaiting(SWEEP_PAGE);
+      failed = await this.drainAll(waiting);
+    } while (waiting.length === SWEEP_PAGE && failed === 0);
+  }
+
+  private async drainAll(userIds: readonly string[]): Promise<number> {
+    const left = [...userIds];
+    let failed = 0;
+    const workers = Array.from({ length: SWEEP_PARALLEL }, async () => {
+      for (let id = left.shift(); id !== undefined; id = left.shift()) {
+        const userId = id;
+        if (!(await this.attempt(userId, () => this.drainUser(userId)))) failed += 1;
+      }
+    });
+    await Promise.all(workers);
+    return failed;
+  }
+
+  private async attempt(userId: string | undefined, drain: () => Promise<void>): Promise<boolean> {
+    try {
+      await drain();
+      return true;
+    } catch (err) {
+      this.logger.warn({ userId, err }, 'drain failed, the next sweep tries again');
+      return false;
+    }
+  }
+
+  private async nudgeMailer(mailId: string): Promise<void> {
+    try {
+      await this.queue.enqueue('audit.mail', { mailId }, randomUUID());
+    } catch (err) {
+      this.logger.warn({ mailId, err }, 'no nudge sent, the sweep will find the mail');
+    }
+  }
+}

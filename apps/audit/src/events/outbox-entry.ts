@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { type AuditEvent, auditEventSchema, type MailRow, mailRowSchema } from '#contracts';
+import { malformedEvent } from './malformed.js';
+
+const eventEntry = z.strictObject({ kind: z.literal('event'), event: auditEventSchema });
+const mailEntry = z.strictObject({
+  kind: z.literal('mail'),
+  mailId: z.string().min(1).max(200),
+  template: mailRowSchema.shape.template,
+  params: mailRowSchema.shape.params,
+  at: z.date(),
+});
+const entrySchema = z.discriminatedUnion('kind', [eventEntry, mailEntry]);
+
+/** What is to be stored of an outbox, and the ids by which its entries are pulled afterwards. */
+export interface OutboxBatch {
+  events: AuditEvent[];
+  mails: MailRow[];
+  ids: string[];
+  malformed: number;
+}
+
+/** What the guard is told to pull for an entry without a usable id. */
+const WITHOUT_ID = '';
+
+/** Sorts the entries of one user's outbox. An entry that is not what it should be, or of another user, is `malformed`. */
+export function sortGuardOutbox(userId: string, entries: readonly unknown[], receivedAt: Date): OutboxBatch {
+  const batch: OutboxBatch = { events: [], mails: [], ids: [], malformed: 0 };
+  for (const raw of entries) {
+    const { data: entry } = entrySchema.safeParse(raw);
+    if (entry?.kind === 'event' && entry.event.userId === userId) {
+      batch.events.push(entry.event);
+      batch.ids.push(entry.event.eventId);
+    } else if (entry?.kind === 'mail') {
+      const { mailId, template, params, at } = entry;
+      batch.mails.push({ _id: mailId, userId, template, params, createdAt: at });
+      batch.ids.push(mailId);
+    } else {
+      const { event, mailId } = (raw ?? {}) as { event?: { eventId?: unknown }; mailId?: unknown };
+      batch.events.push(malformedEvent(event ?? raw, { userId, receivedAt }));
+      const id = event?.eventId ?? mailId;
+      batch.ids.push(typeof id === 'string' ? id : WITHOUT_ID);
+      batch.malformed += 1;
+    }
+  }
+  return batch;
+}
+
+/** The same for a process's outbox, which holds bare events. */
+export function sortSystemOutbox(
+  entries: readonly unknown[],
+  receivedAt: Date,
+): Pick<OutboxBatch, 'events' | 'malformed'> {
+  const events = entries.map((raw) => {
+    const parsed = auditEventSchema.safeParse(raw);
+    return parsed.success ? parsed.data : malformedEvent(raw, { userId: null, receivedAt });
+  });
+  return { events, malformed: events.filter((event) => event.type === 'malformed').length };
+}

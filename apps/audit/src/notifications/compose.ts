@@ -1,0 +1,35 @@
+import type { MailRow, MailTemplate } from '#contracts';
+import { type MailContent, type RenderedMail, render } from './render.js';
+import { type MailContext, TEMPLATES } from './templates.js';
+
+export type Composed = { kind: 'composed'; mail: RenderedMail } | { kind: 'refused'; reason: 'no_secret' };
+
+/** A template as seen from outside the table, where its parameters are not known yet. */
+interface AnyTemplate {
+  params: { parse(params: unknown): unknown };
+  secret: boolean;
+  usefulMinutes?: number;
+  content: (params: unknown, context: MailContext, secret: string | undefined) => MailContent;
+}
+// The table's own types tie parameters and secret to each template; which one a row names is known only now.
+const template = (name: MailTemplate): AnyTemplate => TEMPLATES[name] as AnyTemplate;
+
+/** The mail of a row. `secret` is the opened token or code, for the templates that use one. */
+export function compose(
+  row: Pick<MailRow, 'template' | 'params'>,
+  context: MailContext,
+  secret: string | undefined,
+): Composed {
+  const { params, content, secret: needsSecret } = template(row.template);
+  if (needsSecret && !secret) return { kind: 'refused', reason: 'no_secret' };
+  return { kind: 'composed', mail: render(content(params.parse(row.params), context, secret)) };
+}
+
+/** Whether a mail written at `createdAt` is still worth sending. */
+export function isUseful(name: MailTemplate, createdAt: Date, now: Date): boolean {
+  const { usefulMinutes } = template(name);
+  return usefulMinutes === undefined || now.getTime() - createdAt.getTime() < usefulMinutes * 60_000;
+}
+
+/** The same for every try, so that a mail server or reader that gets it twice can tell. Only characters of a dot-atom. */
+export const messageIdOf = (mailId: string): string => `<${mailId.replace(/[^A-Za-z0-9.+_-]/g, '_')}@countersign>`;

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { type MailRow, mailRowSchema, mailSecretAad } from '#contracts';
+import { AppLogger } from '#observability';
+import { openText, SealError } from '#sealing';
+import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
+import { UsersRepository } from '../users.repository.js';
+import { compose, isUseful, messageIdOf } from './compose.js';
+import type { StoredMail } from './mail.schema.js';
+import { MailsRepository } from './mails.repository.js';
+import type { RenderedMail } from './render.js';
+import { Smtp } from './smtp.js';
+
+const SWEEP_PAGE = 50;
+const SWEEP_PARALLEL = 4;
+const BACKOFF_FIRST_MS = 5_000;
+const BACKOFF_MAX_MS = 15 * 60_000;
+
+/** Fields that audit adds to a row; the contract's own schema is strict. */
+const rowSchema = z.strictObject(mailRowSchema.shape).strip();
+
+type Outcome =
+  | { kind: 'sent' }
+  /** Nothing that comes later can make this mail sendable. */
+  | { kind: 'dead'; reason: string }
+  | { kind: 'retry'; reason: string; err?: unknown };
+
+/**
+ * Sends what waits in `mails`, each at most once but for a crash between the server's yes and our note of it (then the
+ * Message-ID is the same). A mail that cannot be sent is tried again for a day.
+ */
+@Injectable()
+export class MailerService {
+  constructor(
+    @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'MAIL_KEY' | 'PUBLIC_URL'>,
+    private readonly mails: MailsRepository,
+    private readonly users: UsersRepository,
+    private readonly smtp: Smtp,
+    private readonly logger: AppLogger,
+  ) {}
+
+  async deliver(mailId: string): Promise<void> {
+    const leaseId = randomUUID();
+    const claimed = await this.mails.claim(mailId, leaseId);
+    if (!claimed) return;
+    const outcome = await this.attempt(claimed);
+    const state = await this.note(claimed, leaseId, outcome);
+    const fields = { mailId, template: String(claimed.template), state, tries: claimed.attempts };
+    if (outcome.kind === 'sent') this.logger.info(fields, 'mail sent');
+    else this.logger.warn({ ...fields, reason: outcome.reason, err: errorOf(outcome) }, 'mail not sent');
+  }
+
+  async sweep(): Promise<void> {
+    const due = await this.mails.findDue(SWEEP_PAGE);
+    const workers = Array.from({ length: SWEEP_PARALLEL }, async () => {
+      for (let mailId = due.shift(); mailId !== undefined; mailId = due.shift()) await this.deliver(mailId);
+    });
+    await Promise.all(workers);
+  }
+
+  private async attempt(claimed: StoredMail): Promise<Outcome> {
+    const parsed = rowSchema.safeParse(claimed);
+    if (!parsed.success) return { kind: 'dead', reason: 'malformed' };
+    const row: MailRow = parsed.data;
+    if (!isUseful(row.template, row.createdAt, new Date())) return { kind: 'dead', reason: 'too_late' };
+    const composed = this.compose(row);
+    if ('kind' in composed) return composed;
+
+    const to = z.email().safeParse(row.to ?? (await this.users.findEmail(row.userId)));
+    // The user's row may be a moment behind his guard's.
+    if (!to.success) return { kind: 'retry', reason: 'no_recipient' };
+    try {
+      await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
+      return { kind: 'sent' };
+    } catch (err) {
+      return { kind: 'retry', reason: 'smtp', err };
+    }
+  }
+
+  private compose(row: MailRow): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
+    try {
+      const secret = row.sealedSecret && openText(this.config.MAIL_KEY, mailSecretAad(row._id), row.sealedSecret);
+      const context = { publicUrl: this.config.PUBLIC_URL, createdAt: row.createdAt };
+      const composed = compose(row, context, secret);
+      return composed.kind === 'composed' ? composed.mail : { kind: 'dead', reason: composed.reason };
+    } catch (error) {
+      if (error instanceof SealError) return { kind: 'dead', reason: 'secret_does_not_open' };
+      throw error;
+    }
+  }
+
+  private async note(mail: StoredMail, leaseId: string, outcome: Outcome): Promise<string> {
+    if (outcome.kind === 'retry') {
+      const delayMs = Math.min(BACKOFF_FIRST_MS * 2 ** ((mail.attempts ?? 1) - 1), BACKOFF_MAX_MS);
+      const state = await this.mails.postpone(mail._id, leaseId, delayMs);
+      if (state === 'dead') await this.finish(mail, 'dead');
+      return state;
+    }
+    await this.finish(mail, outcome.kind);
+    return outcome.kind;
+  }
+
+  /** The last mail of an erased account takes the address with it. */
+  private async finish(mail: StoredMail, state: 'sent' | 'dead'): Promise<void> {
+    if (mail.template === 'erasure_completed') await this.mails.remove(mail._id);
+    else await this.mails.finish(mail._id, state);
+  }
+}
+
+const errorOf = (outcome: Outcome): unknown => (outcome.kind === 'retry' ? outcome.err : undefined);

@@ -1,0 +1,113 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { ErasureRow } from '#contracts';
+import type { GuardStore } from '#guard';
+import { DrainService } from '../events/drain.service.js';
+import { EventsRepository } from '../events/events.repository.js';
+import { uuidOf } from '../events/malformed.js';
+import { GUARD_STORE } from '../guard-store.js';
+import { MailsRepository } from '../notifications/mails.repository.js';
+import { UsersRepository } from '../users.repository.js';
+import { ErasuresRepository } from './erasures.repository.js';
+import { PersonalDataRepository } from './personal-data.repository.js';
+
+/** In this order. Each may be repeated, alone or with all before it, and changes nothing the second time. */
+export const ERASURE_STEPS = [
+  'closeGuard',
+  'endSessions',
+  'prepareMail',
+  'drainOutbox',
+  'removeData',
+  'removeAccount',
+  'recordCompletion',
+  'removeGuard',
+  'releaseMail',
+  'complete',
+] as const;
+export type ErasureStep = (typeof ERASURE_STEPS)[number];
+
+const LATE_WRITERS_MAX = 5;
+
+@Injectable()
+export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Promise<void>> {
+  constructor(
+    @Inject(GUARD_STORE) private readonly guard: GuardStore,
+    private readonly ledger: ErasuresRepository,
+    private readonly users: UsersRepository,
+    private readonly mails: MailsRepository,
+    private readonly events: EventsRepository,
+    private readonly drains: DrainService,
+    private readonly data: PersonalDataRepository,
+  ) {}
+
+  /** No attempt begins from here on, a live one is settled. A guard that is gone was removed by an earlier run. */
+  async closeGuard(row: ErasureRow): Promise<void> {
+    await this.guard.change(row.userId, { kind: 'erase' }, {}, `erase-${row._id}`);
+  }
+
+  async endSessions(row: ErasureRow): Promise<void> {
+    await this.users.raiseSessionEpoch(row.userId);
+  }
+
+  /** The address is copied while there is one; the mail is held until all is done. */
+  async prepareMail(row: ErasureRow): Promise<void> {
+    const to = await this.users.findEmail(row.userId);
+    if (to === null) return;
+    await this.mails.insert([
+      {
+        _id: mailIdOf(row),
+        userId: row.userId,
+        to,
+        template: 'erasure_completed',
+        params: {},
+        createdAt: new Date(),
+        state: 'held',
+      },
+    ]);
+  }
+
+  async drainOutbox(row: ErasureRow): Promise<void> {
+    await this.drains.drainUser(row.userId);
+  }
+
+  /** Template, consents, attempts and mails go; events lose what is personal in them. */
+  async removeData(row: ErasureRow): Promise<void> {
+    await this.data.removeOfUser(row.userId);
+    await this.mails.removeOfUser(row.userId, mailIdOf(row));
+    await this.events.strip(row.userId);
+  }
+
+  async removeAccount(row: ErasureRow): Promise<void> {
+    await this.users.remove(row.userId);
+  }
+
+  async recordCompletion(row: ErasureRow): Promise<void> {
+    await this.events.insert([
+      {
+        eventId: uuidOf(`erasure_completed:${row._id}`),
+        userId: row.userId,
+        type: 'erasure_completed',
+        timestamp: await this.ledger.finishedAt(row._id),
+      },
+    ]);
+  }
+
+  /** The guard goes only with an empty outbox; what was written meanwhile is drained and stripped like the rest. */
+  async removeGuard(row: ErasureRow): Promise<void> {
+    for (let round = 0; !(await this.guard.removeErased(row.userId)); round++) {
+      if ((await this.guard.summary(row.userId)) === null) break;
+      if (round === LATE_WRITERS_MAX) throw new Error('the outbox of an erased guard does not run empty');
+      await this.drainOutbox(row);
+    }
+    await this.removeData(row);
+  }
+
+  async releaseMail(row: ErasureRow): Promise<void> {
+    await this.mails.release(mailIdOf(row));
+  }
+
+  async complete(row: ErasureRow): Promise<void> {
+    await this.ledger.complete(row._id);
+  }
+}
+
+const mailIdOf = (row: ErasureRow): string => `erasure-${row._id}`;

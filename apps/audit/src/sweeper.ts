@@ -1,0 +1,63 @@
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { AppLogger } from '#observability';
+import { DrainService } from './events/drain.service.js';
+import { MailerService } from './notifications/mailer.service.js';
+import { ErasureService } from './privacy/erasure.service.js';
+
+export const SWEEP_INTERVAL_MS = Symbol('sweep interval');
+
+/**
+ * Does regularly what the nudges ask for, so that a lost nudge costs seconds and never an event or a mail. Each task
+ * has a loop of its own: a slow mail server must not keep events waiting.
+ */
+@Injectable()
+export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly stopping = new AbortController();
+  private loops: Promise<void>[] = [];
+
+  constructor(
+    @Inject(SWEEP_INTERVAL_MS) private readonly intervalMs: number,
+    private readonly drains: DrainService,
+    private readonly mailer: MailerService,
+    private readonly erasures: ErasureService,
+    private readonly logger: AppLogger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.loops = [
+      this.repeat('events', () => this.drains.sweep()),
+      this.repeat('mails', () => this.mailer.sweep()),
+      this.repeat('erasures', () => this.erasures.sweep()),
+    ];
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
+    await Promise.all(this.loops);
+  }
+
+  private async repeat(task: string, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        await work();
+      } catch (err) {
+        this.logger.warn({ state: task, err }, 'sweep failed, the next one tries again');
+      }
+      await pause(this.intervalMs, signal);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,9 @@
+import { Global, Module } from '@nestjs/common';
+import { AuditNudge } from './audit-nudge.js';
+import { SystemOutbox } from './system-outbox.js';
+import { UserEvents } from './user-events.js';
+
+/** Where events go in; every feature leaves some. */
+@Global()
+@Module({ providers: [AuditNudge, SystemOutbox, UserEvents], exports: [AuditNudge, SystemOutbox, UserEvents] })
+export class AuditTrailModule {}

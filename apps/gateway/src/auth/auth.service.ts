@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Origin } from '#contracts';
+import type { GuardStore } from '#guard';
+import { SystemOutbox } from '../audit-trail/system-outbox.js';
+import { UserEvents } from '../audit-trail/user-events.js';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { assertMayManage } from '../face/authority.js';
+import { GUARD } from '../face/guard.module.js';
+import { Problem } from '../http/problem.js';
+import type { Principal } from '../http/session.guard.js';
+import { MailRepository } from '../mail/mail.repository.js';
+import { type ActiveSession, SessionService } from '../sessions/session.service.js';
+import { UserRepository, type UserRow } from '../users/user.repository.js';
+import { EmailTokenRepository } from './email-token.repository.js';
+import { hashPassword, verifyPassword } from './passwords.js';
+
+/** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
+const NOBODY = randomUUID();
+
+@Injectable()
+export class AuthService {
+  constructor(
+    private readonly users: UserRepository,
+    private readonly sessions: SessionService,
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly systemOutbox: SystemOutbox,
+    private readonly events: UserEvents,
+  ) {}
+
+  /** The user, or null: unknown, wrong and disabled are one answer after the same work. */
+  async authenticate(email: string, password: string, origin: Origin): Promise<UserRow | null> {
+    const user = await this.users.findByEmail(email);
+    const matches = await verifyPassword(user?.passwordHash, password);
+    const summary = await this.guard.summary(user?._id ?? NOBODY);
+    if (user && matches && summary?.state === 'active') return user;
+    this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
+    return null;
+  }
+
+  async openSession(user: UserRow, origin: Origin): Promise<ActiveSession> {
+    const session = await this.sessions.open(user._id, user.sessionEpoch);
+    await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
+    return session;
+  }
+
+  async logout(session: ActiveSession, origin: Origin): Promise<void> {
+    await this.sessions.end(session);
+    await this.events.append(session.record.userId, 'logout', origin);
+  }
+
+  /** Ends every other session; this one goes on under the new epoch. */
+  async changePassword(session: Principal, user: UserRow, passwords: { current: string; next: string }, origin: Origin) {
+    await assertMayManage(this.guard, session);
+    if (!(await verifyPassword(user.passwordHash, passwords.current))) throw new Problem('invalid_credentials');
+    const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
+    if (epoch === null) throw new Problem('unauthenticated');
+    await this.guard.change(user._id, { kind: 'password_changed' }, origin, randomUUID());
+    await this.sessions.update(session, { ...session.record, epoch });
+    await this.sessions.endAll(user._id, session);
+  }
+}
+
+@Injectable()
+export class RegistrationService {
+  constructor(
+    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
+    private readonly users: UserRepository,
+    private readonly tokens: EmailTokenRepository,
+    private readonly mails: MailRepository,
+    @Inject(GUARD) private readonly guard: GuardStore,
+  ) {}
+
+  async register(email: string, password: string, origin: Origin): Promise<UserRow> {
+    if (this.config.REGISTRATION === 'closed') throw new Problem('registration_closed');
+    const passwordHash = await hashPassword(password);
+    if (await this.users.findByEmail(email)) throw new Problem('email_taken');
+    const row: UserRow = {
+      _id: randomUUID(),
+      email,
+      emailVerified: false,
+      passwordHash,
+      roles: ['user'],
+      sessionEpoch: 0,
+      createdAt: new Date(),
+    };
+    // The guard first: a user without one could not be protected, a guard without a user is swept.
+    await this.guard.create(row._id, {
+      faceRequired: true,
+      event: { eventId: randomUUID(), type: 'registered', ...origin },
+    });
+    if (!(await this.users.insert(row))) throw new Problem('email_taken');
+    await this.sendVerification(row);
+    return row;
+  }
+
+  /** The link's token is taken even if the address changed meanwhile: a link works once. */
+  async verifyEmail(token: string): Promise<void> {
+    const taken = await this.tokens.take(token);
+    if (!taken || !(await this.users.setEmailVerified(taken.userId, taken.email))) throw new Problem('token_invalid');
+  }
+
+  private async sendVerification(user: UserRow): Promise<void> {
+    await this.mails.enqueue({
+      userId: user._id,
+      template: 'email_verify',
+      params: { link: `${this.config.PUBLIC_URL.replace(/\/$/, '')}/v1/auth/email/verify?token=` },
+      secret: await this.tokens.issue(user._id, user.email),
+    });
+  }
+}

@@ -1,0 +1,47 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import type { FastifyRequest } from 'fastify';
+import { Strategy } from 'passport-local';
+import { originOf } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import type { UserRow } from '../users/user.repository.js';
+import { AuthService } from './auth.service.js';
+import { LoginThrottle } from './login-throttle.js';
+
+/** E-mail and password. The body has been parsed before: the input guard runs on every route, ahead of this one. */
+@Injectable()
+export class LocalStrategy extends PassportStrategy(Strategy) {
+  constructor(
+    private readonly auth: AuthService,
+    private readonly throttle: LoginThrottle,
+  ) {
+    super({ usernameField: 'email', passwordField: 'password', session: false, passReqToCallback: true });
+  }
+
+  async validate(request: unknown, email: string, password: string): Promise<UserRow> {
+    const { ip } = request as FastifyRequest;
+    await this.throttle.take(email, ip);
+    const user = await this.auth.authenticate(email, password, originOf(request as FastifyRequest));
+    if (!user) throw new Problem('invalid_credentials');
+    await this.throttle.giveBack(email, ip);
+    return user;
+  }
+}
+
+const PassportLocalGuard = AuthGuard('local');
+
+@Injectable()
+export class LoginGuard extends PassportLocalGuard implements CanActivate {
+  override getAuthenticateOptions(): { session: false } {
+    return { session: false };
+  }
+  override handleRequest<T>(error: unknown, user: T | false | undefined): T {
+    if (error) throw error;
+    if (!user) throw new Problem('invalid_credentials');
+    return user;
+  }
+}
+
+/** Whom passport found. */
+export const loggedIn = (context: ExecutionContext): UserRow =>
+  (context.switchToHttp().getRequest<FastifyRequest>() as unknown as { user: UserRow }).user;

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { ACR, type Origin, type Purpose } from '#contracts';
+import { allowedActions, type BeginRefusal, drawChallenge, type GuardStore, type GuardSummary } from '#guard';
+import { newChallengeId, type Reservation } from '#guard';
+import { CountedEvents } from '../audit-trail/counted-events.js';
+import { UserEvents } from '../audit-trail/user-events.js';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { CURRENT_CONSENT } from '../consent/consent-text.js';
+import { assertMayManage, guardOf } from '../face/authority.js';
+import { GUARD } from '../face/guard.module.js';
+import { TemplateRepository } from '../face/template.repository.js';
+import { Problem } from '../http/problem.js';
+import type { Principal } from '../http/session.guard.js';
+import { TransportEpoch } from '../store/transport-epoch.js';
+import { AdmissionControl } from './admission.js';
+
+const SWEEP_MS = 5_000;
+
+/** Begins a capture: who may, whether the guard allows it, whether there is capacity, all before a camera opens. */
+@Injectable()
+export class BeginService implements OnModuleInit, OnApplicationShutdown {
+  /** Refusals while locked: one counted event a session and minute. */
+  private readonly refusals = new CountedEvents<{ userId: string; origin: Origin }>(({ first, count }) => {
+    this.events.append(first.userId, 'refused', first.origin, { count }).catch(() => undefined);
+  });
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    @Inject(GUARD) private readonly guard: GuardStore,
+    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
+    private readonly templates: TemplateRepository,
+    private readonly admission: AdmissionControl,
+    private readonly transport: TransportEpoch,
+    private readonly events: UserEvents,
+  ) {}
+
+  onModuleInit(): void {
+    this.timer = setInterval(() => this.refusals.sweep(), SWEEP_MS).unref();
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.timer);
+  }
+
+  async begin(session: Principal, purpose: Purpose, origin: Origin): Promise<Reservation> {
+    const before = await this.permitted(session, purpose);
+    const admission = await this.admission.check();
+    // A locked face is told so even when nothing could be judged: waiting for capacity would not help.
+    if (admission.kind === 'busy' && !(purpose === 'verify' && before.lockedMinutes > 0)) {
+      throw new Problem('busy', { retryAfterSeconds: admission.retryAfterSeconds });
+    }
+    if (purpose === 'verify') await this.assertTemplateIsThere(before);
+
+    const { userId, sessionId, acr } = session.record;
+    const outcome = await this.guard.begin({
+      userId,
+      attemptId: randomUUID(),
+      challengeId: newChallengeId(),
+      sessionId,
+      purpose,
+      actions: drawChallenge(allowedActions(before.optOuts)),
+      transportEpoch: await this.transport.current(),
+      currentConsentVersion: CURRENT_CONSENT.version,
+      currentModelDigest: this.config.modelDigest,
+      templateId: purpose === 'enrol' ? randomUUID() : null,
+      hold: purpose === 'enrol' && before.everEnrolled && acr === ACR.otp,
+      origin,
+    });
+    if (outcome.kind === 'refused') throw this.refused(session, outcome, origin);
+    await this.assertUnchanged(session, before, outcome.reservation);
+    return outcome.reservation;
+  }
+
+  private permitted(session: Principal, purpose: Purpose): Promise<GuardSummary> {
+    return purpose === 'enrol' ? assertMayManage(this.guard, session) : guardOf(this.guard, session);
+  }
+
+  /** A row that the guard names and that is gone (a restored backup) asks for a new enrolment; it is no fault. */
+  private async assertTemplateIsThere({ userId, templateId }: GuardSummary): Promise<void> {
+    if (templateId === null || (await this.templates.find(userId, templateId))) return;
+    throw new Problem('re_enrolment_required');
+  }
+
+  /**
+   * Who may enrol was judged on a guard read before. Had somebody enrolled in between, a password alone could now
+   * replace that face: the epoch, which every such change raises, tells.
+   */
+  private async assertUnchanged(session: Principal, before: GuardSummary, begun: Reservation): Promise<void> {
+    if (begun.lockEpoch === before.lockEpoch) return;
+    const { userId, sessionId } = session.record;
+    await this.guard.cancel({ userId, attemptId: begun.attemptId, sessionId });
+    throw new Problem('attempt_in_progress', { retryAfterSeconds: 1 });
+  }
+
+  private refused(session: Principal, refusal: BeginRefusal, origin: Origin): Problem {
+    switch (refusal.code) {
+      case 'face_locked': {
+        this.refusals.add(session.record.sessionId, { userId: session.record.userId, origin });
+        const { minutes, lockedUntil } = refusal;
+        const retryAfterSeconds = minutes * 60;
+        return new Problem('face_locked', {
+          extras: { minutes, lockedUntil: lockedUntil.toISOString() },
+          retryAfterSeconds,
+        });
+      }
+      case 'attempt_in_progress': {
+        const { attemptId, retryAfterSeconds } = refusal;
+        return new Problem('attempt_in_progress', { extras: attemptId ? { attemptId } : {}, retryAfterSeconds });
+      }
+      case 'too_many_attempts':
+      case 'busy':
+        return new Problem(refusal.code, { retryAfterSeconds: refusal.retryAfterSeconds });
+      case 'not_found':
+        return new Problem('unauthenticated');
+      default:
+        return new Problem(refusal.code);
+    }
+  }
+}

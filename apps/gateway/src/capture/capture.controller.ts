@@ -1,0 +1,108 @@
+import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { CAPTURE_LIMITS, CHALLENGE_STEPS, type Origin, type Purpose } from '#contracts';
+import type { Reservation } from '#guard';
+import { Accepts } from '../http/accepts.js';
+import { RequestOrigin } from '../http/origin.js';
+import { receivedAtMs } from '../http/received-at.js';
+import { CurrentSession, type Principal, Requires } from '../http/session.guard.js';
+import { type AttemptAnswer, framesMaxOf, liveAnswer, stepView } from './attempt-answer.js';
+import { BeginService } from './begin.service.js';
+import { OutcomeService } from './outcome.service.js';
+import { StepService } from './step.service.js';
+
+const POLL_SECONDS_MAX = 25;
+const attemptParams = z.strictObject({ id: z.uuid() });
+const stepParams = z.strictObject({ id: z.uuid(), n: wholeNumber(1, CHALLENGE_STEPS) });
+const pollQuery = z.strictObject({ wait: wholeNumber(0, POLL_SECONDS_MAX).default(0) });
+
+/** A query or path part: decimal digits only, so that ` 1`, `1e0` and `0x1` are not numbers. */
+function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+}
+
+/** Captures of all three purposes. The route that begins one decides its purpose; the rest is the same for all. */
+@Controller('v1/face')
+export class CaptureController {
+  constructor(
+    private readonly beginning: BeginService,
+    private readonly steps: StepService,
+    private readonly outcomes: OutcomeService,
+  ) {}
+
+  @Post('enrolments')
+  @Requires({ account: true })
+  enrol(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
+    return this.begin(session, 'enrol', origin);
+  }
+
+  @Post('attempts')
+  @Requires({ account: true })
+  verify(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
+    return this.begin(session, 'verify', origin);
+  }
+
+  @Post('practice')
+  @Requires({ account: true })
+  practise(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
+    return this.begin(session, 'practice', origin);
+  }
+
+  @Post('attempts/:id/steps/:n')
+  @HttpCode(202)
+  @Accepts({ params: stepParams, bytes: true })
+  async step(
+    @CurrentSession() session: Principal,
+    @Param() { id, n }: z.infer<typeof stepParams>,
+    @Req() request: FastifyRequest,
+  ): Promise<AttemptAnswer> {
+    const upload = {
+      attemptId: id,
+      step: n,
+      body: request.body as Buffer,
+      receivedAtMs: receivedAtMs(request),
+    };
+    return liveAnswer(await this.steps.accept(session, upload));
+  }
+
+  @Get('attempts/:id')
+  @Accepts({ params: attemptParams, query: pollQuery })
+  poll(
+    @CurrentSession() session: Principal,
+    @Param() { id }: z.infer<typeof attemptParams>,
+    @Query() { wait }: z.infer<typeof pollQuery>,
+  ): Promise<AttemptAnswer> {
+    return this.outcomes.poll(session, id, wait);
+  }
+
+  @Delete('attempts/:id')
+  @HttpCode(204)
+  @Accepts({ params: attemptParams })
+  cancel(@CurrentSession() session: Principal, @Param() { id }: z.infer<typeof attemptParams>): Promise<void> {
+    return this.outcomes.cancel(session, id);
+  }
+
+  private async begin(session: Principal, purpose: Purpose, origin: Origin) {
+    return begun(await this.beginning.begin(session, purpose, origin));
+  }
+}
+
+const begun = (reservation: Reservation) => ({
+  attemptId: reservation.attemptId,
+  expiresAt: reservation.captureUntil.toISOString(),
+  step: stepView(reservation),
+  capture: {
+    fpsMin: CAPTURE_LIMITS.fpsMin,
+    fpsMax: CAPTURE_LIMITS.fpsMax,
+    framesMax: framesMaxOf(reservation),
+    frameBytesMax: CAPTURE_LIMITS.frameBytesMax,
+    framePixelsMax: CAPTURE_LIMITS.framePixelsMax,
+    bytesMax: CAPTURE_LIMITS.bytesMax,
+    format: ['image/jpeg', 'image/webp'],
+  },
+});

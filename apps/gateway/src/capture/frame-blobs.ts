@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+import { BLOB_TTL_SECONDS, blobKeys, type SealedTemplate } from '#contracts';
+import { BlobStore } from '#queue';
+
+interface StepInput {
+  step: number;
+  framesDigest: string;
+}
+
+/** The only place where frames leave this process and templates go to a worker: sealing them comes in here. */
+@Injectable()
+export class FrameBlobs {
+  constructor(private readonly blobs: BlobStore) {}
+
+  async put(attemptId: string, { step, framesDigest }: StepInput, body: Buffer): Promise<void> {
+    await this.blobs.put(blobKeys.frames(attemptId, step, framesDigest), body, BLOB_TTL_SECONDS);
+  }
+
+  async delete(attemptId: string, { step, framesDigest }: StepInput): Promise<void> {
+    await this.blobs.delete(blobKeys.frames(attemptId, step, framesDigest));
+  }
+
+  /** The template is ciphertext already; it travels beside the job. */
+  async putTemplate(attemptId: string, template: SealedTemplate): Promise<void> {
+    await this.blobs.put(blobKeys.template(attemptId), Buffer.from(JSON.stringify(template)), BLOB_TTL_SECONDS);
+  }
+
+  /** Everything an attempt left in the blob store. Whatever is missed here ends by its TTL. */
+  async deleteAll(attemptId: string, run: number, inputs: readonly StepInput[]): Promise<void> {
+    await this.blobs.delete(
+      blobKeys.template(attemptId),
+      ...Array.from({ length: run + 1 }, (_, earlier) => [
+        blobKeys.newTemplate(attemptId, earlier),
+        blobKeys.similarity(attemptId, earlier),
+      ]).flat(),
+      ...inputs.flatMap(({ step, framesDigest }) => [
+        blobKeys.frames(attemptId, step, framesDigest),
+        blobKeys.evidence(attemptId, step, framesDigest),
+      ]),
+    );
+  }
+}

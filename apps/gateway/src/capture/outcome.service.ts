@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
+import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
+import { GUARD } from '../face/guard.module.js';
+import { Problem } from '../http/problem.js';
+import { raisedByFace, raisedByHeldFace, sessionAnswer } from '../sessions/session-record.js';
+import { type ActiveSession, SessionService } from '../sessions/session.service.js';
+import { UserRepository } from '../users/user.repository.js';
+import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
+import { FrameBlobs } from './frame-blobs.js';
+
+/** The grid on which answers leave; also how often a waiting poll looks. */
+const GRID_MS = 250;
+
+/** What became of an attempt, and the grant that a verified one is worth. */
+@Injectable()
+export class OutcomeService implements BeforeApplicationShutdown {
+  private readonly closing = new AbortController();
+
+  constructor(
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly sessions: SessionService,
+    private readonly users: UserRepository,
+    private readonly blobs: FrameBlobs,
+  ) {}
+
+  /** A process that ends lets its waiting polls answer with what they have. */
+  beforeApplicationShutdown(): void {
+    this.closing.abort();
+  }
+
+  /** Waits for a decision at most so long. Looks at grid points only, so an answer's time is one, too. */
+  async poll(session: ActiveSession, attemptId: string, waitSeconds: number): Promise<AttemptAnswer> {
+    const until = performance.now() + waitSeconds * 1_000;
+    for (;;) {
+      const view = await this.view(session, attemptId);
+      if (view.kind === 'ended') return this.ended(session, attemptId, view);
+      const { reservation } = view;
+      const answer = liveAnswer(reservation);
+      const leftMs = until - performance.now();
+      if (answer.status === 'capturing' || leftMs <= 0 || this.closing.signal.aborted) return answer;
+      await this.pause(Math.min(leftMs, nextReleaseDelayMs(reservation.lastStepAt, view.now) || GRID_MS));
+    }
+  }
+
+  async cancel(session: ActiveSession, attemptId: string): Promise<void> {
+    const { userId, sessionId } = session.record;
+    const before = await this.view(session, attemptId);
+    const outcome = await this.guard.cancel({ userId, attemptId, sessionId });
+    if (outcome.kind === 'not_found') throw new Problem('not_found');
+    if (outcome.kind === 'decided' && before.kind === 'live') {
+      const { run, digest } = before.reservation;
+      const inputs = digest.map((framesDigest, index) => ({ step: index + 1, framesDigest }));
+      await this.blobs.deleteAll(attemptId, run, inputs);
+    }
+  }
+
+  private async view(session: ActiveSession, attemptId: string): Promise<Exclude<AttemptView, { kind: 'unknown' }>> {
+    const { userId, sessionId } = session.record;
+    const view = await this.guard.view({ userId, attemptId, sessionId });
+    if (view.kind === 'unknown') throw new Problem('not_found');
+    return view;
+  }
+
+  private async ended(
+    session: ActiveSession,
+    attemptId: string,
+    { attempt, now }: Extract<AttemptView, { kind: 'ended' }>,
+  ): Promise<AttemptAnswer> {
+    const released = attempt.endedAt.getTime() + nextReleaseDelayMs(attempt.lastStepAt, attempt.endedAt);
+    if (released > now.getTime()) await this.pause(Math.min(GRID_MS, released - now.getTime()));
+    return attempt.outcome === 'verified' ? this.granted(session, attemptId, attempt) : endedAnswer(attempt, now);
+  }
+
+  /**
+   * The guard gives the outcome to the session that began the attempt, once; a repeat of the same session within the
+   * guard's time is answered the same, so a crash before the new record was written is healed by the next poll.
+   */
+  private async granted(session: ActiveSession, attemptId: string, attempt: RecentAttempt): Promise<AttemptAnswer> {
+    const { record } = session;
+    if (record.raisedBy === attemptId) return { status: 'verified', session: sessionAnswer(session.token, record) };
+    const user = await this.users.findById(record.userId);
+    if (user?.sessionEpoch !== record.epoch) throw new Problem('unauthenticated');
+    const redeemed = await this.guard.redeem({ userId: record.userId, attemptId, sessionId: record.sessionId });
+    if (redeemed.kind === 'refused') return endedAnswer(attempt, new Date());
+    const raised = redeemed.attempt.held
+      ? raisedByHeldFace(record, attemptId)
+      : raisedByFace(record, attemptId, redeemed.attempt.endedAt);
+    const rotated = await this.sessions.rotate(session, raised, this.sessions.tokenFor(session, attemptId));
+    if (!rotated) throw new Problem('unauthenticated');
+    return { status: 'verified', session: sessionAnswer(rotated.token, rotated.record) };
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.closing.signal }).catch(() => undefined);
+  }
+}

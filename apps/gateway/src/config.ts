@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import { env, parseEnv } from '#config';
+import { manifestSchema } from '#contracts';
+
+/** Injection token of the parsed configuration. */
+export const GATEWAY_CONFIG = Symbol('gateway config');
+
+const trustedProxiesSchema = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  )
+  // `true` would let every client choose its own address (CWE-348): only addresses and networks are taken.
+  .refine((parts) => parts.every(isAddressOrNetwork), { error: 'must be addresses or CIDR networks, comma separated' });
+
+export const gatewayEnvSchema = z.object({
+  GATEWAY_HOST: env.host.default('127.0.0.1'),
+  GATEWAY_PORT: env.port.default(8080),
+  PUBLIC_URL: env.publicUrl.default('http://localhost:8080'),
+  MONGODB_URI: env.mongoUri,
+  REDIS_URL: env.redisUrl,
+  REDIS_BLOB_URL: env.redisUrl.optional(),
+  AUDIT_HOST: env.host.default('127.0.0.1'),
+  AUDIT_PORT: env.port,
+  AUDIT_SHARED_SECRET: env.secret,
+  SESSION_KEY: env.key32,
+  MAIL_KEY: env.key32,
+  MODEL_MANIFEST: env.path.default('models/manifest.json'),
+  REGISTRATION: z.enum(['open', 'closed'], 'must be open or closed').default('open'),
+  TRUSTED_PROXIES: trustedProxiesSchema,
+  LOG_LEVEL: env.logLevel,
+});
+
+export type GatewayConfig = z.infer<typeof gatewayEnvSchema> & { REDIS_BLOB_URL: string; modelDigest: string };
+
+/** Parses the environment and reads which models templates must belong to. Throws before anything is connected. */
+export function loadConfig(source?: Record<string, string | undefined>): GatewayConfig {
+  const parsed = parseEnv(gatewayEnvSchema, source);
+  const manifest = manifestSchema.parse(JSON.parse(readFileSync(parsed.MODEL_MANIFEST, 'utf8')));
+  return { ...parsed, REDIS_BLOB_URL: parsed.REDIS_BLOB_URL ?? parsed.REDIS_URL, modelDigest: manifest.digest };
+}
+
+function isAddressOrNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  if (bits === undefined) return true;
+  if (!/^\d{1,3}$/.test(bits)) return false;
+  try {
+    new BlockList().addSubnet(address, Number(bits), version === 6 ? 'ipv6' : 'ipv4');
+    return Number(bits) > 0;
+  } catch {
+    return false;
+  }
+}

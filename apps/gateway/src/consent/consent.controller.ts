@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, Delete, Get, HttpCode, Inject, Put } from '@nestjs/common';
+import { z } from 'zod';
+import type { Origin } from '#contracts';
+import type { GuardStore } from '#guard';
+import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { guardOf } from '../face/authority.js';
+import { GUARD } from '../face/guard.module.js';
+import { TemplateRepository } from '../face/template.repository.js';
+import { Accepts } from '../http/accepts.js';
+import { RequestOrigin } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { CurrentSession, type Principal } from '../http/session.guard.js';
+import { ConsentRepository } from './consent.repository.js';
+import { CURRENT_CONSENT } from './consent-text.js';
+
+const consentSchema = z.strictObject({ version: z.string().max(40), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+
+interface ConsentView {
+  version: string;
+  text: string;
+  sha256: string;
+  /** The version this account agreed to. */
+  given: string | null;
+}
+
+@Controller('v1/face/consent')
+export class ConsentController {
+  constructor(
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly consents: ConsentRepository,
+    private readonly templates: TemplateRepository,
+    private readonly nudge: AuditNudge,
+  ) {}
+
+  @Get()
+  async get(@CurrentSession() session: Principal): Promise<ConsentView> {
+    return { ...CURRENT_CONSENT, given: (await guardOf(this.guard, session)).consentVersion };
+  }
+
+  /** Names the text by its hash: one agrees to what one was shown, not to whatever is current by now. */
+  @Put()
+  @Accepts({ body: consentSchema })
+  async put(
+    @CurrentSession() session: Principal,
+    @Body() body: z.infer<typeof consentSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<ConsentView> {
+    if (body.version !== CURRENT_CONSENT.version || body.sha256 !== CURRENT_CONSENT.sha256) {
+      throw new Problem('consent_outdated', { extras: { version: CURRENT_CONSENT.version } });
+    }
+    const { userId } = session.record;
+    const { consentVersion } = await guardOf(this.guard, session);
+    if (consentVersion !== CURRENT_CONSENT.version) {
+      await this.consents.insert(userId, { version: body.version, textSha256: body.sha256 });
+      await this.guard.change(userId, { kind: 'consent_given', version: body.version }, origin, randomUUID());
+      this.nudge.drain(userId);
+    }
+    return { ...CURRENT_CONSENT, given: CURRENT_CONSENT.version };
+  }
+
+  /** As easy as giving it: no higher level is asked for. The account still demands a face for protected actions. */
+  @Delete()
+  @HttpCode(204)
+  async delete(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin): Promise<void> {
+    const { userId } = session.record;
+    await guardOf(this.guard, session);
+    await this.guard.change(userId, { kind: 'consent_withdrawn' }, origin, randomUUID());
+    await this.templates.delete(userId, await this.templates.idsOf(userId));
+    await this.consents.markWithdrawn(userId);
+    this.nudge.drain(userId);
+  }
+}

@@ -1,0 +1,49 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { InjectConnection } from '@nestjs/mongoose';
+import { Connection, type mongo } from 'mongoose';
+import { z } from 'zod';
+import { type SealedTemplate, sealedTemplateSchema } from '#contracts';
+import { collection, isDuplicateKey } from '../store/mongo.js';
+
+const templateRowSchema = sealedTemplateSchema.omit({ templateId: true }).extend({ _id: z.uuid(), createdAt: z.date() });
+type TemplateRow = z.infer<typeof templateRowSchema>;
+
+/** `face_templates`: ciphertext that only a worker opens. The guard names the one row that counts. */
+@Injectable()
+export class TemplateRepository implements OnModuleInit {
+  private readonly rows: mongo.Collection<TemplateRow>;
+
+  constructor(@InjectConnection() connection: Connection) {
+    this.rows = collection(connection, 'face_templates');
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.rows.createIndex({ userId: 1 });
+  }
+
+  /** A repeat of the same row changes nothing. */
+  async insert({ templateId, ...rest }: SealedTemplate): Promise<void> {
+    try {
+      await this.rows.insertOne({ ...rest, _id: templateId, createdAt: new Date() });
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+    }
+  }
+
+  async find(userId: string, templateId: string): Promise<SealedTemplate | null> {
+    const row = await this.rows.findOne({ _id: { $eq: templateId }, userId: { $eq: userId } });
+    if (row === null) return null;
+    const { _id, createdAt: _createdAt, ...rest } = templateRowSchema.parse(row);
+    return { templateId: _id, ...rest };
+  }
+
+  async idsOf(userId: string): Promise<string[]> {
+    const rows = await this.rows.find({ userId: { $eq: userId } }, { projection: { _id: 1 } }).toArray();
+    return rows.map((row) => row._id);
+  }
+
+  async delete(userId: string, templateIds: readonly string[]): Promise<void> {
+    if (templateIds.length === 0) return;
+    await this.rows.deleteMany({ _id: { $in: [...templateIds] }, userId: { $eq: userId } });
+  }
+}

@@ -1,0 +1,43 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AppLogger } from '#observability';
+import { errorRow } from './error-table.js';
+import { toProblem } from './faults.js';
+import type { Problem } from './problem.js';
+
+/** Turns everything thrown, by a handler, a guard or Fastify's parsers, into one form of answer. */
+@Catch()
+@Injectable()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(private readonly logger: AppLogger) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const problem = toProblem(error);
+    const fields = { code: problem.code, method: request.method, route: request.routeOptions?.url };
+    if (errorRow(problem.code).status >= 500) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
+    else this.logger.debug(fields, 'refused');
+    if (!reply.sent) sendProblem(reply, problem);
+  }
+}
+
+/** RFC 9457. The body holds the code's fixed words and the refusal's own numbers; never a value of the request. */
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  const row = errorRow(problem.code);
+  const retryAfter = problem.retryAfterSeconds ?? row.retryAfterSeconds;
+  if (retryAfter !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfter))));
+  if (row.status === 401) reply.header('www-authenticate', 'Bearer');
+  void reply
+    .code(row.status)
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .send(
+      JSON.stringify({
+        type: `urn:countersign:problem:${problem.code}`,
+        title: row.title,
+        status: row.status,
+        code: problem.code,
+        ...problem.extras,
+      }),
+    );
+}

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CAPTURE_LIMITS } from '#contracts';
+import { AppLogger, NestLogBridge, withCorrelation } from '#observability';
+import { AppModule } from '../app.module.js';
+import type { GatewayConfig } from '../config.js';
+import { toProblem } from './faults.js';
+import { Problem } from './problem.js';
+import { sendProblem } from './problem.filter.js';
+import { markReceived } from './received-at.js';
+
+const JSON_BYTES_MAX = 16 * 1024;
+/** A step's body may take 10 s from its first byte; a little more, so that the guard's answer arrives, too. */
+const REQUEST_MS = CAPTURE_LIMITS.bodyMs + 5_000;
+const HEADERS_MS = 10_000;
+const STEP_ROUTE = '/v1/face/attempts/:id/steps/:n';
+
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const;
+
+/** The gateway as an application, not yet listening. */
+export async function createGateway(config: GatewayConfig): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
+    genReqId: requestId,
+    bodyLimit: CAPTURE_LIMITS.bytesMax,
+    requestTimeout: REQUEST_MS,
+    http: { headersTimeout: HEADERS_MS },
+    routerOptions: { maxParamLength: 100 },
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error: unknown, _request: unknown, reply: unknown) =>
+      sendProblem(reply as FastifyReply, toProblem(error)),
+  });
+  prepare(adapter.getInstance() as unknown as FastifyInstance, config.PUBLIC_URL.startsWith('https:'));
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
+    bodyParser: false,
+    bufferLogs: true,
+    abortOnError: false,
+  });
+  app.useLogger(new NestLogBridge(app.get(AppLogger)));
+  app.enableShutdownHooks();
+  return app;
+}
+
+function prepare(fastify: FastifyInstance, https: boolean): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    markReceived(request);
+    reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
+    if (https) reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains');
+    withCorrelation(request.id, () => done(refusedType(request)));
+  });
+
+  fastify.removeAllContentTypeParsers();
+  const parseJson = fastify.getDefaultJsonParser('error', 'error');
+  fastify.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit: JSON_BYTES_MAX },
+    (request, body, done) => {
+      // A route without a body may still be called with the header of one.
+      if (body === '') done(null, undefined);
+      else parseJson(request, body as string, done);
+    },
+  );
+  fastify.addContentTypeParser(
+    'application/octet-stream',
+    { parseAs: 'buffer', bodyLimit: CAPTURE_LIMITS.bytesMax },
+    (_request, body, done) => done(null, body),
+  );
+}
+
+/** A body of the wrong kind for this route is refused before it is read. */
+function refusedType(request: FastifyRequest): Error | undefined {
+  const type = request.headers['content-type'];
+  if (type === undefined || request.is404) return undefined;
+  const bytes = type.split(';')[0]?.trim().toLowerCase() === 'application/octet-stream';
+  return bytes === (request.routeOptions.url === STEP_ROUTE) ? undefined : new Problem('unsupported_media_type');
+}
+
+/** A client's own id is taken if it is harmless in a log line. */
+function requestId(request: Pick<IncomingMessage, 'headers'>): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
+import { z } from 'zod';
+import type { ErasureRow, Origin } from '#contracts';
+import type { GuardStore } from '#guard';
+import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { UserEvents } from '../audit-trail/user-events.js';
+import { assertMayManage } from '../face/authority.js';
+import { GUARD } from '../face/guard.module.js';
+import { Accepts } from '../http/accepts.js';
+import { RequestOrigin } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
+import { SessionService } from '../sessions/session.service.js';
+import { UserRepository, type UserRow } from '../users/user.repository.js';
+import { ErasureRepository } from './erasure.repository.js';
+
+const erasureParams = z.strictObject({ id: z.uuid() });
+
+interface Receipt {
+  erasureId: string;
+  state: ErasureRow['state'];
+  requestedAt: string;
+  completedAt?: string;
+}
+
+@Controller('v1/privacy/erasures')
+export class ErasuresController {
+  constructor(
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly erasures: ErasureRepository,
+    private readonly users: UserRepository,
+    private readonly sessions: SessionService,
+    private readonly events: UserEvents,
+    private readonly nudge: AuditNudge,
+  ) {}
+
+  /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
+  @Post()
+  @HttpCode(202)
+  @Requires({ account: true })
+  async request(
+    @CurrentSession() session: Principal,
+    @CurrentUser() user: UserRow,
+    @RequestOrigin() origin: Origin,
+  ): Promise<Receipt> {
+    await assertMayManage(this.guard, session);
+    const row = await this.erasures.insertOrFind({
+      _id: randomUUID(),
+      userId: user._id,
+      requestedBy: user._id,
+      requestedAt: new Date(),
+      state: 'requested',
+    });
+    await this.events.append(user._id, 'erasure_requested', origin, { actorId: user._id });
+    await this.users.raiseSessionEpoch(user._id);
+    await this.sessions.endAll(user._id);
+    this.nudge.erase(row._id);
+    return receipt(row);
+  }
+
+  /** The session is gone by then: whoever holds the receipt's random id may ask. It says nothing about whom. */
+  @Get(':id')
+  @Public()
+  @Accepts({ params: erasureParams })
+  async state(@Param() { id }: z.infer<typeof erasureParams>): Promise<Receipt> {
+    const row = await this.erasures.find(id);
+    if (!row) throw new Problem('not_found');
+    return receipt(row);
+  }
+}
+
+const receipt = (row: ErasureRow): Receipt => ({
+  erasureId: row._id,
+  state: row.state,
+  requestedAt: row.requestedAt.toISOString(),
+  ...(row.completedAt ? { completedAt: row.completedAt.toISOString() } : {}),
+});

@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { InjectConnection } from '@nestjs/mongoose';
+import { Connection, type mongo } from 'mongoose';
+import { collection, isDuplicateKey } from '../store/mongo.js';
+import { noRecovery, type RecoveryState } from './recovery-state.js';
+
+@Injectable()
+export class RecoveryRepository {
+  private readonly rows: mongo.Collection<RecoveryState>;
+
+  constructor(@InjectConnection() connection: Connection) {
+    this.rows = collection(connection, 'recovery_codes');
+  }
+
+  async read(userId: string): Promise<RecoveryState> {
+    return (await this.rows.findOne({ _id: { $eq: userId } })) ?? noRecovery(userId);
+  }
+
+  /** Conditional on nothing having changed since it was read: of parallel tries one is counted, the others look again. */
+  async replace(before: RecoveryState, next: RecoveryState): Promise<boolean> {
+    if (before.rev === 0) {
+      try {
+        await this.rows.insertOne(next);
+        return true;
+      } catch (error) {
+        if (isDuplicateKey(error)) return false;
+        throw error;
+      }
+    }
+    const { _id, ...fields } = next;
+    const filter = { _id: { $eq: _id }, rev: { $eq: before.rev } };
+    const { matchedCount } = await this.rows.updateOne(filter, { $set: fields });
+    return matchedCount === 1;
+  }
+}

@@ -1,0 +1,69 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { jobIds } from '#contracts';
+import type { GuardStore, Reservation } from '#guard';
+import { AppLogger } from '#observability';
+import { JobQueue } from '#queue';
+import { FrameBlobs } from '../capture/frame-blobs.js';
+import { GUARD } from '../face/guard.module.js';
+import { TemplateRepository } from '../face/template.repository.js';
+
+/** Hands an attempt whose steps have all come to a worker for the decision, or what is missing of it. */
+@Injectable()
+export class DecisionQueue {
+  constructor(
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly templates: TemplateRepository,
+    private readonly blobs: FrameBlobs,
+    private readonly jobs: JobQueue,
+    private readonly logger: AppLogger,
+  ) {}
+
+  /** Idempotent: the job's id is the attempt and its run. */
+  async decide(userId: string, reservation: Reservation): Promise<void> {
+    const { attemptId, purpose, run, templateId } = reservation;
+    const payload = { ...tupleOf(userId, reservation), inputs: inputsOf(reservation) };
+    const jobId = jobIds.decide({ attemptId, run });
+    if (purpose === 'practice') return this.jobs.enqueue('face.match', payload, jobId);
+    if (purpose === 'enrol') {
+      if (templateId === null) throw new Error('an enrolment without a template id');
+      return this.jobs.enqueue('face.enrol', { ...payload, templateId }, jobId);
+    }
+    const template = await this.currentTemplate(userId);
+    if (!template) {
+      // The guard names a row that is gone. Nothing to compare with: the reconciler ends the attempt, uncharged.
+      return this.logger.error({ attemptId, userId }, 'template row missing');
+    }
+    await this.blobs.putTemplate(attemptId, template);
+    await this.jobs.enqueue('face.match', { ...payload, templateId: template.templateId }, jobId);
+  }
+
+  /** After a decision that did not come: whatever has no verdict yet is judged first, under the new run. */
+  async again(userId: string, reservation: Reservation): Promise<void> {
+    const missing = inputsOf(reservation).filter(({ step }) => !reservation.verdict[step - 1]);
+    if (missing.length === 0) return this.decide(userId, reservation);
+    for (const input of missing) {
+      const jobId = jobIds.step({ attemptId: reservation.attemptId, step: input.step, run: reservation.run });
+      await this.jobs.enqueue('face.step', { ...tupleOf(userId, reservation), ...input }, jobId);
+    }
+  }
+
+  private async currentTemplate(userId: string) {
+    const summary = await this.guard.summary(userId);
+    return summary?.templateId ? this.templates.find(userId, summary.templateId) : null;
+  }
+}
+
+const tupleOf = (userId: string, { attemptId, challengeId, purpose, lockEpoch, run }: Reservation) => ({
+  attemptId,
+  userId,
+  challengeId,
+  purpose,
+  lockEpoch,
+  run,
+});
+
+const inputsOf = (reservation: Reservation) =>
+  reservation.digest.flatMap((framesDigest, index) => {
+    const action = reservation.actions[index];
+    return action ? [{ step: index + 1, action, framesDigest }] : [];
+  });

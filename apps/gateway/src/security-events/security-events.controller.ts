@@ -1,0 +1,74 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { eventTypeSchema, type Origin, type WireEvent } from '#contracts';
+import { UserEvents } from '../audit-trail/user-events.js';
+import { Accepts } from '../http/accepts.js';
+import { RequestOrigin } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { CurrentSession, CurrentUser, type Principal, Requires } from '../http/session.guard.js';
+import type { UserRow } from '../users/user.repository.js';
+import { AuditClient } from './audit-client.js';
+
+const LIMIT_DEFAULT = 50;
+
+const filterShape = {
+  from: z.iso.datetime().optional(),
+  to: z.iso.datetime().optional(),
+  type: eventTypeSchema.optional(),
+  cursor: z.string().min(1).max(200).optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(200))
+    .default(LIMIT_DEFAULT),
+};
+const ownQuery = z.strictObject(filterShape);
+const adminQuery = z.strictObject({ ...filterShape, userId: z.uuid().optional() });
+
+interface EventsView {
+  events: WireEvent[];
+  nextCursor: string | null;
+}
+
+@Controller('v1')
+export class SecurityEventsController {
+  constructor(
+    private readonly audit: AuditClient,
+    private readonly events: UserEvents,
+  ) {}
+
+  /** One's own, without similarity: it would tell how close a forgery came. */
+  @Get('security/events')
+  @Accepts({ query: ownQuery })
+  async own(@CurrentSession() session: Principal, @Query() query: z.infer<typeof ownQuery>): Promise<EventsView> {
+    const page = await this.audit.listEvents({ ...query, userId: session.record.userId, withSimilarity: false });
+    return { events: page.events.map(withoutSimilarity), nextCursor: page.nextCursor };
+  }
+
+  /** A read of others' events is an event itself, written before anything is shown. */
+  @Get('admin/security-events')
+  @Requires({ role: 'security' })
+  @Accepts({ query: adminQuery })
+  async all(
+    @CurrentUser() user: UserRow,
+    @Query() query: z.infer<typeof adminQuery>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<EventsView> {
+    const withSimilarity = user.roles.includes('auditor');
+    await this.recordRead(user, 'admin_read', origin);
+    if (withSimilarity) await this.recordRead(user, 'similarity_read', origin);
+    const page = await this.audit.listEvents({ ...query, withSimilarity });
+    const events = withSimilarity ? page.events : page.events.map(withoutSimilarity);
+    return { events, nextCursor: page.nextCursor };
+  }
+
+  private async recordRead(user: UserRow, type: 'admin_read' | 'similarity_read', origin: Origin): Promise<void> {
+    if (!(await this.events.append(user._id, type, origin, { actorId: user._id }))) throw new Problem('unavailable');
+  }
+}
+
+/** The audit service was asked to leave it out; this holds whatever it answers. */
+function withoutSimilarity({ similarity: _similarity, ...event }: WireEvent): WireEvent {
+  return event;
+}

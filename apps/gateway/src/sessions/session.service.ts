@@ -1,0 +1,137 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { ACR } from '#contracts';
+import { Keys, sameBytes, sha256Hex } from '../store/keys.js';
+import { RedisStore } from '../store/redis.js';
+import { type SessionRecord, sessionRecordSchema } from './session-record.js';
+
+const IDLE_SECONDS = 30 * 60;
+const ABSOLUTE_MS = 12 * 60 * 60 * 1000;
+const TOKEN_BYTES = 32;
+
+export interface ActiveSession {
+  token: string;
+  record: SessionRecord;
+}
+
+/** Swaps a session's key. 1: swapped; 2: had been swapped to this very key; 0: the session is gone. */
+const ROTATE = `
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+  redis.call('DEL', KEYS[1])
+  redis.call('SREM', KEYS[3], KEYS[1])
+  redis.call('SADD', KEYS[3], KEYS[2])
+  return 1
+end
+return redis.call('EXISTS', KEYS[2]) * 2`;
+
+const envelopeSchema = z.strictObject({ record: z.string(), mac: z.string() });
+
+/**
+ * Sessions in Redis: opaque tokens of 256 bits, stored only as SHA-256, each record under the gateway's HMAC together
+ * with its key, so that whoever writes in Redis can neither forge a level nor copy one.
+ */
+@Injectable()
+export class SessionService {
+  constructor(
+    private readonly redis: RedisStore,
+    private readonly keys: Keys,
+  ) {}
+
+  async open(userId: string, epoch: number): Promise<ActiveSession> {
+    const now = Date.now();
+    const record: SessionRecord = {
+      sessionId: randomUUID(),
+      userId,
+      acr: ACR.pwd,
+      amr: ['pwd'],
+      authTime: now,
+      faceAuthTime: null,
+      epoch,
+      expiresAt: now + ABSOLUTE_MS,
+      raisedBy: null,
+    };
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const key = keyOf(token);
+    await this.redis.ask(async (redis) => {
+      await redis.set(key, this.sealed(key, record), 'EX', IDLE_SECONDS);
+      await redis.sadd(listOf(userId), key);
+      await redis.expire(listOf(userId), ABSOLUTE_MS / 1000);
+    });
+    return { token, record };
+  }
+
+  /** The live session of a token; using it puts the idle limit off. */
+  async find(token: string | null): Promise<ActiveSession | null> {
+    if (token === null) return null;
+    const key = keyOf(token);
+    const text = await this.redis.ask((redis) => redis.getex(key, 'EX', IDLE_SECONDS));
+    const record = text === null ? null : this.opened(key, text);
+    return record && record.expiresAt > Date.now() ? { token, record } : null;
+  }
+
+  /** Writes a changed record (a new epoch) under the same token. */
+  async update(session: ActiveSession, record: SessionRecord): Promise<void> {
+    const key = keyOf(session.token);
+    await this.redis.ask((redis) => redis.set(key, this.sealed(key, record), 'EX', IDLE_SECONDS, 'XX'));
+  }
+
+  /** A raised session gets a new token and loses the old one, in one step. Null: it was ended meanwhile. */
+  async rotate(session: ActiveSession, record: SessionRecord, newToken: string): Promise<ActiveSession | null> {
+    const [from, to] = [keyOf(session.token), keyOf(newToken)];
+    const value = this.sealed(to, record);
+    const done = await this.redis.ask((redis) =>
+      redis.eval(ROTATE, 3, from, to, listOf(record.userId), value, IDLE_SECONDS),
+    );
+    return done === 0 ? null : { token: newToken, record };
+  }
+
+  newToken(): string {
+    return randomBytes(TOKEN_BYTES).toString('base64url');
+  }
+
+  /** Derived, so that a crash between the guard's redeem and the rotation is healed by the next poll. */
+  tokenFor(session: ActiveSession, attemptId: string): string {
+    return this.keys.mac('session-token', session.token, attemptId).toString('base64url');
+  }
+
+  async end(session: ActiveSession): Promise<void> {
+    const key = keyOf(session.token);
+    await this.redis.ask(async (redis) => {
+      await redis.del(key);
+      await redis.srem(listOf(session.record.userId), key);
+    });
+  }
+
+  /** Ends a user's sessions but the one given. What Redis might revive is refused by its epoch. */
+  async endAll(userId: string, except?: ActiveSession): Promise<void> {
+    const kept = except ? keyOf(except.token) : null;
+    await this.redis.ask(async (redis) => {
+      const keys = (await redis.smembers(listOf(userId))).filter((key) => key !== kept);
+      if (keys.length === 0) return;
+      await redis.del(...keys);
+      await redis.srem(listOf(userId), ...keys);
+    });
+  }
+
+  private sealed(key: string, record: SessionRecord): string {
+    const text = JSON.stringify(record);
+    return JSON.stringify({ record: text, mac: this.keys.mac('session-record', key, text).toString('base64url') });
+  }
+
+  /** Null for whatever this gateway did not write under this key. */
+  private opened(key: string, text: string): SessionRecord | null {
+    try {
+      const { record, mac } = envelopeSchema.parse(JSON.parse(text));
+      const expected = this.keys.mac('session-record', key, record);
+      if (!sameBytes(Buffer.from(mac, 'base64url'), expected)) return null;
+      return sessionRecordSchema.parse(JSON.parse(record));
+    } catch {
+      return null;
+    }
+  }
+}
+
+const keyOf = (token: string): string => `sess:${sha256Hex(token)}`;
+const listOf = (userId: string): string => `sess-of:${userId}`;

@@ -1,0 +1,33 @@
+import { type DynamicModule } from '@nestjs/common';
+import { MongooseModule } from '@nestjs/mongoose';
+import type { Connection, mongo } from 'mongoose';
+
+/** Longest that a request waits for a server to appear: with MongoDB away a route answers 503 within a second. */
+const SELECTION_MS = 800;
+/** Longest that one operation may take when the server hangs. */
+const SOCKET_MS = 2_000;
+
+export const mongoModule = (uri: string): DynamicModule =>
+  MongooseModule.forRoot(uri, {
+    serverSelectionTimeoutMS: SELECTION_MS,
+    connectTimeoutMS: SELECTION_MS,
+    waitQueueTimeoutMS: SELECTION_MS,
+    socketTimeoutMS: SOCKET_MS,
+    heartbeatFrequencyMS: 2_000,
+    // A grant or a strike that a fail-over could forget is none.
+    writeConcern: { w: 'majority', journal: true },
+    readConcern: { level: 'majority' },
+    autoCreate: false,
+    autoIndex: false,
+    bufferCommands: false,
+    retryAttempts: 3,
+    retryDelay: 1_000,
+    verboseRetryLog: false,
+  });
+
+/** The driver's own collection: mongoose's would hold operations back while it reconnects, instead of failing. */
+export const collection = <T extends mongo.Document>(connection: Connection, name: string): mongo.Collection<T> =>
+  connection.getClient().db(connection.name).collection<T>(name);
+
+export const isDuplicateKey = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'MongoServerError' && (error as { code?: unknown }).code === 11_000;

@@ -1,0 +1,10 @@
+import { Global, Module } from '@nestjs/common';
+import { Keys } from './keys.js';
+import { RedisModule } from './redis.js';
+import { TransportEpoch } from './transport-epoch.js';
+
+/** Redis, keys and the transport's epoch for every feature. */
+@Global()
+@Module({ imports: [RedisModule], providers: [Keys, TransportEpoch], exports: [RedisModule, Keys, TransportEpoch] })
+export class StoreModule {}
+

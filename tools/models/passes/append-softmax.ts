@@ -13,7 +13,7 @@ export const appendSoftmax: Pass = {
       step.input = (step.input ?? []).map((name) => (name === output ? logits : name));
       step.output = (step.output ?? []).map((name) => (name === output ? logits : name));
     }
-    graph.node.push(node('Softmax', [logits], output, { axis: 1 }));
+    graph.node.push({ ...node('Softmax', [logits], output, { axis: 1 }), name: `${output}/softmax` });
     return 'probabilities instead of logits';
   },
 };

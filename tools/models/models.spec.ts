@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { MODEL_ROLES } from '#contracts';
+import { setDigest } from './build-models.js';
+import { CATALOGUE } from './catalogue.js';
+import { decodeModel, graphOf, type Tensor } from './graph.js';
+import { integrityOf } from './npm-package.js';
+import { repositoryRoot } from './repository-root.js';
+import { readTarball } from './tar.js';
+
+const FOLDER = join(repositoryRoot(), 'models');
+
+interface CommittedManifest {
+  digest: string;
+  models: Record<string, { file: string; sha256: string; bytes: number; source: { integrity: string } }>;
+}
+const manifest = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8')) as CommittedManifest;
+
+describe('the committed models', () => {
+  it('are the files the manifest names, and no others', () => {
+    const named = Object.values(manifest.models).map((model) => model.file);
+    expect(readdirSync(FOLDER).sort()).toEqual([...named, 'LICENSES.md', 'manifest.json'].sort());
+    for (const { file, sha256, bytes } of Object.values(manifest.models)) {
+      const content = readFileSync(join(FOLDER, file));
+      expect(content.length).toBe(bytes);
+      expect(createHash('sha256').update(content).digest('hex')).toBe(sha256);
+    }
+  });
+
+  it('carry one digest for the whole set', () => {
+    const lines = Object.entries(manifest.models).map(([role, { sha256 }]) => ({ role, sha256 }));
+    expect(setDigest(lines)).toBe(manifest.digest);
+    expect(setDigest([...lines].reverse())).toBe(manifest.digest);
+    expect(setDigest(lines.slice(1))).not.toBe(manifest.digest);
+  });
+
+  it('cover every role once, from the packages that are pinned', () => {
+    expect(CATALOGUE.map((entry) => entry.role).sort()).toEqual([...MODEL_ROLES].sort());
+    for (const entry of CATALOGUE) {
+      expect(manifest.models[entry.role]?.source.integrity).toBe(entry.source.integrity);
+    }
+  });
+
+  it.each(CATALOGUE)('$role: has the inputs and outputs it declares, and keeps its weights inside', (entry) => {
+    const graph = graphOf(decodeModel(readFileSync(join(FOLDER, entry.file))));
+    expect(graph.input.map((info) => info.name)).toEqual([entry.input.name]);
+    expect(graph.output.map((info) => info.name)).toEqual(entry.outputs.map((output) => output.name));
+    expect(graph.initializer.filter((tensor: Tensor) => tensor.externalData?.length)).toEqual([]);
+  });
+});
+
+describe('an npm archive', () => {
+  const entry = (path: string, body: string, type = '0'): Buffer => {
+    const header = Buffer.alloc(512);
+    header.write(path, 0);
+    header.write(body.length.toString(8).padStart(11, '0'), 124);
+    header.write(type, 156);
+    return Buffer.concat([header, Buffer.from(body.padEnd(512, '\0'))]);
+  };
+
+  it('gives its files without the folder npm puts around them, long names included', () => {
+    const long = `package/${'x'.repeat(120)}.bin`;
+    const pax = `${String(long.length + 10)} path=${long}\n`;
+    const tar = Buffer.concat([
+      entry('package/a.txt', 'one'),
+      entry('ignored', pax, 'x'),
+      entry('short', 'two'),
+      entry('package/folder', '', '5'),
+      Buffer.alloc(1024),
+    ]);
+    const files = readTarball(gzipSync(tar));
+    expect([...files].map(([path, body]) => [path, body.toString()])).toEqual([
+      ['a.txt', 'one'],
+      [`${'x'.repeat(120)}.bin`, 'two'],
+    ]);
+  });
+
+  it('that is cut short is an error, not a shorter file', () => {
+    expect(() => readTarball(gzipSync(entry('package/a.txt', 'one').subarray(0, 512)))).toThrow('damaged');
+  });
+
+  it('is compared by the hash npm itself uses', () => {
+    expect(integrityOf(Buffer.from('abc'))).toBe(
+      'sha512-3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==',
+    );
+  });
+});

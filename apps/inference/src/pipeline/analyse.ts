@@ -142,6 +142,8 @@ export class StepAnalyser {
         state.hasPatch = false;
         const largest = [...detections].sort((a, b) => b.width - a.width)[0];
         if (largest) landmarks = await this.mesh(source, regionOfDetection(largest));
+        // The detector cuts another crop than tracking does, and the pose shifts with the crop: measure in the tracked one.
+        if (landmarks) landmarks = await this.mesh(source, regionOfLandmarks(landmarks));
       }
     }
     if (!landmarks) {

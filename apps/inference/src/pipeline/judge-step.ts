@@ -1,0 +1,127 @@
+import type { Action, QualityCode, StepVerdict } from '#contracts';
+import { countBlinks, GESTURE, type Sample, smiled, strayed, turned } from './gestures.js';
+import type { SignalTrack, StepSamples } from './signals.js';
+import { median } from './vector.js';
+
+/** What must hold before a step is judged at all, and what ends it whatever was asked. */
+export const STEP = {
+  unreadableShareMax: 0.2,
+  faceShareMin: 0.7,
+  framesMin: 8,
+  fpsMin: 10,
+  /** Area of a second face ÷ area of the first above which neither dominates, on this share of the looks. */
+  secondFaceArea: 0.35,
+  secondFaceShare: 0.34,
+  /** Outer eye corners, pixels; and as a share of the picture's width. */
+  eyeSpanMin: 45,
+  eyeSpanShareMax: 0.45,
+  insideMin: 0.95,
+  outsideShareMax: 0.4,
+  luminanceMin: 35,
+  luminanceMax: 235,
+  sharpnessMin: 0.28,
+  /** Median way of the face between two frames, eye spans a second, above which nothing can be seen. */
+  speedMax: 3,
+  /** Two frames less than this apart in time are neighbours; further apart, anything may have happened between. */
+  neighbourMs: 150,
+  /** Largest change between neighbours that a head can make at 10 frames a second and more. */
+  jumpSpans: 1.2,
+  jumpScale: 1.5,
+  jumpYawDegrees: 40,
+  /** Lowest cosine of two embeddings of one step: 0.76 was the lowest of one person, 0.30 the highest of two. */
+  onePersonCosine: 0.5,
+  /** Anti-spoof samples without which a step counts as not checked. */
+  antispoofMin: 3,
+  blinks: 2,
+} as const;
+
+/**
+ * The verdict on one step: a pure function of the numbers, so that a recorded track always gets the same one. Quality
+ * comes first (nothing can be said), then what no single person does, then the gestures.
+ */
+export function judgeStep(track: SignalTrack, samples: StepSamples, action: Action): StepVerdict {
+  const faces: Sample[] = [];
+  for (const f of track.frames) if (f.face) faces.push({ ...f.face, tMs: f.tMs });
+  const poor = qualityOf(track, faces);
+  if (poor) return { kind: 'quality', code: poor };
+  if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < STEP.onePersonCosine)
+    return { kind: 'not_one_person' };
+  if (jumps(faces)) return { kind: 'discontinuous' };
+  if (didAnother(faces, action)) return { kind: 'wrong_action' };
+  if (!did(faces, action)) {
+    return speed(faces) > STEP.speedMax ? { kind: 'quality', code: 'moved_too_much' } : { kind: 'no_action' };
+  }
+  if (samples.antispoof < STEP.antispoofMin) return { kind: 'quality', code: 'too_few_frames' };
+  return { kind: 'done' };
+}
+
+function did(faces: readonly Sample[], action: Action): boolean {
+  switch (action) {
+    case 'blink':
+      return countBlinks(faces) >= STEP.blinks;
+    case 'turn_left':
+      return turned(faces, 'left');
+    case 'turn_right':
+      return turned(faces, 'right');
+    case 'smile':
+      return smiled(faces, GESTURE.smileHeldMs);
+  }
+}
+
+/** Blinks are natural and never another gesture. */
+function didAnother(faces: readonly Sample[], action: Action): boolean {
+  return (
+    (action !== 'turn_left' && strayed(faces, 'left')) ||
+    (action !== 'turn_right' && strayed(faces, 'right')) ||
+    (action !== 'smile' && smiled(faces, GESTURE.straySmileHeldMs))
+  );
+}
+
+function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | null {
+  const frames = track.frames;
+  if (frames.length === 0 || track.unreadable > STEP.unreadableShareMax * (frames.length + track.unreadable))
+    return 'unreadable';
+  if (faces.length < STEP.faceShareMin * frames.length) return 'no_face';
+  const looks = frames.filter((f) => f.second !== undefined);
+  const shared = looks.filter((f) => (f.second ?? 0) >= STEP.secondFaceArea);
+  if (shared.length > 0 && shared.length >= STEP.secondFaceShare * looks.length) return 'multiple_faces';
+  const seconds = (faces.at(-1)!.tMs - faces[0]!.tMs) / 1000;
+  if (faces.length < STEP.framesMin || faces.length - 1 < STEP.fpsMin * seconds) return 'too_few_frames';
+  const middle = (of: (s: Sample) => number): number => median(faces.map(of));
+  const eyeSpan = middle((s) => s.eyeSpan);
+  if (eyeSpan < STEP.eyeSpanMin) return 'too_far';
+  if (eyeSpan > STEP.eyeSpanShareMax * track.width) return 'too_close';
+  if (faces.filter((s) => s.inside < STEP.insideMin).length > STEP.outsideShareMax * faces.length) return 'off_centre';
+  const light = middle((s) => s.luminance);
+  if (light < STEP.luminanceMin) return 'too_dark';
+  if (light > STEP.luminanceMax) return 'too_bright';
+  if (middle((s) => s.sharpness) < STEP.sharpnessMin) return 'blurred';
+  return null;
+}
+
+/** A change between neighbouring frames that no head makes: a cut, or another face. */
+function jumps(faces: readonly Sample[]): boolean {
+  return pairs(faces).some(([a, b]) => {
+    const way = Math.hypot(b.x - a.x, b.y - a.y) / a.eyeSpan;
+    const scale = Math.max(a.eyeSpan, b.eyeSpan) / Math.min(a.eyeSpan, b.eyeSpan);
+    return way > STEP.jumpSpans || scale > STEP.jumpScale || Math.abs(b.yaw - a.yaw) > STEP.jumpYawDegrees;
+  });
+}
+
+/** Eye spans a second, median over the step. */
+function speed(faces: readonly Sample[]): number {
+  const all = pairs(faces).map(
+    ([a, b]) => Math.hypot(b.x - a.x, b.y - a.y) / a.eyeSpan / Math.max(0.001, (b.tMs - a.tMs) / 1000),
+  );
+  return all.length > 0 ? median(all) : 0;
+}
+
+function pairs(faces: readonly Sample[]): [Sample, Sample][] {
+  const out: [Sample, Sample][] = [];
+  for (let i = 1; i < faces.length; i++) {
+    const a = faces[i - 1]!;
+    const b = faces[i]!;
+    if (b.tMs - a.tMs <= STEP.neighbourMs) out.push([a, b]);
+  }
+  return out;
+}

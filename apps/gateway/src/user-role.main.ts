@@ -34,7 +34,9 @@ async function main(args: string[]): Promise<void> {
     abortOnError: false,
   });
   try {
-    process.stdout.write(`${await giveRoles(context.get(UserRepository), context.get<GuardStore>(GUARD), email, roles)}\n`);
+    process.stdout.write(
+      `${await giveRoles(context.get(UserRepository), context.get<GuardStore>(GUARD), email, roles)}\n`,
+    );
   } finally {
     await context.close();
   }
@@ -77,6 +79,8 @@ function commandModule(mongoUri: string) {
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   const said = error instanceof Error && (error instanceof UsageError || error.name === 'ConfigError');
-  process.stderr.write(`user: ${said ? error.message : `failed (${error instanceof Error ? error.name : 'unknown'})`}\n`);
+  process.stderr.write(
+    `user: ${said ? error.message : `failed (${error instanceof Error ? error.name : 'unknown'})`}\n`,
+  );
   process.exit(1);
 });

@@ -1,4 +1,15 @@
-import { Body, Controller, createParamDecorator, Get, HttpCode, Inject, Post, Put, Query, UseGuards } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  createParamDecorator,
+  Get,
+  HttpCode,
+  Inject,
+  Post,
+  Put,
+  Query,
+  UseGuards,
+} from '@nestjs/common';
 import { z } from 'zod';
 import { type Acr, type Amr, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
@@ -55,7 +66,7 @@ export class AuthController {
   @UseGuards(LoginGuard)
   async login(@LoggedInUser() user: UserRow, @RequestOrigin() origin: Origin) {
     const session = await this.auth.openSession(user, origin);
-    return { session: sessionAnswer(session.token, session.record) };
+    return sessionAnswer(session.token, session.record);
   }
 
   @Post('logout')

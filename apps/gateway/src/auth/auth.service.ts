@@ -50,7 +50,12 @@ export class AuthService {
   }
 
   /** Ends every other session; this one goes on under the new epoch. */
-  async changePassword(session: Principal, user: UserRow, passwords: { current: string; next: string }, origin: Origin) {
+  async changePassword(
+    session: Principal,
+    user: UserRow,
+    passwords: { current: string; next: string },
+    origin: Origin,
+  ) {
     await assertMayManage(this.guard, session);
     if (!(await verifyPassword(user.passwordHash, passwords.current))) throw new Problem('invalid_credentials');
     const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
@@ -104,7 +109,7 @@ export class RegistrationService {
     await this.mails.enqueue({
       userId: user._id,
       template: 'email_verify',
-      params: { link: `${this.config.PUBLIC_URL.replace(/\/$/, '')}/v1/auth/email/verify?token=` },
+      params: {},
       secret: await this.tokens.issue(user._id, user.email),
     });
   }

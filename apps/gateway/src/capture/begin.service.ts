@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { ACR, type Origin, type Purpose } from '#contracts';
-import { allowedActions, type BeginRefusal, drawChallenge, type GuardStore, type GuardSummary } from '#guard';
-import { newChallengeId, type Reservation } from '#guard';
-import { CountedEvents } from '../audit-trail/counted-events.js';
-import { UserEvents } from '../audit-trail/user-events.js';
+import {
+  allowedActions,
+  type BeginRefusal,
+  drawChallenge,
+  type GuardStore,
+  type GuardSummary,
+  newChallengeId,
+  type Reservation,
+} from '#guard';
+import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { CURRENT_CONSENT } from '../consent/consent-text.js';
 import { assertMayManage, guardOf } from '../face/authority.js';
@@ -15,33 +21,17 @@ import type { Principal } from '../http/session.guard.js';
 import { TransportEpoch } from '../store/transport-epoch.js';
 import { AdmissionControl } from './admission.js';
 
-const SWEEP_MS = 5_000;
-
 /** Begins a capture: who may, whether the guard allows it, whether there is capacity, all before a camera opens. */
 @Injectable()
-export class BeginService implements OnModuleInit, OnApplicationShutdown {
-  /** Refusals while locked: one counted event a session and minute. */
-  private readonly refusals = new CountedEvents<{ userId: string; origin: Origin }>(({ first, count }) => {
-    this.events.append(first.userId, 'refused', first.origin, { count }).catch(() => undefined);
-  });
-  private timer: NodeJS.Timeout | undefined;
-
+export class BeginService {
   constructor(
     @Inject(GUARD) private readonly guard: GuardStore,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
     private readonly templates: TemplateRepository,
     private readonly admission: AdmissionControl,
     private readonly transport: TransportEpoch,
-    private readonly events: UserEvents,
+    private readonly nudge: AuditNudge,
   ) {}
-
-  onModuleInit(): void {
-    this.timer = setInterval(() => this.refusals.sweep(), SWEEP_MS).unref();
-  }
-
-  onApplicationShutdown(): void {
-    clearInterval(this.timer);
-  }
 
   async begin(session: Principal, purpose: Purpose, origin: Origin): Promise<Reservation> {
     const before = await this.permitted(session, purpose);
@@ -67,7 +57,9 @@ export class BeginService implements OnModuleInit, OnApplicationShutdown {
       hold: purpose === 'enrol' && before.everEnrolled && acr === ACR.otp,
       origin,
     });
-    if (outcome.kind === 'refused') throw this.refused(session, outcome, origin);
+    // Whatever the guard settled or refused on the way left an event.
+    this.nudge.drain(userId);
+    if (outcome.kind === 'refused') throw refused(outcome);
     await this.assertUnchanged(session, before, outcome.reservation);
     return outcome.reservation;
   }
@@ -92,29 +84,25 @@ export class BeginService implements OnModuleInit, OnApplicationShutdown {
     await this.guard.cancel({ userId, attemptId: begun.attemptId, sessionId });
     throw new Problem('attempt_in_progress', { retryAfterSeconds: 1 });
   }
+}
 
-  private refused(session: Principal, refusal: BeginRefusal, origin: Origin): Problem {
-    switch (refusal.code) {
-      case 'face_locked': {
-        this.refusals.add(session.record.sessionId, { userId: session.record.userId, origin });
-        const { minutes, lockedUntil } = refusal;
-        const retryAfterSeconds = minutes * 60;
-        return new Problem('face_locked', {
-          extras: { minutes, lockedUntil: lockedUntil.toISOString() },
-          retryAfterSeconds,
-        });
-      }
-      case 'attempt_in_progress': {
-        const { attemptId, retryAfterSeconds } = refusal;
-        return new Problem('attempt_in_progress', { extras: attemptId ? { attemptId } : {}, retryAfterSeconds });
-      }
-      case 'too_many_attempts':
-      case 'busy':
-        return new Problem(refusal.code, { retryAfterSeconds: refusal.retryAfterSeconds });
-      case 'not_found':
-        return new Problem('unauthenticated');
-      default:
-        return new Problem(refusal.code);
+function refused(refusal: BeginRefusal): Problem {
+  switch (refusal.code) {
+    case 'face_locked': {
+      const { minutes, lockedUntil } = refusal;
+      const extras = { minutes, lockedUntil: lockedUntil.toISOString() };
+      return new Problem('face_locked', { extras, retryAfterSeconds: minutes * 60 });
     }
+    case 'attempt_in_progress': {
+      const { attemptId, retryAfterSeconds } = refusal;
+      return new Problem('attempt_in_progress', { extras: attemptId ? { attemptId } : {}, retryAfterSeconds });
+    }
+    case 'too_many_attempts':
+    case 'busy':
+      return new Problem(refusal.code, { retryAfterSeconds: refusal.retryAfterSeconds });
+    case 'not_found':
+      return new Problem('unauthenticated');
+    default:
+      return new Problem(refusal.code);
   }
 }

@@ -10,4 +10,4 @@ const TEXT = [
 ].join(' ');
 
 /** The text that is in force. A changed text is a new version: whoever agreed to the old one is asked again. */
-export const CURRENT_CONSENT = { version: '2026-11', text: TEXT, sha256: sha256Hex(TEXT) } as const;
+export const CURRENT_CONSENT = { version: '2026-11', text: TEXT, textSha256: sha256Hex(TEXT) } as const;

@@ -14,12 +14,12 @@ import { CurrentSession, type Principal } from '../http/session.guard.js';
 import { ConsentRepository } from './consent.repository.js';
 import { CURRENT_CONSENT } from './consent-text.js';
 
-const consentSchema = z.strictObject({ version: z.string().max(40), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+const consentSchema = z.strictObject({ version: z.string().max(40), textSha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 interface ConsentView {
   version: string;
   text: string;
-  sha256: string;
+  textSha256: string;
   /** The version this account agreed to. */
   given: string | null;
 }
@@ -46,13 +46,13 @@ export class ConsentController {
     @Body() body: z.infer<typeof consentSchema>,
     @RequestOrigin() origin: Origin,
   ): Promise<ConsentView> {
-    if (body.version !== CURRENT_CONSENT.version || body.sha256 !== CURRENT_CONSENT.sha256) {
+    if (body.version !== CURRENT_CONSENT.version || body.textSha256 !== CURRENT_CONSENT.textSha256) {
       throw new Problem('consent_outdated', { extras: { version: CURRENT_CONSENT.version } });
     }
     const { userId } = session.record;
     const { consentVersion } = await guardOf(this.guard, session);
     if (consentVersion !== CURRENT_CONSENT.version) {
-      await this.consents.insert(userId, { version: body.version, textSha256: body.sha256 });
+      await this.consents.insert(userId, { version: body.version, textSha256: body.textSha256 });
       await this.guard.change(userId, { kind: 'consent_given', version: body.version }, origin, randomUUID());
       this.nudge.drain(userId);
     }

@@ -5,7 +5,9 @@ import { z } from 'zod';
 import { type SealedTemplate, sealedTemplateSchema } from '#contracts';
 import { collection, isDuplicateKey } from '../store/mongo.js';
 
-const templateRowSchema = sealedTemplateSchema.omit({ templateId: true }).extend({ _id: z.uuid(), createdAt: z.date() });
+const templateRowSchema = sealedTemplateSchema
+  .omit({ templateId: true })
+  .extend({ _id: z.uuid(), createdAt: z.date() });
 type TemplateRow = z.infer<typeof templateRowSchema>;
 
 /** `face_templates`: ciphertext that only a worker opens. The guard names the one row that counts. */

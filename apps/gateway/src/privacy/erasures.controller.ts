@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import type { ErasureRow, Origin } from '#contracts';
+import type { ErasureRow } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
-import { UserEvents } from '../audit-trail/user-events.js';
 import { assertMayManage } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
-import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
 import { SessionService } from '../sessions/session.service.js';
@@ -31,7 +29,6 @@ export class ErasuresController {
     private readonly erasures: ErasureRepository,
     private readonly users: UserRepository,
     private readonly sessions: SessionService,
-    private readonly events: UserEvents,
     private readonly nudge: AuditNudge,
   ) {}
 
@@ -39,11 +36,7 @@ export class ErasuresController {
   @Post()
   @HttpCode(202)
   @Requires({ account: true })
-  async request(
-    @CurrentSession() session: Principal,
-    @CurrentUser() user: UserRow,
-    @RequestOrigin() origin: Origin,
-  ): Promise<Receipt> {
+  async request(@CurrentSession() session: Principal, @CurrentUser() user: UserRow): Promise<Receipt> {
     await assertMayManage(this.guard, session);
     const row = await this.erasures.insertOrFind({
       _id: randomUUID(),
@@ -52,7 +45,6 @@ export class ErasuresController {
       requestedAt: new Date(),
       state: 'requested',
     });
-    await this.events.append(user._id, 'erasure_requested', origin, { actorId: user._id });
     await this.users.raiseSessionEpoch(user._id);
     await this.sessions.endAll(user._id);
     this.nudge.erase(row._id);

@@ -16,9 +16,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 export type Issued = { kind: 'issued'; next: RecoveryState } | { kind: 'refused'; retryAfterSeconds: number };
 export type Tried =
-  | { kind: 'right' | 'wrong'; next: RecoveryState }
-  | { kind: 'none' }
-  | { kind: 'refused'; retryAfterSeconds: number };
+  { kind: 'right' | 'wrong'; next: RecoveryState } | { kind: 'none' } | { kind: 'refused'; retryAfterSeconds: number };
 
 export const noRecovery = (userId: string): RecoveryState => ({
   _id: userId,
@@ -45,7 +43,8 @@ export function tryCode(state: RecoveryState, code: { codeMac: string; sessionId
   const tried = since(state.tried, now, DAY_MS);
   if (tried.length >= RECOVERY_LIMITS.triesPerDay) return refused(tried, now, DAY_MS);
   const { live } = state;
-  if (!live || live.sessionId !== code.sessionId || live.expiresAt <= now || live.triesLeft <= 0) return { kind: 'none' };
+  if (!live || live.sessionId !== code.sessionId || live.expiresAt <= now || live.triesLeft <= 0)
+    return { kind: 'none' };
   const right = live.codeMac === code.codeMac;
   const next = {
     ...state,

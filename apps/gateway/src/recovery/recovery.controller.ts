@@ -39,6 +39,6 @@ export class RecoveryController {
     @RequestOrigin() origin: Origin,
   ) {
     const raised = await this.recovery.verify(session, user, code, origin);
-    return { session: sessionAnswer(raised.token, raised.record) };
+    return sessionAnswer(raised.token, raised.record);
   }
 }

@@ -48,7 +48,8 @@ export class ResultsService {
 
   private async step(result: StepResult): Promise<void> {
     const outcome = await this.guard.recordVerdict(result);
-    if (outcome.kind === 'recorded' && outcome.complete) await this.decisions.decide(result.userId, outcome.reservation);
+    if (outcome.kind === 'recorded' && outcome.complete)
+      await this.decisions.decide(result.userId, outcome.reservation);
   }
 
   /** The new row first, then the guard's pointer, then the old rows: a crash leaves at most a row nobody names. */

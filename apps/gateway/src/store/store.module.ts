@@ -7,4 +7,3 @@ import { TransportEpoch } from './transport-epoch.js';
 @Global()
 @Module({ imports: [RedisModule], providers: [Keys, TransportEpoch], exports: [RedisModule, Keys, TransportEpoch] })
 export class StoreModule {}
-

@@ -1,0 +1,275 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createConnection, type Connection } from 'mongoose';
+import {
+  blobKeys,
+  type EnrolResult,
+  type FaceEnrolPayload,
+  type FaceMatchPayload,
+  type FaceStepPayload,
+  type MailTemplate,
+  type MatchResult,
+  mailSecretAad,
+  type StepVerdict,
+} from '#contracts';
+import { LoggerModule } from '#observability';
+import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
+import { openText } from '#sealing';
+import { type Answer, ApiClient, encodeStep, testServices, withDatabase, withRedisDatabase } from '#testing';
+import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js';
+import { createGateway } from '../../apps/gateway/src/http/server.js';
+
+export const PASSWORD = 'correct horse battery staple';
+const REDIS_DATABASE = 11;
+
+/** What the test worker finds. Prepared by the test; everything else on the way is real. */
+export interface Findings {
+  verdict: (step: number) => StepVerdict;
+  judgement: MatchResult['judgement'];
+  similarity: number | null;
+  stalledTwice: boolean;
+}
+export const GOOD: Findings = {
+  verdict: () => ({ kind: 'done' }),
+  judgement: 'ok',
+  similarity: 0.71,
+  stalledTwice: false,
+};
+
+/** The gateway in this process on real Redis and MongoDB, and a worker that answers face jobs through the real queues. */
+export class GatewayWorld {
+  findings: Findings = GOOD;
+  /** Job ids in the order in which the worker saw them. */
+  readonly jobs: string[] = [];
+
+  private constructor(
+    readonly app: NestFastifyApplication,
+    readonly config: GatewayConfig,
+    readonly db: Connection,
+    private worker: INestApplicationContext | null,
+  ) {}
+
+  static async start(overrides: Record<string, string> = {}): Promise<GatewayWorld> {
+    const services = testServices();
+    const config = loadConfig({
+      MONGODB_URI: withDatabase(services.mongoUri, `gateway_${randomBytes(4).toString('hex')}`),
+      REDIS_URL: withRedisDatabase(services.redisUrl, REDIS_DATABASE),
+      AUDIT_PORT: '1',
+      AUDIT_SHARED_SECRET: 'x'.repeat(40),
+      SESSION_KEY: randomBytes(32).toString('base64url'),
+      MAIL_KEY: randomBytes(32).toString('base64url'),
+      LOG_LEVEL: 'error',
+      ...overrides,
+    });
+    const db = await createConnection(config.MONGODB_URI).asPromise();
+    const app = await createGateway(config);
+    await app.listen(0, '127.0.0.1');
+    const world = new GatewayWorld(app, config, db, null);
+    await world.startWorker();
+    return world;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.app.getHttpServer().address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    await this.stopWorker();
+    await this.app.close();
+    await this.db.dropDatabase();
+    await this.db.close();
+  }
+
+  async startWorker(): Promise<void> {
+    this.worker = await startWorker(this);
+    // Admission counts connected workers: wait until the gateway sees this one.
+    const jobs = this.app.get(JobQueue);
+    for (let i = 0; i < 100 && (await jobs.workers('face')) === 0; i++) await sleep(20);
+  }
+
+  async stopWorker(): Promise<void> {
+    await this.worker?.close();
+    this.worker = null;
+  }
+
+  client(device = 'Pixel 9'): ApiClient {
+    return new ApiClient(this.url, device);
+  }
+
+  /** A new account with a session at `pwd`. */
+  async account(o: { consent?: boolean } = {}): Promise<{ client: ApiClient; email: string; userId: string }> {
+    const client = this.client();
+    const email = `${randomUUID()}@example.org`;
+    const registered = await client.post('/v1/auth/register', { email, password: PASSWORD });
+    expect(registered).toMatchObject({ status: 201 });
+    expect(await client.login(email, PASSWORD)).toMatchObject({ status: 200 });
+    if (o.consent !== false) await giveConsent(client);
+    return { client, email, userId: String(registered.body.userId) };
+  }
+
+  async enrolled(): Promise<{ client: ApiClient; email: string; userId: string }> {
+    const account = await this.account();
+    expect((await this.capture(account.client, 'enrolments', GOOD)).body).toEqual({ status: 'enrolled' });
+    return account;
+  }
+
+  /** One capture from begin to its end, with the findings given. */
+  async capture(client: ApiClient, kind: 'attempts' | 'enrolments' | 'practice', findings: Findings): Promise<Answer> {
+    this.findings = findings;
+    const begun = await client.post(`/v1/face/${kind}`);
+    if (begun.status !== 201) return begun;
+    const attemptId = String(begun.body.attemptId);
+    for (let step = 1; step <= 3; step++) {
+      const sent = await this.sendStep(client, attemptId, step);
+      if (sent.status !== 202) return sent;
+    }
+    return this.outcome(client, attemptId);
+  }
+
+  async outcome(client: ApiClient, attemptId: string): Promise<Answer> {
+    const end = await client.get(`/v1/face/attempts/${attemptId}?wait=10`);
+    const session = end.body.session as { token?: string } | undefined;
+    if (session?.token) client.token = session.token;
+    return end;
+  }
+
+  /** Waits until the step's window is open (0.3 s after the reveal), then sends frames that were never seen. */
+  async sendStep(client: ApiClient, attemptId: string, step: number, body = stepBody()): Promise<Answer> {
+    await sleep(350);
+    return client.postBytes(`/v1/face/attempts/${attemptId}/steps/${step}`, body);
+  }
+
+  /** The secret of a user's newest mail of a kind, opened as the audit service would. */
+  async mailSecret(userId: string, template: MailTemplate): Promise<string> {
+    const rows = await this.db.collection('mails').find({ userId, template }).toArray();
+    const row = rows.sort((a, b) => Number(a.createdAt) - Number(b.createdAt)).at(-1);
+    if (!row) throw new Error(`no mail ${template}`);
+    const mailId = String(row._id);
+    return openText(this.config.MAIL_KEY, mailSecretAad(mailId), String(row.sealedSecret));
+  }
+
+  async verifyEmail(userId: string): Promise<void> {
+    const token = await this.mailSecret(userId, 'email_verify');
+    expect(await this.client().post('/v1/auth/email/verify', { token })).toMatchObject({ status: 200 });
+  }
+
+  /** Recovers by mailed code; the client's session is at pwd+otp afterwards. */
+  async recover(account: { client: ApiClient; userId: string }): Promise<Answer> {
+    expect(await account.client.post('/v1/recovery/codes')).toMatchObject({ status: 202 });
+    const code = await this.mailSecret(account.userId, 'recovery_code');
+    const answer = await account.client.post('/v1/recovery/verify', { code });
+    if (answer.status === 200) account.client.token = String(answer.body.token);
+    return answer;
+  }
+
+  async guard(userId: string): Promise<Record<string, unknown>> {
+    const row = await this.db.collection<{ _id: string }>('face_guards').findOne({ _id: userId });
+    if (!row) throw new Error('no guard');
+    return row;
+  }
+
+  async eventTypes(userId: string): Promise<string[]> {
+    const { outbox } = (await this.guard(userId)) as { outbox: { event?: { type: string } }[] };
+    return outbox.flatMap((entry) => (entry.event ? [entry.event.type] : []));
+  }
+}
+
+export async function giveConsent(client: ApiClient): Promise<void> {
+  const { version, textSha256 } = (await client.get('/v1/face/consent')).body;
+  expect(await client.put('/v1/face/consent', { version, textSha256 })).toMatchObject({ status: 200 });
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Bytes that begin as a JPEG of that size does, and are new each time. */
+export function jpegOf(width = 640, height = 480, padding = 200): Buffer {
+  const frameHeader = Buffer.from([0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0, 0, 0, 0, 1, 1, 0x11, 0]);
+  frameHeader.writeUInt16BE(height, 7);
+  frameHeader.writeUInt16BE(width, 9);
+  return Buffer.concat([frameHeader, randomBytes(padding)]);
+}
+
+export const stepBody = (): Buffer =>
+  encodeStep(Array.from({ length: 4 }, (_, i) => ({ tMs: i * 50, jpeg: jpegOf() })));
+
+function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
+  @Injectable()
+  class TestWorker {
+    constructor(
+      private readonly jobs: JobQueue,
+      private readonly blobs: BlobStore,
+    ) {}
+
+    @JobHandler('face.step')
+    async step(payload: FaceStepPayload): Promise<void> {
+      const { attemptId, step, run, framesDigest } = payload;
+      world.jobs.push(`${attemptId}-${step}-${run}`);
+      if (!(await this.blobs.exists(blobKeys.frames(attemptId, step, framesDigest)))) return;
+      const result = {
+        ...payload,
+        kind: 'step',
+        verdict: world.findings.verdict(step),
+        modelDigest: digest(),
+      } as const;
+      await this.jobs.enqueue('face.result', result, `${attemptId}-${step}-${run}-result`);
+    }
+
+    @JobHandler('face.match')
+    async match(payload: FaceMatchPayload): Promise<void> {
+      const { attemptId, run } = payload;
+      const { judgement, similarity, stalledTwice } = world.findings;
+      world.jobs.push(`${attemptId}-match-${run}`);
+      if (similarity !== null) {
+        const blob = Buffer.from(JSON.stringify({ similarity }));
+        await this.blobs.put(blobKeys.similarity(attemptId, run), blob, 60);
+      }
+      const result = {
+        ...payload,
+        kind: 'match',
+        judgement,
+        stalledTwice,
+        modelDigest: digest(),
+        thresholdId: 't',
+      } as const;
+      await this.jobs.enqueue('face.result', result satisfies MatchResult, `${attemptId}-match-${run}-result`);
+    }
+
+    @JobHandler('face.enrol')
+    async enrol(payload: FaceEnrolPayload): Promise<void> {
+      const { attemptId, run, templateId, userId } = payload;
+      const { judgement, stalledTwice } = world.findings;
+      world.jobs.push(`${attemptId}-enrol-${run}`);
+      const template = {
+        templateId,
+        userId,
+        modelDigest: digest(),
+        keyVersion: '1',
+        ciphertext: 'AA',
+        wrappedDek: 'AA',
+      };
+      await this.blobs.put(blobKeys.newTemplate(attemptId, run), Buffer.from(JSON.stringify(template)), 60);
+      const result = { ...payload, kind: 'enrol', judgement, stalledTwice, modelDigest: digest() } as const;
+      await this.jobs.enqueue('face.result', result satisfies EnrolResult, `${attemptId}-enrol-${run}-result`);
+    }
+  }
+  const digest = (): string => world.config.modelDigest;
+  const { REDIS_URL } = world.config;
+
+  @Module({
+    imports: [
+      LoggerModule.forRoot({ name: 'test-worker', level: 'error' }),
+      QueueModule.forRoot({
+        redisUrl: REDIS_URL,
+        blobUrl: REDIS_URL,
+        consumes: ['face.step', 'face.match', 'face.enrol'],
+        concurrency: 4,
+      }),
+    ],
+    providers: [TestWorker],
+  })
+  class App {}
+  return NestFactory.createApplicationContext(App, { logger: false, abortOnError: false });
+}

@@ -4,7 +4,7 @@ interface Wrapped {
   command: string;
   args: string[];
   /** To be called once the child runs. */
-  register(child: ChildProcess): void;
+  register: (child: ChildProcess) => void;
 }
 
 /**

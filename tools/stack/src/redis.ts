@@ -13,7 +13,7 @@ const DATABASES = 64;
 
 /** How to run redis-server on this machine. */
 export interface RedisProgram {
-  command(args: string[]): [string, string[]];
+  command: (args: string[]) => [string, string[]];
   chosen: string;
 }
 

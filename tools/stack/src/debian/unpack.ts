@@ -12,7 +12,7 @@ const LEFT_OUT = ['doc', 'man', 'locale', 'gtk-doc', 'info', 'lintian'];
  */
 export async function unpack(debs: string[], root: string, finish: (tree: string) => void): Promise<void> {
   const tree = `${root}.new`;
-  fs.rmSync(tree, { recursive: true, force: true });
+  fs.rmSync(tree, { recursive: true, force: true, maxRetries: 10 }); // an interrupted run's tar may still be writing
   mergedUsr(tree);
   const queue = [...debs];
   const worker = async () => {

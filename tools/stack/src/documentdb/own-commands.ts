@@ -89,7 +89,7 @@ const drop: OwnCommand = async ({ parsed }, { pool }) => {
 
 const dropDatabase: OwnCommand = async ({ parsed }, { pool }) => {
   await pool.query('select documentdb_api.drop_database($1)', [parsed.$db]);
-  return { dropped: parsed.$db, ok: 1 };
+  return { dropped: String(parsed.$db), ok: 1 };
 };
 
 const commitTransaction: OwnCommand = async ({ parsed, session }) => {

@@ -20,6 +20,8 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
     for (const name of QUEUES) {
       const queue = new Queue(name, { connection: this.redis, skipWaitingForReady: true });
       queue.on('error', () => undefined);
+      // BullMQ asks for the server's version first; cut off in the middle of that, it would never answer again.
+      await queue.waitUntilReady();
       this.queues.set(name, queue);
     }
   }

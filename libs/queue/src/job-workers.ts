@@ -12,7 +12,9 @@ import { type JobName, JOBS, type QueueName, QUEUES } from '#contracts';
 import { AppLogger, withCorrelation } from '#observability';
 import { waitingConnection } from './connections.js';
 import { PermanentError, RetryableError } from './errors.js';
+import { BlobStore } from './blob-store.js';
 import { JOB_HANDLER, type JobContext } from './job-handler.js';
+import { JobQueue } from './job-queue.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 
 type Call = (payload: unknown, context: JobContext) => Promise<void>;
@@ -38,9 +40,11 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
     private readonly scanner: MetadataScanner,
     private readonly reflector: Reflector,
     private readonly logger: AppLogger,
+    private readonly jobs: JobQueue,
+    private readonly blobs: BlobStore,
   ) {}
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     const problems: string[] = [];
     for (const { instance } of this.discovery.getProviders() as { instance?: unknown }[]) {
       if (typeof instance !== 'object' || instance === null) continue;
@@ -59,13 +63,20 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
     for (const name of this.options.consumes) {
       if (!this.handlers.has(name)) problems.push(`job ${name} has no handler`);
     }
-    if (problems.length > 0) throw new Error(`job handlers: ${problems.join('; ')}`);
+    if (problems.length > 0) {
+      // Whoever refuses to start leaves no connection open.
+      this.blobs.onApplicationShutdown();
+      await this.jobs.onApplicationShutdown();
+      throw new Error(`job handlers: ${problems.join('; ')}`);
+    }
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
     for (const queue of QUEUES) {
       if (this.options.consumes.some((name) => JOBS[name].queue === queue)) this.workers.push(this.open(queue));
     }
+    // A worker that is cut off while it opens its connections never recovers; one that is ready does.
+    await Promise.all(this.workers.map(({ worker }) => worker.waitUntilReady()));
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -83,6 +94,8 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
       connection,
       concurrency: this.options.concurrency,
       ...REDELIVERY,
+      // How long a worker pauses after it lost Redis; BullMQ's own 15 s would outlast the outage.
+      runRetryDelay: 500,
     });
     worker.on('error', (err) => this.logger.warn({ queue, err }, 'queue connection'));
     worker.on('failed', (job, err) => this.logger.warn({ queue, job: job?.name, jobId: job?.id, err }, 'job failed'));

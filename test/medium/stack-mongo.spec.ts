@@ -1,6 +1,16 @@
 import mongoose, { type Connection } from 'mongoose';
 import { servicesOfTestRun } from '#stack';
 
+interface Row {
+  _id: number;
+  email?: string;
+  used?: number;
+  at?: Date;
+  key?: string;
+  n?: number;
+  g?: number;
+}
+
 /**
  * What the product relies on and a stand-in for MongoDB gets wrong first. Runs against whichever server this test run
  * has, so that it says the same of a real one.
@@ -16,7 +26,7 @@ describe('the MongoDB of this test run', () => {
     await connection.close();
   });
 
-  const fresh = async (name: string) => connection.createCollection<{ _id: number } & Record<string, unknown>>(name);
+  const fresh = async (name: string) => connection.createCollection<Row>(name);
 
   it('names the index that a duplicate violates, by insert, update and upsert', async () => {
     const users = await fresh('users');

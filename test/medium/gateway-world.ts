@@ -41,7 +41,8 @@ export const GOOD: Findings = {
 
 /** The gateway in this process on real Redis and MongoDB, and a worker that answers face jobs through the real queues. */
 export class GatewayWorld {
-  findings: Findings = GOOD;
+  /** By user, so that captures of different users can run side by side. */
+  private readonly prepared = new Map<string, Findings>();
   /** Job ids in the order in which the worker saw them. */
   readonly jobs: string[] = [];
 
@@ -118,8 +119,7 @@ export class GatewayWorld {
 
   /** One capture from begin to its end, with the findings given. */
   async capture(client: ApiClient, kind: 'attempts' | 'enrolments' | 'practice', findings: Findings): Promise<Answer> {
-    this.findings = findings;
-    const begun = await client.post(`/v1/face/${kind}`);
+    const begun = await this.begin(client, kind, findings);
     if (begun.status !== 201) return begun;
     const attemptId = String(begun.body.attemptId);
     for (let step = 1; step <= 3; step++) {
@@ -127,6 +127,16 @@ export class GatewayWorld {
       if (sent.status !== 202) return sent;
     }
     return this.outcome(client, attemptId);
+  }
+
+  /** Begins a capture whose steps the worker will find so. */
+  async begin(client: ApiClient, kind: 'attempts' | 'enrolments' | 'practice', findings: Findings): Promise<Answer> {
+    this.prepared.set(String((await client.get('/v1/auth/session')).body.userId), findings);
+    return client.post(`/v1/face/${kind}`);
+  }
+
+  findingsOf(userId: string): Findings {
+    return this.prepared.get(userId) ?? GOOD;
   }
 
   async outcome(client: ApiClient, attemptId: string): Promise<Answer> {
@@ -205,13 +215,13 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
 
     @JobHandler('face.step')
     async step(payload: FaceStepPayload): Promise<void> {
-      const { attemptId, step, run, framesDigest } = payload;
+      const { attemptId, step, run, framesDigest, userId } = payload;
       world.jobs.push(`${attemptId}-${step}-${run}`);
       if (!(await this.blobs.exists(blobKeys.frames(attemptId, step, framesDigest)))) return;
       const result = {
         ...payload,
         kind: 'step',
-        verdict: world.findings.verdict(step),
+        verdict: world.findingsOf(userId).verdict(step),
         modelDigest: digest(),
       } as const;
       await this.jobs.enqueue('face.result', result, `${attemptId}-${step}-${run}-result`);
@@ -219,8 +229,8 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
 
     @JobHandler('face.match')
     async match(payload: FaceMatchPayload): Promise<void> {
-      const { attemptId, run } = payload;
-      const { judgement, similarity, stalledTwice } = world.findings;
+      const { attemptId, run, userId } = payload;
+      const { judgement, similarity, stalledTwice } = world.findingsOf(userId);
       world.jobs.push(`${attemptId}-match-${run}`);
       if (similarity !== null) {
         const blob = Buffer.from(JSON.stringify({ similarity }));
@@ -240,7 +250,7 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
     @JobHandler('face.enrol')
     async enrol(payload: FaceEnrolPayload): Promise<void> {
       const { attemptId, run, templateId, userId } = payload;
-      const { judgement, stalledTwice } = world.findings;
+      const { judgement, stalledTwice } = world.findingsOf(userId);
       world.jobs.push(`${attemptId}-enrol-${run}`);
       const template = {
         templateId,

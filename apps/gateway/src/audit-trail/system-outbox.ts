@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import { Connection, type mongo } from 'mongoose';
 import { type AuditEvent, auditEventSchema, type EventType, type Origin } from '#contracts';
@@ -27,7 +27,7 @@ const SWEEP_MS = 5_000;
  * writes a guard, so it can neither fill one nor keep one busy.
  */
 @Injectable()
-export class SystemOutbox implements OnModuleInit, OnApplicationShutdown {
+export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
   private readonly rows: mongo.Collection<SystemOutboxRow>;
   private readonly processId = randomUUID();
   private readonly counted = new CountedEvents<SystemEvent>((event) => this.write(event));
@@ -51,7 +51,8 @@ export class SystemOutbox implements OnModuleInit, OnApplicationShutdown {
     this.counted.add(`${event.type}:${event.userId ?? ''}`, event);
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  /** Before the connection closes; requests still in work afterwards are not counted together any more. */
+  async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.timer);
     this.counted.flush();
     await Promise.allSettled([...this.writing]);

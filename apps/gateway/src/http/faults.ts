@@ -32,7 +32,7 @@ export function isOutage(error: unknown): boolean {
 }
 
 function fastifyCode(error: unknown): ErrorCode | undefined {
-  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+  const { code, statusCode } = (error ?? {}) as { code?: unknown; statusCode?: unknown };
   if (typeof code !== 'string' || !code.startsWith('FST_')) return undefined;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return 'payload_too_large';
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return 'unsupported_media_type';

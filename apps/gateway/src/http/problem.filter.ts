@@ -1,9 +1,13 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ErrorCode } from '#contracts';
 import { AppLogger } from '#observability';
 import { errorRow } from './error-table.js';
 import { toProblem } from './faults.js';
 import type { Problem } from './problem.js';
+
+/** What an operator has to look at; `busy` is a state, not a fault. */
+const FAULTS: readonly ErrorCode[] = ['unavailable', 'internal'];
 
 /** Turns everything thrown, by a handler, a guard or Fastify's parsers, into one form of answer. */
 @Catch()
@@ -16,7 +20,7 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = toProblem(error);
     const fields = { code: problem.code, method: request.method, route: request.routeOptions?.url };
-    if (errorRow(problem.code).status >= 500) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
+    if (FAULTS.includes(problem.code)) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
     else this.logger.debug(fields, 'refused');
     if (!reply.sent) sendProblem(reply, problem);
   }

@@ -1,0 +1,119 @@
+import sharp from 'sharp';
+import { parseFramesContainer } from './frames-container.js';
+import { readImageHeader } from './image-header.js';
+
+const picture = (width = 64, height = 48) =>
+  sharp({ create: { width, height, channels: 3, background: { r: 90, g: 40, b: 20 } } });
+
+function container(header: unknown, ...images: Buffer[]): Buffer {
+  const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(json.length);
+  return Buffer.concat([length, json, ...images]);
+}
+const framesOf = (...images: Buffer[]) => images.map((image, i) => ({ tMs: i * 40, bytes: image.length }));
+const code = (body: Buffer, framesMax = 120): string => {
+  const outcome = parseFramesContainer(body, framesMax);
+  return outcome.kind === 'ok' ? 'ok' : outcome.code;
+};
+
+describe('frames container', () => {
+  let jpeg: Buffer;
+  beforeAll(async () => {
+    jpeg = await picture().jpeg().toBuffer();
+  });
+
+  it('gives back every frame and the span of their times', () => {
+    const outcome = parseFramesContainer(container({ frames: framesOf(jpeg, jpeg) }, jpeg, jpeg), 120);
+    expect(outcome).toMatchObject({ kind: 'ok', spanMs: 40 });
+    expect(outcome.kind === 'ok' && outcome.frames.map((f) => f.bytes.equals(jpeg))).toEqual([true, true]);
+  });
+
+  it('takes the forms of JPEG and WebP that cameras and canvases make', async () => {
+    const images = await Promise.all([
+      picture().jpeg({ progressive: true }).toBuffer(),
+      picture()
+        .jpeg()
+        .withExif({ IFD0: { Copyright: 'x'.repeat(2000) } })
+        .toBuffer(),
+      picture().webp().toBuffer(),
+      picture().webp({ lossless: true }).toBuffer(),
+      picture().ensureAlpha(0.5).webp().toBuffer(),
+    ]);
+    for (const image of images) expect(readImageHeader(image)).toMatchObject({ width: 64, height: 48 });
+    expect(code(container({ frames: framesOf(...images) }, ...images))).toBe('ok');
+  });
+
+  it('takes nothing else for a picture', async () => {
+    const others = await Promise.all([
+      picture().png().toBuffer(),
+      picture().gif().toBuffer(),
+      picture().tiff().toBuffer(),
+    ]);
+    others.push(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), Buffer.from('%PDF-1.7'), Buffer.alloc(40));
+    for (const other of others) expect(code(container({ frames: framesOf(other) }, other))).toBe('unsupported_image');
+  });
+
+  it('refuses a picture cut at any byte of its header, without throwing', () => {
+    for (let length = 1; length < 160; length++) {
+      const cut = jpeg.subarray(0, length);
+      expect(['ok', 'unsupported_image']).toContain(code(container({ frames: framesOf(cut) }, cut)));
+    }
+  });
+
+  it('refuses 400 megapixels by the header, whatever the format', async () => {
+    const big = Buffer.from(jpeg);
+    const sof = big.indexOf(Buffer.from([0xff, 0xc0]));
+    big.writeUInt16BE(20_000, sof + 5);
+    big.writeUInt16BE(20_000, sof + 7);
+    expect(code(container({ frames: framesOf(big) }, big))).toBe('image_too_large');
+    const webp = await picture().ensureAlpha(0.5).webp().toBuffer();
+    webp.writeUIntLE(19_999, 24, 3);
+    webp.writeUIntLE(19_999, 27, 3);
+    expect(code(container({ frames: framesOf(webp) }, webp))).toBe('image_too_large');
+    const png = Buffer.concat([
+      Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'),
+      Buffer.from('00004e2000004e20', 'hex'),
+    ]);
+    expect(code(container({ frames: framesOf(png) }, png))).toBe('unsupported_image');
+  });
+
+  it('wants every byte accounted for', () => {
+    const whole = container({ frames: framesOf(jpeg) }, jpeg);
+    expect(code(Buffer.alloc(0))).toBe('invalid_request');
+    expect(code(Buffer.from([0, 0, 1]))).toBe('invalid_request');
+    expect(code(Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7b]))).toBe('invalid_request');
+    expect(code(whole.subarray(0, -1))).toBe('invalid_request');
+    expect(code(Buffer.concat([whole, Buffer.from([0])]))).toBe('invalid_request');
+  });
+
+  it.each([
+    ['no frames', { frames: [] }],
+    ['no list', { frames: {} }],
+    ['a challenge named by the client', { frames: [{ tMs: 0, bytes: 1 }], challenge: 'blink' }],
+    ['a score', { frames: [{ tMs: 0, bytes: 1, score: 1 }] }],
+    ['a prototype', '{"frames":[{"tMs":0,"bytes":1}],"__proto__":{"a":1}}'],
+    ['a size that is none', { frames: [{ tMs: 0, bytes: -1 }] }],
+    ['a time that is none', '{"frames":[{"tMs":1e999,"bytes":1}]}'],
+    ['a device that is too long', { frames: [{ tMs: 0, bytes: 1 }], device: { model: 'x'.repeat(121) } }],
+    ['no JSON', 'frames'],
+    ['an array', []],
+    ['null', 'null'],
+  ])('refuses %s', (_, header) => {
+    expect(code(container(header, Buffer.from([1])))).toBe('invalid_request');
+  });
+
+  it('wants times that rise', () => {
+    const frames = [{ tMs: 40, bytes: jpeg.length }, { tMs: 40, bytes: jpeg.length }]; // prettier-ignore
+    expect(code(container({ frames }, jpeg, jpeg))).toBe('invalid_request');
+  });
+
+  it('keeps the limits of a step', () => {
+    const many = Array.from({ length: 121 }, () => jpeg);
+    expect(code(container({ frames: framesOf(...many) }, ...many))).toBe('too_many_frames');
+    expect(code(container({ frames: framesOf(...many) }, ...many), 240)).toBe('ok');
+    const fat = Buffer.concat([jpeg, Buffer.alloc(512 * 1024)]);
+    expect(code(container({ frames: framesOf(fat) }, fat))).toBe('image_too_large');
+    expect(code(Buffer.alloc(4 * 1024 * 1024 + 1))).toBe('payload_too_large');
+  });
+});

@@ -1,0 +1,61 @@
+import { issue, noRecovery, type RecoveryState, tryCode } from './recovery-state.js';
+
+const T0 = new Date('2026-01-01T00:00:00Z');
+const later = (ms: number): Date => new Date(T0.getTime() + ms);
+const MINUTE = 60_000;
+const good = { codeMac: 'right', sessionId: 's1' };
+
+function issued(state: RecoveryState = noRecovery('u'), at = T0): RecoveryState {
+  const outcome = issue(state, good, at);
+  if (outcome.kind !== 'issued') throw new Error('refused');
+  return outcome.next;
+}
+
+describe('recovery codes', () => {
+  it('work once', () => {
+    const first = tryCode(issued(), good, later(1_000));
+    expect(first.kind).toBe('right');
+    expect('next' in first && tryCode(first.next, good, later(2_000)).kind).toBe('none');
+  });
+
+  it('work for ten minutes, in their session only', () => {
+    expect(tryCode(issued(), good, later(10 * MINUTE - 1)).kind).toBe('right');
+    expect(tryCode(issued(), good, later(10 * MINUTE)).kind).toBe('none');
+    expect(tryCode(issued(), { ...good, sessionId: 's2' }, T0).kind).toBe('none');
+  });
+
+  it('take five tries, then not even the right one', () => {
+    let state = issued();
+    for (let i = 0; i < 5; i++) {
+      const outcome = tryCode(state, { ...good, codeMac: 'wrong' }, T0);
+      expect(outcome.kind).toBe('wrong');
+      if ('next' in outcome) state = outcome.next;
+    }
+    expect(tryCode(state, good, T0).kind).toBe('none');
+  });
+
+  it('are made three times an hour', () => {
+    let state = issued();
+    for (let i = 1; i < 3; i++) state = issued(state, later(i * MINUTE));
+    expect(issue(state, good, later(59 * MINUTE))).toEqual({ kind: 'refused', retryAfterSeconds: 60 });
+    expect(issue(state, good, later(60 * MINUTE + 1)).kind).toBe('issued');
+  });
+
+  it('are tried fifteen times a day, whatever the number of codes', () => {
+    let state = noRecovery('u');
+    let tries = 0;
+    for (let hour = 0; hour < 10 && tries < 15; hour++) {
+      const at = later(hour * 60 * MINUTE);
+      state = issued(state, at);
+      for (let i = 0; i < 4 && tries < 15; i++) {
+        const outcome = tryCode(state, { ...good, codeMac: 'wrong' }, at);
+        if (!('next' in outcome)) throw new Error(outcome.kind);
+        state = outcome.next;
+        tries++;
+      }
+    }
+    const day = 24 * 60 * MINUTE;
+    expect(tryCode(state, good, later(4 * 60 * MINUTE)).kind).toBe('refused');
+    expect(tryCode(issued(state, later(day)), good, later(day + 1)).kind).toBe('right');
+  });
+});

@@ -35,6 +35,7 @@ import {
 } from './expressions.js';
 import { cleanOrigin, eventEntry } from './outbox.js';
 import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
+import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS } from './refusal.js';
 import { captureOverdue, settle, within } from './settle.js';
 import type { GuardSettings } from './settings.js';
 import type { BeginInput } from './types.js';
@@ -42,30 +43,25 @@ import type { BeginInput } from './types.js';
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
-const BUSY_RETRY_SECONDS = 5;
-const OUTBOX_LAG = 15 * MINUTE;
 const REFUSALS_KEPT = 8;
 
 /**
  * Rule 2. Settles what is overdue, then reserves the user's only attempt, or computes the exact refusal; both in one
  * update with one clock, so that of any number of parallel begins one finds no reservation.
  */
-export function begin(input: BeginInput, s: GuardSettings): Update {
-  const verify = input.purpose === 'verify';
+export function begin(input: BeginInput, plan: BeginPlan, s: GuardSettings): Update {
   return {
     opId: input.attemptId,
-    changed: or(isNull(w('refusal')), w('ended'), w('tellRefused')),
+    changed: or(isNull(w('refusal')), ifNull(w('ended'), false), ifNull(w('tellRefused'), false)),
     stages: [
-      ...settle({
-        when: abandonedByAll(s),
-        cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
-        eventIds: { end: s.newId(), locked: s.newId() },
-        limits: s.limits,
+      ...(plan.settles ? settleAbandoned(input, s) : []),
+      set({
+        'w.tenMinutes': within('uncharged', 10 * MINUTE),
+        'w.day': within('uncharged', DAY),
+        'w.repeated': isIn(input.attemptId, field('ops')),
       }),
-      set({ 'w.tenMinutes': ring('uncharged', 10 * MINUTE), 'w.day': ring('uncharged', DAY) }),
-      set({ 'w.repeated': isIn(input.attemptId, field('ops')) }),
       set({ 'w.refusal': refusal(input, s) }),
-      ...(verify ? tellRefused(input, s) : [set({ 'w.tellRefused': false })]),
+      ...(plan.tells ? tellRefused(input, s) : []),
       set({ reservation: cond(isNull(w('refusal')), newReservation(input, s), field('reservation')) }),
     ],
     last: {
@@ -81,11 +77,19 @@ export function begin(input: BeginInput, s: GuardSettings): Update {
   };
 }
 
+const settleAbandoned = (input: BeginInput, s: GuardSettings): Stage[] =>
+  settle({
+    when: isAbandoned(s),
+    cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
+    eventIds: { end: s.newId(), locked: s.newId() },
+    limits: s.limits,
+  });
+
 /**
  * A capture past its deadlines; a decision only when even its last run is past (a decision that is merely late belongs
  * to the reconciler, else a slow worker would give an attacker free tries).
  */
-function abandonedByAll(s: GuardSettings): Expr {
+function isAbandoned(s: GuardSettings): Expr {
   const lastRunEnds = add(
     reservation('decideUntil'),
     multiply(subtract(s.capture.decideRunsMax, reservation('run')), s.capture.decideMs),
@@ -93,7 +97,6 @@ function abandonedByAll(s: GuardSettings): Expr {
   return or(captureOverdue(s.capture.bodyMs), and(live, present(reservation('decideUntil')), gt(now, lastRunEnds)));
 }
 
-const ring = (name: string, ms: number): Expr => within(name, ms);
 const refuse = (code: string, more: Readonly<Record<string, Operand>> = {}): Expr => object({ code, ...more });
 
 /** The first reason not to begin, or null. The lock comes before consent: the fourth attempt learns that it is locked. */
@@ -107,8 +110,8 @@ function refusal(input: BeginInput, s: GuardSettings): Expr {
     [
       or(
         ne(field('template.modelDigest'), input.currentModelDigest),
-        // The clock of an update is read before it waits for its turn (at most 2 s): a demand made meanwhile counts.
-        and(present(field('reEnrolBy')), lte(field('reEnrolBy'), add(now, 2 * SECOND))),
+        // A demand made while this update waited for its turn counts.
+        and(present(field('reEnrolBy')), lte(field('reEnrolBy'), add(now, TURN_MS))),
         lte(add(field('template.enrolledAt'), s.limits.reEnrolDays * DAY), now),
       ),
       refuse('re_enrolment_required'),
@@ -141,7 +144,7 @@ function refusal(input: BeginInput, s: GuardSettings): Expr {
       [
         or(
           gte(size(field('outbox')), s.limits.outboxMax),
-          and(present(field('outboxSince')), lt(field('outboxSince'), subtract(now, OUTBOX_LAG))),
+          and(present(field('outboxSince')), lt(field('outboxSince'), subtract(now, OUTBOX_LAG_MS))),
         ),
         refuse('busy', { seconds: BUSY_RETRY_SECONDS }),
       ],

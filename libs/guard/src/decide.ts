@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { CHALLENGE_STEPS, type EnrolResult, type MatchResult } from '#contracts';
 import {
   add,
@@ -12,6 +13,7 @@ import {
   gte,
   ifNull,
   isNull,
+  isoTime,
   lt,
   maybe,
   merge,
@@ -32,7 +34,11 @@ import type { GuardStore } from './types.js';
 const HOUR = 3_600_000;
 const SECOND = 1_000;
 
-export const decisionId = (r: { attemptId: string; run: number }): string => `decide:${r.attemptId}:${r.run}`;
+/** Tells a second delivery of the same result from another result for the same attempt. */
+export const decisionId = (r: MatchResult | EnrolResult): string => {
+  const fields = Object.entries(r).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `decide:${createHash('sha256').update(JSON.stringify(fields)).digest('hex')}`;
+};
 
 /** Rule 5: presence, run, epoch and every signed field; never the time. A second delivery matches nothing. */
 export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
@@ -102,7 +108,9 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
     mailId: `enrolled-${r.templateId}`,
     template: 'face_enrolled',
     origin: (path) => w(`was.origin.${path}`),
-    params: { heldHours: cond(w('was.hold'), s.limits.holdHours, 0) },
+    optionalParams: {
+      heldUntil: cond(present(field('template.heldUntil')), isoTime(field('template.heldUntil')), null),
+    },
   });
   return [
     set({ 'w.enrolled': eq(w('end.type'), 'enrolled') }),
@@ -112,8 +120,8 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
       reEnrolBy: cond(enrolled, null, field('reEnrolBy')),
       firstEnrolledAt: cond(enrolled, ifNull(field('firstEnrolledAt'), now), field('firstEnrolledAt')),
       lockEpoch: add(field('lockEpoch'), cond(enrolled, 1, 0)),
-      outbox: concat(field('outbox'), maybe(enrolled, mail)),
     }),
+    set({ outbox: concat(field('outbox'), maybe(enrolled, mail)) }),
   ];
 }
 

@@ -32,6 +32,7 @@ export const mailEntry = (o: {
   template: MailTemplate;
   origin: (path: 'deviceModel' | 'ipAddress') => Operand;
   params?: Readonly<Record<string, Operand>>;
+  optionalParams?: Readonly<Record<string, Operand>>;
 }): Expr =>
   object({
     kind: 'mail',
@@ -39,7 +40,9 @@ export const mailEntry = (o: {
     template: o.template,
     params: merge(
       object({ deviceModel: ifNull(o.origin('deviceModel'), 'an unknown device'), at: isoTime(now), ...o.params }),
-      optional('ipAddress', o.origin('ipAddress')),
+      ...Object.entries({ ...o.optionalParams, ipAddress: o.origin('ipAddress') }).map(([key, value]) =>
+        optional(key, value),
+      ),
     ),
     at: now,
   });

@@ -16,6 +16,7 @@ import {
   ifNull,
   isIn,
   isNull,
+  isoTime,
   list,
   lt,
   lte,
@@ -110,12 +111,12 @@ export function settle({ when, cause, eventIds, limits }: SettleOptions): Stage[
     }),
     set({ 'w.lock': and(w('strike'), gte(strikesAfter, limits.strikesToLock)) }),
     set({
-      'w.lockedUntil': cond(w('lock'), add(now, limits.lockMinutes * MINUTE), null),
       strikeRing: cond(
         w('strike'),
         pushRing(within('strikeRing', limits.strikeRingDays * DAY), list(now), STRIKES_KEPT),
         field('strikeRing'),
       ),
+      lockedUntil: cond(w('lock'), add(now, limits.lockMinutes * MINUTE), field('lockedUntil')),
       lockEpoch: add(field('lockEpoch'), cond(w('lock'), 1, 0)),
     }),
     set({
@@ -143,7 +144,6 @@ export function settle({ when, cause, eventIds, limits }: SettleOptions): Stage[
       ),
       lockMails: cond(w('lockMail'), pushRing(within('lockMails', DAY), list(now), 8), field('lockMails')),
       strikeMailAt: cond(w('strikeMail'), now, field('strikeMailAt')),
-      lockedUntil: cond(w('lock'), w('lockedUntil'), field('lockedUntil')),
       abandoned: cond(w('success'), 0, add(field('abandoned'), cond(w('abandoned'), 1, 0))),
       uncharged: cond(
         w('uncharged'),
@@ -260,7 +260,7 @@ const attempt = (limits: GuardLimits): Expr =>
     quality: w('end.quality'),
     charged: w('strike'),
     attemptsRemaining: cond(and(w('strike'), not(w('lock'))), subtract(limits.strikesToLock, field('strikes')), null),
-    lockedUntil: w('lockedUntil'),
+    lockedUntil: cond(w('lock'), field('lockedUntil'), null),
     lockEpoch: reservation('lockEpoch'),
     endedAt: now,
     lastStepAt: reservation('lastStepAt'),
@@ -310,12 +310,12 @@ const lockMail = (limits: GuardLimits): Expr =>
     mailId: text('lock-', field('_id'), '-', field('lockEpoch')),
     template: 'face_locked',
     origin,
-    params: { lockMinutes: limits.lockMinutes },
+    params: { lockMinutes: limits.lockMinutes, lockedUntil: isoTime(field('lockedUntil')) },
   });
 const strikeMail = (limits: GuardLimits): Expr =>
   mailEntry({
     mailId: text('failures-', reservation('attemptId')),
     template: 'many_failures',
     origin,
-    params: { failures: size(field('strikeRing')), days: limits.strikeRingDays },
+    params: { count: size(field('strikeRing')), days: limits.strikeRingDays },
   });

@@ -25,6 +25,7 @@ import {
   type Update,
   where,
 } from './pipeline.js';
+import { planBegin } from './refusal.js';
 import type { CaptureTimes, GuardSettings } from './settings.js';
 import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';
 import { summarise, viewAttempt } from './summary.js';
@@ -91,9 +92,14 @@ class MongoGuardStore implements GuardStore {
   }
 
   async begin(input: BeginInput): Promise<BeginOutcome> {
-    const guard = await this.update(input.userId, begin(input, this.s));
-    if (!guard) return { kind: 'refused', code: 'not_found' };
-    return beginOutcome(guard);
+    const found = await this.read(input.userId);
+    if (!found) return { kind: 'refused', code: 'not_found' };
+    const { refusal, plan } = planBegin(found.guard, input, found.now, this.s);
+    // A refusal that leaves no trace needs no write: a crowd of refused begins does not queue for the document.
+    const again = found.guard.reservation?.attemptId === input.attemptId;
+    if (refusal && !plan.settles && !plan.tells && !again) return { kind: 'refused', ...refusal };
+    const guard = await this.update(input.userId, begin(input, plan, this.s));
+    return guard ? beginOutcome(guard) : { kind: 'refused', code: 'not_found' };
   }
 
   async acceptStep(i: Parameters<GuardStore['acceptStep']>[0]): Promise<StepOutcome> {

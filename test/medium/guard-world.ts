@@ -1,0 +1,239 @@
+import { randomUUID } from 'node:crypto';
+import mongoose from 'mongoose';
+import type { Action, EnrolResult, GuardLimits, MatchResult, Purpose, StepResult, StepVerdict } from '#contracts';
+import {
+  type BeginInput,
+  type BeginOutcome,
+  createGuardStore,
+  type GuardClock,
+  type GuardDocument,
+  type GuardStore,
+  newChallengeId,
+  type OutboxEntry,
+  type RecentAttempt,
+  type Reservation,
+  shiftedClock,
+} from '#guard';
+
+export const MODEL = 'a'.repeat(64);
+export const CONSENT = 'v1';
+export const EPOCH = 'redis-1';
+export const DONE: StepVerdict = { kind: 'done' };
+export const WRONG: StepVerdict = { kind: 'wrong_action' };
+export const NO_FACE: StepVerdict = { kind: 'quality', code: 'no_face' };
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** A real server and a database of its own; the database's clock can be moved forward. */
+export class GuardWorld {
+  aheadMs = 0;
+  readonly store: GuardStore;
+
+  private constructor(
+    private readonly connection: mongoose.Connection,
+    readonly guards: mongoose.mongo.Collection<GuardDocument>,
+    limits?: Partial<GuardLimits>,
+    clock?: GuardClock,
+  ) {
+    this.store = createGuardStore({
+      collection: guards,
+      clock: clock ?? shiftedClock(() => this.aheadMs),
+      ...(limits ? { limits } : {}),
+    });
+  }
+
+  static async open(o: { limits?: Partial<GuardLimits>; clock?: GuardClock } = {}): Promise<GuardWorld> {
+    const uri = process.env['COUNTERSIGN_TEST_MONGODB_URI'];
+    if (!uri) throw new Error('no server to test against: use `npm test`, or `node tools/run.mjs jest` for some');
+    const dbName = `guard_${randomUUID().slice(0, 8)}`;
+    const connection = await mongoose.createConnection(uri, { dbName, maxPoolSize: 50 }).asPromise();
+    const guards = connection.getClient().db(dbName).collection<GuardDocument>('face_guards');
+    const world = new GuardWorld(connection, guards, o.limits, o.clock);
+    await world.store.ensureIndexes();
+    return world;
+  }
+
+  async close(): Promise<void> {
+    await this.connection.dropDatabase();
+    await this.connection.close();
+  }
+
+  pass(ms: number): void {
+    this.aheadMs += ms;
+  }
+
+  async guard(userId: string): Promise<GuardDocument> {
+    const guard = await this.guards.findOne({ _id: userId });
+    if (!guard) throw new Error('no such guard');
+    return guard;
+  }
+
+  /** Writes the document behind the store's back: for states that take long to reach. */
+  async put(userId: string, fields: Partial<GuardDocument>): Promise<void> {
+    await this.guards.updateOne({ _id: userId }, { $set: fields });
+  }
+
+  /** What the audit service does: reads the outbox and pulls it. */
+  async drain(userId: string): Promise<OutboxEntry[]> {
+    const entries = await this.store.readOutbox(userId);
+    await this.store.pull(
+      userId,
+      entries.map((e) => (e.kind === 'event' ? e.event.eventId : e.mailId)),
+    );
+    return entries;
+  }
+
+  async newUser(): Promise<string> {
+    const userId = randomUUID();
+    await this.store.create(userId, { faceRequired: true, event: { eventId: randomUUID(), type: 'registered' } });
+    return userId;
+  }
+
+  /** A user with consent and a template, an empty outbox and the lock epoch 1. */
+  async enrolledUser(fields: Partial<GuardDocument> = {}): Promise<string> {
+    const userId = await this.newUser();
+    await this.store.change(userId, { kind: 'consent_given', version: CONSENT }, {}, randomUUID());
+    const enrolledAt = new Date(Date.now() + this.aheadMs - HOUR);
+    const template = { id: randomUUID(), modelDigest: MODEL, enrolledAt, heldUntil: null };
+    await this.put(userId, {
+      template,
+      firstEnrolledAt: enrolledAt,
+      outbox: [],
+      hasOutbox: false,
+      outboxSince: null,
+      ...fields,
+    });
+    return userId;
+  }
+
+  beginInput(userId: string, o: Partial<BeginInput> = {}): BeginInput {
+    return {
+      userId,
+      attemptId: randomUUID(),
+      challengeId: newChallengeId(),
+      sessionId: randomUUID(),
+      purpose: 'verify',
+      actions: ['blink', 'turn_left', 'smile'] satisfies Action[],
+      transportEpoch: EPOCH,
+      currentConsentVersion: CONSENT,
+      currentModelDigest: MODEL,
+      templateId: o.purpose === 'enrol' ? randomUUID() : null,
+      hold: false,
+      origin: { deviceModel: 'Pixel 9', ipAddress: '192.0.2.7' },
+      ...o,
+    };
+  }
+
+  begin(userId: string, o: Partial<BeginInput> = {}): Promise<BeginOutcome> {
+    return this.store.begin(this.beginInput(userId, o));
+  }
+
+  async begun(userId: string, o: Partial<BeginInput> = {}): Promise<Reservation> {
+    const outcome = await this.begin(userId, o);
+    if (outcome.kind !== 'begun') throw new Error(`begin refused: ${outcome.code}`);
+    return outcome.reservation;
+  }
+
+  step(userId: string, r: Reservation, step: number, o: Partial<Parameters<GuardStore['acceptStep']>[0]> = {}) {
+    return this.store.acceptStep({
+      userId,
+      attemptId: r.attemptId,
+      sessionId: r.sessionId,
+      step,
+      digest: digestOf(r, step),
+      transportEpoch: EPOCH,
+      firstByteAgoMs: 0,
+      ...o,
+    });
+  }
+
+  /** Begins and uploads steps, with the verdicts given (one a step; `null`: the step came, its verdict not yet). */
+  async captured(userId: string, verdicts: (StepVerdict | null)[], o: Partial<BeginInput> = {}): Promise<Reservation> {
+    const r = await this.begun(userId, o);
+    for (const [i, verdict] of verdicts.entries()) {
+      this.pass(SECOND);
+      const outcome = await this.step(userId, r, i + 1);
+      if (outcome.kind !== 'accepted') throw new Error(`step refused: ${outcome.code}`);
+      if (verdict) await this.store.recordVerdict(stepResult(userId, r, i + 1, verdict));
+    }
+    const { reservation } = await this.guard(userId);
+    if (!reservation) throw new Error('the attempt is over');
+    return reservation;
+  }
+
+  async decided(userId: string, r: Reservation, judgement: MatchResult['judgement'], similarity: number | null = null) {
+    const outcome = await this.store.decide(await this.result(userId, r, judgement), similarity);
+    if (outcome.kind !== 'decided') throw new Error('the decision was stale');
+    return outcome.attempt;
+  }
+
+  /** A whole attempt. */
+  async attempt(
+    userId: string,
+    judgement: MatchResult['judgement'],
+    verdicts: StepVerdict[] = [DONE, DONE, DONE],
+    o: Partial<BeginInput> = {},
+  ): Promise<RecentAttempt> {
+    return this.decided(userId, await this.captured(userId, verdicts, o), judgement);
+  }
+
+  async result(
+    userId: string,
+    r: Reservation,
+    judgement: MatchResult['judgement'],
+  ): Promise<MatchResult | EnrolResult> {
+    const { template } = await this.guard(userId);
+    return decisionResult(userId, r, judgement, template?.id ?? randomUUID());
+  }
+
+  async lockedUser(): Promise<string> {
+    const userId = await this.enrolledUser();
+    for (let i = 0; i < 3; i++) await this.attempt(userId, 'mismatch');
+    return userId;
+  }
+}
+
+export const digestOf = (r: Pick<Reservation, 'attemptId'>, step: number): string =>
+  r.attemptId.replaceAll('-', '').padEnd(63, '0') + String(step);
+
+const tupleOf = (userId: string, r: Reservation) => ({
+  attemptId: r.attemptId,
+  userId,
+  challengeId: r.challengeId,
+  purpose: r.purpose,
+  lockEpoch: r.lockEpoch,
+  run: r.run,
+});
+
+export const stepResult = (userId: string, r: Reservation, step: number, verdict: StepVerdict): StepResult => ({
+  ...tupleOf(userId, r),
+  kind: 'step',
+  step,
+  action: r.actions[step - 1] as Action,
+  framesDigest: digestOf(r, step),
+  verdict,
+  modelDigest: MODEL,
+});
+
+export function decisionResult(
+  userId: string,
+  r: Reservation,
+  judgement: MatchResult['judgement'],
+  templateId: string,
+): MatchResult | EnrolResult {
+  const common = {
+    ...tupleOf(userId, r),
+    inputs: r.actions.map((action, i) => ({ step: i + 1, action, framesDigest: digestOf(r, i + 1) })),
+    judgement,
+    stalledTwice: false,
+    modelDigest: MODEL,
+  };
+  const purpose: Purpose = r.purpose;
+  if (purpose === 'enrol') return { ...common, kind: 'enrol', templateId: r.templateId ?? '' };
+  return { ...common, kind: 'match', thresholdId: 't1', ...(purpose === 'verify' ? { templateId } : {}) };
+}
+
+export const eventsOf = (guard: GuardDocument) => guard.outbox.flatMap((e) => (e.kind === 'event' ? [e.event] : []));
+export const mailsOf = (guard: GuardDocument) => guard.outbox.flatMap((e) => (e.kind === 'mail' ? [e] : []));

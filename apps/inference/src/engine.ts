@@ -1,0 +1,14 @@
+import type { Action } from '#contracts';
+import type { StepOutcome } from './threads/protocol.js';
+
+/** What the use cases need of the threads and the models. */
+export interface Engine {
+  /** Takes over the body's memory. Rejects with a RetryableError. */
+  analyse(body: Uint8Array, action: Action): Promise<StepOutcome>;
+  readonly ready: boolean;
+  readonly modelDigest: string;
+  readonly threshold: { id: string; value: number };
+}
+
+export const ENGINE = Symbol('engine');
+export const TEMPLATE_KEK = Symbol('template kek');

@@ -1,0 +1,44 @@
+import { Controller, Get, Inject } from '@nestjs/common';
+import {
+  HealthCheck,
+  type HealthCheckResult,
+  HealthCheckService,
+  type HealthIndicatorResult,
+  HealthIndicatorService,
+} from '@nestjs/terminus';
+import { BlobStore, JobQueue } from '#queue';
+import { ENGINE, type Engine } from '../engine.js';
+
+const TIMEOUT_MS = 1_500;
+
+@Controller('health')
+export class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly indicators: HealthIndicatorService,
+    private readonly queue: JobQueue,
+    private readonly blobs: BlobStore,
+    @Inject(ENGINE) private readonly engine: Engine,
+  ) {}
+
+  @Get('live')
+  live(): { status: 'ok' } {
+    return { status: 'ok' };
+  }
+
+  /** Ready: every thread has run every model, and both Redis answer. */
+  @Get('ready')
+  @HealthCheck()
+  ready(): Promise<HealthCheckResult> {
+    const answers = (name: string, ping: () => Promise<void>) => () =>
+      this.indicators.check(name).attempt(ping).withTimeout(TIMEOUT_MS);
+    return this.health.check([
+      (): HealthIndicatorResult => {
+        const models = this.indicators.check('models');
+        return this.engine.ready ? models.up() : models.down();
+      },
+      answers('queue', () => this.queue.ping()),
+      answers('blobs', () => this.blobs.ping()),
+    ]);
+  }
+}

@@ -1,0 +1,24 @@
+import { Injectable } from '@nestjs/common';
+import type { FaceEnrolPayload, FaceMatchPayload, FaceStepPayload } from '#contracts';
+import { type JobContext, JobHandler } from '#queue';
+import { InferenceService } from './inference.service.js';
+
+@Injectable()
+export class InferenceProcessor {
+  constructor(private readonly inference: InferenceService) {}
+
+  @JobHandler('face.step')
+  async step(payload: FaceStepPayload, context: JobContext): Promise<void> {
+    await this.inference.step(payload, context);
+  }
+
+  @JobHandler('face.enrol')
+  async enrol(payload: FaceEnrolPayload, context: JobContext): Promise<void> {
+    await this.inference.enrol(payload, context);
+  }
+
+  @JobHandler('face.match')
+  async match(payload: FaceMatchPayload, context: JobContext): Promise<void> {
+    await this.inference.match(payload, context);
+  }
+}

@@ -1,0 +1,85 @@
+import type { StepVerdict } from '#contracts';
+import type { AntispoofSample, EmbeddingSample } from './analyse.js';
+import { cosine, meanDirection, median } from './vector.js';
+
+export const ATTEMPT = {
+  /** Lowest cosine between the mean faces of two steps: one person or not. Measured: 0.81 for one, 0.24 for two. */
+  onePersonCosine: 0.5,
+  /** Median P(live) below which an attempt is denied. Above it nothing is claimed. */
+  liveMin: 0.2,
+  /** Frames in a template and in a probe. */
+  chosen: 3,
+  /** A frame may be chosen for being different only if it is nearly as good as the best. */
+  fitnessShareMin: 0.6,
+} as const;
+
+/** What is known of one step when the attempt is judged. */
+export interface StepFindings {
+  verdict: StepVerdict;
+  embeddings: readonly EmbeddingSample[];
+  antispoof: readonly AntispoofSample[];
+}
+
+export type Judgement = 'ok' | 'not_one_person' | 'spoof' | 'mismatch' | 'not_compared';
+
+/**
+ * The judgement over all steps. Poor quality in any step: nothing is compared and no similarity exists. A step that
+ * failed on a present face: not compared either, but the similarity is noted for the audit trail.
+ *
+ * @param template unit vector; null compares nothing (practice, enrolment).
+ */
+export function judgeAttempt(
+  steps: readonly StepFindings[],
+  template: Float32Array | null,
+  threshold: number,
+): { judgement: Judgement; similarity: number | null } {
+  if (steps.length === 0 || steps.some((s) => s.verdict.kind === 'quality'))
+    return { judgement: 'not_compared', similarity: null };
+  const probe = chooseMean(steps);
+  const similarity = template && probe ? cosine(probe, template) : null;
+  if (!probe || steps.some((s) => s.verdict.kind !== 'done')) return { judgement: 'not_compared', similarity };
+  if (!isOnePerson(steps)) return { judgement: 'not_one_person', similarity };
+  if (isSpoof(steps)) return { judgement: 'spoof', similarity };
+  if (!template) return { judgement: 'ok', similarity: null };
+  return { judgement: similarity !== null && similarity >= threshold ? 'ok' : 'mismatch', similarity };
+}
+
+/** Every step has a face, and the mean faces of every two steps are alike. */
+export function isOnePerson(steps: readonly StepFindings[]): boolean {
+  if (steps.some((s) => s.embeddings.length === 0)) return false;
+  const means = steps.map((s) => meanDirection(s.embeddings.map((e) => e.embedding)));
+  return means.every((a, i) => means.slice(0, i).every((b) => cosine(a, b) >= ATTEMPT.onePersonCosine));
+}
+
+/** Denies only: a median above the limit proves nothing. Both crops must look live on a frame. */
+export function isSpoof(steps: readonly Pick<StepFindings, 'antispoof'>[]): boolean {
+  const live = steps.flatMap((s) => s.antispoof.map((a) => Math.min(a.near, a.far)));
+  return live.length > 0 && median(live) < ATTEMPT.liveMin;
+}
+
+/**
+ * Mean of up to three frames over all steps: the fittest, then those that differ most from the chosen ones while nearly
+ * as fit. Null without a single frame.
+ */
+export function chooseMean(steps: readonly Pick<StepFindings, 'embeddings'>[]): Float32Array | null {
+  const all = steps.flatMap((s) => [...s.embeddings]).sort((a, b) => b.fitness - a.fitness);
+  const best = all[0];
+  if (!best) return null;
+  const good = all.filter((e) => e.fitness >= ATTEMPT.fitnessShareMin * best.fitness);
+  const chosen = [best];
+  while (chosen.length < ATTEMPT.chosen) {
+    let next: EmbeddingSample | null = null;
+    let farthest = Infinity;
+    for (const e of good) {
+      if (chosen.includes(e)) continue;
+      const nearest = Math.max(...chosen.map((c) => cosine(c.embedding, e.embedding)));
+      if (nearest < farthest) {
+        farthest = nearest;
+        next = e;
+      }
+    }
+    if (!next) break;
+    chosen.push(next);
+  }
+  return meanDirection(chosen.map((e) => e.embedding));
+}

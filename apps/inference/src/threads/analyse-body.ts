@@ -1,0 +1,37 @@
+import type { Action } from '#contracts';
+import { type DecodedFrame, samplesOf, type StepAnalyser } from '../pipeline/analyse.js';
+import { type EncodedFrame, FramesError, parseFrames } from '../pipeline/frames.js';
+import { judgeStep } from '../pipeline/judge-step.js';
+import { decode } from './decode.js';
+import type { StepOutcome } from './protocol.js';
+
+/** A step's body → its verdict and samples. The body is overwritten, whatever happens. */
+export async function analyseBody(analyser: StepAnalyser, body: Uint8Array, action: Action): Promise<StepOutcome> {
+  try {
+    const frames = parseFrames(body);
+    const start = frames[0]?.tMs ?? 0;
+    const analysis = await analyser.run(decodeAhead(frames, start), (frames.at(-1)?.tMs ?? 0) - start);
+    return {
+      verdict: judgeStep(analysis.track, samplesOf(analysis), action),
+      embeddings: analysis.embeddings,
+      antispoof: analysis.antispoof,
+      frames: frames.length,
+    };
+  } catch (error) {
+    if (!(error instanceof FramesError)) throw error;
+    return { verdict: { kind: 'quality', code: 'unreadable' }, embeddings: [], antispoof: [], frames: 0 };
+  } finally {
+    body.fill(0);
+  }
+}
+
+/** The next frame is decoded (by a thread of libvips) while this one is looked at. */
+async function* decodeAhead(frames: readonly EncodedFrame[], startMs: number): AsyncGenerator<DecodedFrame> {
+  let next = decode(frames[0]!.bytes);
+  for (let i = 0; i < frames.length; i++) {
+    const picture = await next;
+    const following = frames[i + 1];
+    if (following) next = decode(following.bytes);
+    yield { tMs: frames[i]!.tMs - startMs, picture };
+  }
+}

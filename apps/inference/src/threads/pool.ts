@@ -1,0 +1,150 @@
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Action } from '#contracts';
+import { RetryableError } from '#queue';
+import type { ModelBytes } from '../model/onnx.js';
+import type { StepOutcome, ThreadData, ThreadMessage, ThreadTask } from './protocol.js';
+
+export interface PoolOptions {
+  threads: number;
+  models: ModelBytes;
+  /** A task that takes longer costs its thread. */
+  taskMs?: number;
+  /** The thread's compiled file; tests replace it. */
+  file?: string;
+}
+
+interface Task {
+  body: Uint8Array;
+  action: Action;
+  resolve: (outcome: StepOutcome) => void;
+  reject: (error: Error) => void;
+}
+
+interface Thread {
+  worker: Worker;
+  ready: boolean;
+  task: Task | null;
+  timer: NodeJS.Timeout | null;
+}
+
+const TASK_MS = 12_000;
+const START_MS = 60_000;
+const RESTART_MS = 500;
+
+/**
+ * Threads that analyse steps, one task each at a time; waiting tasks queue up in order. A thread that dies or hangs is
+ * replaced, and its task fails with a retryable error.
+ */
+export class ThreadPool {
+  private readonly threads = new Set<Thread>();
+  private readonly waiting: Task[] = [];
+  private readonly restarts = new Set<NodeJS.Timeout>();
+  private stopped = false;
+  private nextId = 0;
+
+  constructor(private readonly options: PoolOptions) {}
+
+  /** Starts all threads; settled when every model ran once on each. Rejects when one cannot start. */
+  async start(): Promise<void> {
+    const started = Array.from({ length: this.options.threads }, () => this.open());
+    try {
+      await Promise.all(started);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  get ready(): boolean {
+    return [...this.threads].filter((t) => t.ready).length === this.options.threads;
+  }
+
+  /** The body's memory is taken over: the caller must not use it again. */
+  analyse(body: Uint8Array, action: Action): Promise<StepOutcome> {
+    if (this.stopped) return Promise.reject(new RetryableError('the threads have been stopped'));
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ body, action, resolve, reject });
+      this.dispatch();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    for (const timer of this.restarts) clearTimeout(timer);
+    for (const task of this.waiting.splice(0)) task.reject(new RetryableError('the threads have been stopped'));
+    await Promise.all([...this.threads].map((t) => t.worker.terminate()));
+  }
+
+  private open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(this.options.file ?? path.join(__dirname, 'thread.js'), {
+        workerData: { models: this.options.models } satisfies ThreadData,
+        // Nothing of the environment is needed there, the template key least of all.
+        env: {},
+      });
+      const thread: Thread = { worker, ready: false, task: null, timer: null };
+      this.threads.add(thread);
+      thread.timer = setTimeout(() => void worker.terminate(), START_MS);
+      worker.on('message', (message: ThreadMessage) => {
+        if (message.kind === 'ready') {
+          thread.ready = true;
+          resolve();
+        }
+        this.settle(thread, message);
+      });
+      // An error is followed by the exit; without a listener it would end the process.
+      worker.on('error', () => undefined);
+      worker.on('exit', () => {
+        reject(new RetryableError('a thread ended before it was ready'));
+        this.lost(thread);
+      });
+    });
+  }
+
+  private settle(thread: Thread, message: ThreadMessage): void {
+    if (thread.timer) clearTimeout(thread.timer);
+    thread.timer = null;
+    const task = thread.task;
+    thread.task = null;
+    if (message.kind === 'done') task?.resolve(message.outcome);
+    if (message.kind === 'failed') task?.reject(new RetryableError(`analysis failed: ${message.error}`));
+    this.dispatch();
+  }
+
+  private lost(thread: Thread): void {
+    this.threads.delete(thread);
+    if (thread.timer) clearTimeout(thread.timer);
+    thread.task?.reject(new RetryableError('the thread of this task was lost'));
+    if (this.stopped) return;
+    const timer = setTimeout(() => {
+      this.restarts.delete(timer);
+      // A thread that cannot start ends, and is tried again from its `exit`.
+      if (!this.stopped) void this.open().catch(() => undefined);
+    }, RESTART_MS);
+    this.restarts.add(timer);
+  }
+
+  private dispatch(): void {
+    for (const thread of this.threads) {
+      if (!thread.ready || thread.task) continue;
+      const task = this.waiting.shift();
+      if (!task) return;
+      thread.task = task;
+      thread.timer = setTimeout(() => void thread.worker.terminate(), this.options.taskMs ?? TASK_MS);
+      const body = movable(task.body);
+      const message: ThreadTask = { id: this.nextId++, body, action: task.action };
+      thread.worker.postMessage(message, [body.buffer]);
+    }
+  }
+}
+
+/** Memory that can be moved to a thread: a Buffer may share its memory with others, then its part is copied out. */
+function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength)
+    return new Uint8Array(buffer);
+  const copy = new Uint8Array(bytes);
+  bytes.fill(0);
+  return copy;
+}

@@ -1,0 +1,68 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Action, ModelManifest } from '#contracts';
+import { AppLogger } from '#observability';
+import type { Engine } from '../engine.js';
+import { readModelFiles } from '../model/model-files.js';
+import { ThreadPool } from './pool.js';
+import type { StepOutcome } from './protocol.js';
+
+export const ENGINE_OPTIONS = Symbol('engine options');
+export interface EngineOptions {
+  manifestPath: string;
+  threads: number;
+}
+
+/**
+ * The life of the models in this process: locate, verify, load, warm, before any job is taken (Nest waits for
+ * `onModuleInit` before workers start at bootstrap); released after the last job has ended.
+ */
+@Injectable()
+export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown {
+  private pool: ThreadPool | null = null;
+  private manifest: ModelManifest | null = null;
+
+  constructor(
+    @Inject(ENGINE_OPTIONS) private readonly options: EngineOptions,
+    private readonly logger: AppLogger,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    const started = performance.now();
+    const { manifest, bytes } = await readModelFiles(this.options.manifestPath);
+    const { threads } = this.options;
+    const pool = new ThreadPool({ threads, models: bytes });
+    await pool.start();
+    this.pool = pool;
+    this.manifest = manifest;
+    this.logger.info(
+      { modelDigest: manifest.digest, threads, ms: Math.round(performance.now() - started) },
+      'models loaded',
+    );
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.pool?.stop();
+  }
+
+  get ready(): boolean {
+    return this.pool?.ready ?? false;
+  }
+
+  get modelDigest(): string {
+    return this.loaded().digest;
+  }
+
+  get threshold(): { id: string; value: number } {
+    return this.loaded().thresholds.match;
+  }
+
+  analyse(body: Uint8Array, action: Action): Promise<StepOutcome> {
+    if (!this.pool) throw new Error('the engine has not been started');
+    return this.pool.analyse(body, action);
+  }
+
+  private loaded(): ModelManifest {
+    if (!this.manifest) throw new Error('the engine has not been started');
+    return this.manifest;
+  }
+}

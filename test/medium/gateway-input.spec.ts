@@ -4,7 +4,7 @@ import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { Redis } from 'ioredis';
-import { type Answer, ApiClient, encodeStep } from '#testing';
+import { type Answer, type ApiClient, encodeStep } from '#testing';
 import { GatewayWorld, jpegOf, PASSWORD, sleep, stepBody } from './gateway-world.js';
 
 jest.setTimeout(60_000);

@@ -1,9 +1,13 @@
 import { Global, Module } from '@nestjs/common';
 import { AuditNudge } from './audit-nudge.js';
+import { SystemOutboxRepository } from './system-outbox.repository.js';
 import { SystemOutbox } from './system-outbox.js';
 import { UserEvents } from './user-events.js';
 
 /** Where events go in; every feature leaves some. */
 @Global()
-@Module({ providers: [AuditNudge, SystemOutbox, UserEvents], exports: [AuditNudge, SystemOutbox, UserEvents] })
+@Module({
+  providers: [AuditNudge, SystemOutbox, SystemOutboxRepository, UserEvents],
+  exports: [AuditNudge, SystemOutbox, UserEvents],
+})
 export class AuditTrailModule {}

@@ -1,18 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
-import { InjectConnection } from '@nestjs/mongoose';
-import { Connection, type mongo } from 'mongoose';
 import { type AuditEvent, auditEventSchema, type EventType, type Origin } from '#contracts';
 import { AppLogger } from '#observability';
-import { collection } from '../store/mongo.js';
 import { AuditNudge } from './audit-nudge.js';
 import { type Counted, CountedEvents } from './counted-events.js';
-
-interface SystemOutboxRow {
-  _id: string;
-  entries: AuditEvent[];
-  hasOutbox: boolean;
-}
+import { SystemOutboxRepository } from './system-outbox.repository.js';
 
 interface SystemEvent {
   type: EventType;
@@ -23,24 +15,20 @@ interface SystemEvent {
 const SWEEP_MS = 5_000;
 
 /**
- * Events of nobody who is signed in: one document a process, drained like a guard. An unauthenticated request never
+ * Events of nobody who is signed in, drained like a guard's. An unauthenticated request never
  * writes a guard, so it can neither fill one nor keep one busy.
  */
 @Injectable()
 export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
-  private readonly rows: mongo.Collection<SystemOutboxRow>;
-  private readonly processId = randomUUID();
   private readonly counted = new CountedEvents<SystemEvent>((event) => this.write(event));
   private readonly writing = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
-    @InjectConnection() connection: Connection,
+    private readonly outbox: SystemOutboxRepository,
     private readonly nudge: AuditNudge,
     private readonly logger: AppLogger,
-  ) {
-    this.rows = collection(connection, 'system_outboxes');
-  }
+  ) {}
 
   onModuleInit(): void {
     this.timer = setInterval(() => this.counted.sweep(), SWEEP_MS).unref();
@@ -75,8 +63,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   private async push(entry: AuditEvent): Promise<void> {
-    const update = { $push: { entries: entry }, $set: { hasOutbox: true } };
-    await this.rows.updateOne({ _id: { $eq: this.processId } }, update, { upsert: true });
+    await this.outbox.push(entry);
     this.nudge.drain(null);
   }
 }

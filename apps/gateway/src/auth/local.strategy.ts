@@ -36,7 +36,7 @@ export class LoginGuard extends PassportLocalGuard implements CanActivate {
     return { session: false };
   }
   override handleRequest<T>(error: unknown, user: T | false | undefined): T {
-    if (error) throw error;
+    if (error) throw error instanceof Error ? error : new Problem('internal', { cause: error });
     if (!user) throw new Problem('invalid_credentials');
     return user;
   }

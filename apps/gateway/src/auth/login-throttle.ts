@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { Problem } from '../http/problem.js';
 import { Keys } from '../store/keys.js';
-import { RedisStore } from '../store/redis.js';
+import { RedisStore } from '../redis/redis.js';
 
 const WINDOW_SECONDS = 15 * 60;
 /** Tries in a window. Successes are given back, so only failures count. */

@@ -18,7 +18,7 @@ import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/session.guard.js';
-import { TransportEpoch } from '../store/transport-epoch.js';
+import { TransportEpoch } from '../redis/transport-epoch.js';
 import { AdmissionControl } from './admission.js';
 
 /** Begins a capture: who may, whether the guard allows it, whether there is capacity, all before a camera opens. */

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Keys } from '../store/keys.js';
-import { RedisStore } from '../store/redis.js';
+import { RedisStore } from '../redis/redis.js';
 import type { Frame } from './frames-container.js';
 
 const REMEMBERED_SECONDS = 120;

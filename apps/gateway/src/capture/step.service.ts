@@ -7,7 +7,7 @@ import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { ActiveSession } from '../sessions/session.service.js';
 import { sha256Hex } from '../store/keys.js';
-import { TransportEpoch } from '../store/transport-epoch.js';
+import { TransportEpoch } from '../redis/transport-epoch.js';
 import { framesMaxOf } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
 import { parseFramesContainer } from './frames-container.js';

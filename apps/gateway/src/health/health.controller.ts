@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, HealthIndicatorService, MongooseHealthIndicator } from '@nestjs/terminus';
 import { Public } from '../http/session.guard.js';
-import { RedisStore } from '../store/redis.js';
+import { RedisStore } from '../redis/redis.js';
 
 const ANSWER_MS = 1_000;
 

@@ -38,7 +38,7 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     frameworkErrors: (error: unknown, _request: unknown, reply: unknown) =>
       sendProblem(reply as FastifyReply, toProblem(error)),
   });
-  prepare(adapter.getInstance() as unknown as FastifyInstance, config.PUBLIC_URL.startsWith('https:'));
+  prepare(adapter.getInstance<FastifyInstance>(), config.PUBLIC_URL.startsWith('https:'));
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
     bodyParser: false,
     bufferLogs: true,
@@ -65,7 +65,7 @@ function prepare(fastify: FastifyInstance, https: boolean): void {
     (request, body, done) => {
       // A route without a body may still be called with the header of one.
       if (body === '') done(null, undefined);
-      else parseJson(request, body as string, done);
+      else void parseJson(request, body as string, done);
     },
   );
   fastify.addContentTypeParser(

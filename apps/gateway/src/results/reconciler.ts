@@ -3,7 +3,7 @@ import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GUARD } from '../face/guard.module.js';
-import { TransportEpoch } from '../store/transport-epoch.js';
+import { TransportEpoch } from '../redis/transport-epoch.js';
 import { DecisionQueue } from './decision-queue.js';
 
 const EVERY_MS = 5_000;

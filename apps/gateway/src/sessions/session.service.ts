@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { ACR } from '#contracts';
 import { Keys, sameBytes, sha256Hex } from '../store/keys.js';
-import { RedisStore } from '../store/redis.js';
+import { RedisStore } from '../redis/redis.js';
 import { type SessionRecord, sessionRecordSchema } from './session-record.js';
 
 const IDLE_SECONDS = 30 * 60;

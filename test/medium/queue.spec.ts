@@ -5,9 +5,10 @@ import { Redis } from 'ioredis';
 import { type JobName } from '#contracts';
 import { LoggerModule } from '#observability';
 import { BlobStore, type JobContext, JobHandler, JobQueue, PermanentError, QueueModule } from '#queue';
-import { TcpProxy, testServices, withRedisDatabase } from '#testing';
+import { servicesOfTestRun, withRedisDatabase } from '#stack';
+import { TcpProxy } from '#testing';
 
-const redisUrl = withRedisDatabase(testServices().redisUrl, 9);
+const redisUrl = withRedisDatabase(servicesOfTestRun().redisUrl, 9);
 
 async function start(
   provider: new () => object,

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryRoot, startApps, startServices } from '#stack';
-import { Media } from '#testing';
+import { ApiClient, Media } from '#testing';
 import { type StepReport, table } from './report.js';
 import { runScenario } from './scenario.js';
 import { svg } from './svg.js';
@@ -59,7 +59,7 @@ async function main(): Promise<number> {
     say(`the main job, on recorded faces, at ${apps.gatewayUrl}`);
     const media = new Media(path.join(repositoryRoot(), 'test/media'));
     await runScenario({
-      gatewayUrl: apps.gatewayUrl,
+      connect: (device) => new ApiClient(apps.gatewayUrl, device),
       mailDir: services.mailDir,
       media,
       grantRole: (email, role) => grantRole(apps.env('gateway'), email, role),

@@ -2,11 +2,20 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type ParsedMail, simpleParser } from 'mailparser';
 import { ACR } from '#contracts';
-import { type Answer, ApiClient, type Capture, type Media, performCapture, RecordedPerson, StillPhoto } from '#testing';
+import {
+  type Answer,
+  type ApiClient,
+  type Capture,
+  type Media,
+  performCapture,
+  RecordedPerson,
+  StillPhoto,
+} from '#testing';
 import { Lane, must, type StepReport } from './report.js';
 
 export interface ScenarioContext {
-  gatewayUrl: string;
+  /** A new client of the gateway, on a device of that name. */
+  connect(deviceModel: string): ApiClient;
   mailDir: string;
   media: Media;
   /** Gives a user a role, as an operator does. */
@@ -36,7 +45,7 @@ export async function runScenario(context: ScenarioContext): Promise<void> {
 
 async function ownerAndImpostor(context: ScenarioContext): Promise<void> {
   const lane = new Lane('alice', context.emit);
-  const client = new ApiClient(context.gatewayUrl, 'Pixel 9');
+  const client = context.connect('Pixel 9');
   const email = 'alice@example.org';
   await openAccount(lane, client, email);
 
@@ -60,7 +69,7 @@ async function ownerAndImpostor(context: ScenarioContext): Promise<void> {
     return { outcome: `verified, session level ${level(session.body.acr)}`, value: undefined };
   });
 
-  const thief = new ApiClient(context.gatewayUrl, 'iPhone 17');
+  const thief = context.connect('iPhone 17');
   await lane.step('a thief logs in with the stolen password', async () => {
     const answer = await thief.login(email, PASSWORD);
     must(answer.status === 200 && answer.body.acr === ACR.pwd, seen(answer));
@@ -99,7 +108,7 @@ async function ownerAndImpostor(context: ScenarioContext): Promise<void> {
 
 async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
   const lane = new Lane('bob', context.emit);
-  const client = new ApiClient(context.gatewayUrl, 'ThinkPad X1');
+  const client = context.connect('ThinkPad X1');
   const email = 'bob@example.org';
   await openAccount(lane, client, email);
   await enrol(lane, client, new RecordedPerson(context.media, OWNER, 31));
@@ -119,7 +128,7 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
   });
 
   await lane.step('password alone: removes the face, cannot enrol another', async () => {
-    const other = new ApiClient(context.gatewayUrl, 'unknown laptop');
+    const other = context.connect('unknown laptop');
     await other.login(email, PASSWORD);
     const removed = await other.delete('/v1/face/enrolment');
     must(removed.status === 200 || removed.status === 204, `removal ${seen(removed)}`);
@@ -158,7 +167,7 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
       if (state !== 'completed') await new Promise((resolve) => setTimeout(resolve, 250));
     }
     must(state === 'completed', `erasure ${state}`);
-    const login = await new ApiClient(context.gatewayUrl).login(email, PASSWORD);
+    const login = await context.connect('desk').login(email, PASSWORD);
     must(login.status === 401, `login ${seen(login)}`);
     return { outcome: 'completed, account gone', value: undefined };
   });
@@ -166,7 +175,7 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
 
 async function officer(context: ScenarioContext, since: string): Promise<void> {
   const lane = new Lane('officer', context.emit);
-  const client = new ApiClient(context.gatewayUrl, 'desk');
+  const client = context.connect('desk');
   const email = 'officer@example.org';
   await lane.step('gets the role security from the operator', async () => {
     const answer = await client.post('/v1/auth/register', { email, password: PASSWORD });

@@ -61,6 +61,11 @@ export class ApiClient {
     const text = await response.text();
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
     const body = isJson && text ? (JSON.parse(text) as Record<string, unknown>) : {};
-    return { status: response.status, headers: response.headers, body, text };
+    const answer = { status: response.status, headers: response.headers, body, text };
+    this.observe(path, answer);
+    return answer;
   }
+
+  /** Sees every answer; for a test that looks at all of them. */
+  protected observe(_path: string, _answer: Answer): void {}
 }

@@ -3,6 +3,5 @@ export { type Performer, RecordedPerson, StillPhoto } from './camera.js';
 export { type Capture, performCapture } from './capture.js';
 export { type Frame, Media, type Segment } from './media.js';
 export { seeded } from './random.js';
-export { type TestServices, testServices, withDatabase, withRedisDatabase } from './services.js';
 export { TcpProxy } from './tcp-proxy.js';
 export { encodeStep } from './wire.js';

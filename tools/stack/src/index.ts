@@ -1,4 +1,4 @@
-export { type AppName } from './app-environment.js';
+export { type AppName, withDatabase, withRedisDatabase } from './app-environment.js';
 export { type Apps, type AppsOptions, startApps } from './apps.js';
 export { repositoryRoot, temporaryFolder } from './folders.js';
 export { type Lock, tryLock } from './lock.js';

@@ -1,0 +1,114 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+import { createConnection } from 'mongoose';
+import { withRedisDatabase } from '#stack';
+import { type Answer, ApiClient } from '#testing';
+import type { StepReport } from '../../tools/demo/report.js';
+import { runScenario } from '../../tools/demo/scenario.js';
+import { PASSWORD, startWorld, type World } from './world.js';
+
+const REDIS_DATABASE = 11;
+/** Raw JPEG, its base64 and its hex; and eight numbers in a row, which is how an embedding would look. */
+const FRAMES = [/\xff\xd8\xff/, /\/9j\/4/, /ffd8ffe0/i];
+const EMBEDDING = /(-?\d\.\d{4,}(e-\d+)?\s*,\s*){8}/;
+
+/** Real processes, real Redis, real MongoDB, real SMTP, real models, recorded people. */
+describe('main job', () => {
+  let world: World;
+  let tap: Redis;
+  const reports: StepReport[] = [];
+  const answers: { path: string; answer: Answer }[] = [];
+  const tokens = new Set<string>();
+  const redisTraffic: string[] = [];
+
+  beforeAll(async () => {
+    world = await startWorld({ name: 'main-job', redisDatabase: REDIS_DATABASE });
+    tap = new Redis(withRedisDatabase(world.services.redisUrl, REDIS_DATABASE));
+    const monitor = await tap.monitor();
+    monitor.on('monitor', (_time: string, args: string[], _source: string, database: string) => {
+      if (database === String(REDIS_DATABASE) && !/^auth$/i.test(args[0] ?? '')) redisTraffic.push(args.join(' '));
+    });
+    tap.on('close', () => monitor.disconnect());
+
+    class Observed extends ApiClient {
+      protected override observe(route: string, answer: Answer): void {
+        answers.push({ path: route, answer });
+        for (const body of [answer.body, answer.body.session as Record<string, unknown> | undefined]) {
+          if (typeof body?.token === 'string') tokens.add(body.token);
+        }
+      }
+    }
+    await runScenario({
+      connect: (device) => new Observed(world.apps.gatewayUrl, device),
+      mailDir: world.services.mailDir,
+      media: world.media,
+      grantRole: world.grantRole,
+      emit: (report) => reports.push(report),
+    }).catch(() => undefined);
+  }, 180_000);
+
+  afterAll(async () => {
+    tap.disconnect();
+    await world.stop();
+  });
+
+  it('every step of the demo has the outcome it must have', () => {
+    expect(reports.filter((report) => !report.ok)).toEqual([]);
+    expect(reports.length).toBeGreaterThanOrEqual(20);
+  });
+
+  it('no answer was a fault of ours', () => {
+    expect(answers.filter(({ answer }) => answer.status >= 500).map(({ path: route }) => route)).toEqual([]);
+  });
+
+  describe('nothing private leaves its place', () => {
+    const check = (what: string, texts: string[], secrets: Iterable<string>): void => {
+      const found: string[] = [];
+      for (const text of texts) {
+        for (const pattern of FRAMES) if (pattern.test(text)) found.push(`${what}: a frame`);
+        if (EMBEDDING.test(text)) found.push(`${what}: an embedding`);
+        if (/similarity"?\s*[:=]\s*-?[01]\.\d/.test(text)) found.push(`${what}: a similarity`);
+        for (const secret of secrets) if (text.includes(secret)) found.push(`${what}: a secret`);
+      }
+      expect(found).toEqual([]);
+    };
+    const secrets = (): string[] => [PASSWORD, ...tokens];
+
+    it('the log lines', async () => {
+      const folder = path.join(world.dir, 'logs');
+      const files = await readdir(folder);
+      const lines = await Promise.all(files.map(async (file) => readFile(path.join(folder, file), 'latin1')));
+      expect(lines.join('').split('\n').length).toBeGreaterThan(20);
+      check('log', lines, secrets());
+      expect(lines.join('')).not.toMatch(/(alice|bob|officer)@example\.org/);
+    });
+
+    it('job payloads and everything else that crosses the persistent Redis', () => {
+      expect(redisTraffic.filter((line) => line.includes('face.step')).length).toBeGreaterThan(10);
+      check('redis', redisTraffic, secrets());
+    });
+
+    it('HTTP answers: tokens only where one is issued, no score at all', () => {
+      expect(tokens.size).toBeGreaterThan(5);
+      const issuing = answers.filter(({ answer }) => answer.body.token ?? answer.body.session);
+      const others = answers.filter((one) => !issuing.includes(one));
+      check('answer', others.map(({ answer }) => answer.text), secrets()); // prettier-ignore
+      check('answer', issuing.map(({ answer }) => answer.text), [PASSWORD]); // prettier-ignore
+      expect(answers.filter(({ answer }) => /similarity|score/.test(answer.text))).toEqual([]);
+    });
+
+    it('the database: no password, no token, no readable embedding', async () => {
+      const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
+      const collections = await mongo.listCollections();
+      const rows = await Promise.all(collections.map(({ name }) => mongo.collection(name).find().toArray()));
+      const texts = rows.flat().map((row) => JSON.stringify(row));
+      expect(texts.length).toBeGreaterThan(20);
+      for (const text of texts) {
+        expect(text).not.toMatch(EMBEDDING);
+        for (const secret of secrets()) expect(text).not.toContain(secret);
+      }
+      await mongo.close();
+    });
+  });
+});

@@ -35,7 +35,7 @@ export class TemplateRepository implements OnModuleInit {
   async find(userId: string, templateId: string): Promise<SealedTemplate | null> {
     const row = await this.rows.findOne({ _id: { $eq: templateId }, userId: { $eq: userId } });
     if (row === null) return null;
-    const { _id, ...rest } = templateRowSchema.omit({ createdAt: true }).parse(row);
+    const { _id, createdAt: _createdAt, ...rest } = templateRowSchema.parse(row);
     return { templateId: _id, ...rest };
   }
 

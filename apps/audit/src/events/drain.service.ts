@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
-import { JobQueue } from '#queue';
 import { GUARD_STORE } from '../guard-store.js';
+import { MailNudge } from '../notifications/mail-nudge.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
 import { EventsRepository } from './events.repository.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
@@ -25,7 +24,7 @@ export class DrainService {
     private readonly events: EventsRepository,
     private readonly mails: MailsRepository,
     private readonly system: SystemOutboxRepository,
-    private readonly queue: JobQueue,
+    private readonly nudge: MailNudge,
     private readonly logger: AppLogger,
   ) {}
 
@@ -38,7 +37,7 @@ export class DrainService {
       await this.events.insert(batch.events);
       await this.mails.insert(batch.mails);
       await this.guard.pull(userId, batch.ids);
-      await Promise.all(batch.mails.map((mail) => this.nudgeMailer(mail._id)));
+      await Promise.all(batch.mails.map((mail) => this.nudge.send(mail._id)));
     }
   }
 
@@ -83,14 +82,6 @@ export class DrainService {
     } catch (err) {
       this.logger.warn({ userId, err }, 'drain failed, the next sweep tries again');
       return false;
-    }
-  }
-
-  private async nudgeMailer(mailId: string): Promise<void> {
-    try {
-      await this.queue.enqueue('audit.mail', { mailId }, randomUUID());
-    } catch (err) {
-      this.logger.warn({ mailId, err }, 'no nudge sent, the sweep will find the mail');
     }
   }
 }

@@ -1,13 +1,14 @@
 import { Module } from '@nestjs/common';
 import { MongooseModule } from '@nestjs/mongoose';
 import { MAIL_MODEL, mailSchema } from './mail.schema.js';
+import { MailNudge } from './mail-nudge.js';
 import { MailerService } from './mailer.service.js';
 import { MailsRepository } from './mails.repository.js';
 import { Smtp } from './smtp.js';
 
 @Module({
   imports: [MongooseModule.forFeature([{ name: MAIL_MODEL, schema: mailSchema }])],
-  providers: [MailsRepository, MailerService, Smtp],
-  exports: [MailsRepository, MailerService],
+  providers: [MailsRepository, MailerService, MailNudge, Smtp],
+  exports: [MailsRepository, MailerService, MailNudge],
 })
 export class NotificationsModule {}

@@ -109,10 +109,10 @@ export const TEMPLATES = {
   }),
 
   recovery_code: define({
-    params: z.object({}),
+    params: origin,
     secret: true,
     usefulMinutes: RECOVERY_CODE_MINUTES,
-    content: (_params, _context, code) => ({
+    content: (from, { createdAt }, code) => ({
       subject: 'Your recovery code',
       blocks: [
         paragraph('This code lets you go on without face recognition:'),
@@ -121,6 +121,7 @@ export const TEMPLATES = {
         paragraph(
           'Never share it. Nobody of ours will ask you for it, neither by telephone nor by mail nor in a chat.',
         ),
+        facts(from, createdAt),
         paragraph('Did you not ask for it? Then somebody else knows your password: change it now.'),
       ],
     }),

@@ -5,6 +5,7 @@ import { DrainService } from '../events/drain.service.js';
 import { EventsRepository } from '../events/events.repository.js';
 import { uuidOf } from '../events/malformed.js';
 import { GUARD_STORE } from '../guard-store.js';
+import { MailNudge } from '../notifications/mail-nudge.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
 import { UsersRepository } from '../users.repository.js';
 import { ErasuresRepository } from './erasures.repository.js';
@@ -34,6 +35,7 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
     private readonly ledger: ErasuresRepository,
     private readonly users: UsersRepository,
     private readonly mails: MailsRepository,
+    private readonly nudge: MailNudge,
     private readonly events: EventsRepository,
     private readonly drains: DrainService,
     private readonly data: PersonalDataRepository,
@@ -103,6 +105,7 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
 
   async releaseMail(row: ErasureRow): Promise<void> {
     await this.mails.release(mailIdOf(row));
+    await this.nudge.send(mailIdOf(row));
   }
 
   async complete(row: ErasureRow): Promise<void> {

@@ -2,14 +2,22 @@ import { Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 
-/** Collections of other processes whose rows name their user in `userId` and go with him. */
-const COLLECTIONS = ['face_templates', 'consents', 'face_attempts'] as const;
+/** Collections of the gateway whose rows go with their user, and the field that names him. */
+const COLLECTIONS = {
+  face_templates: 'userId',
+  consents: 'userId',
+  face_attempts: 'userId',
+  email_tokens: 'userId',
+  recovery_codes: '_id',
+} as const;
 
 @Injectable()
 export class PersonalDataRepository {
   constructor(@InjectConnection() private readonly connection: Connection) {}
 
   async removeOfUser(userId: string): Promise<void> {
-    for (const name of COLLECTIONS) await this.connection.collection(name).deleteMany({ userId });
+    for (const [name, field] of Object.entries(COLLECTIONS)) {
+      await this.connection.collection<Record<string, unknown>>(name).deleteMany({ [field]: { $eq: userId } });
+    }
   }
 }

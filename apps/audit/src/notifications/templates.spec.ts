@@ -1,0 +1,93 @@
+import { MAIL_TEMPLATES, type MailTemplate } from '#contracts';
+import { compose, isUseful, messageIdOf } from './compose.js';
+import { escapeHtml, plain } from './render.js';
+import { TEMPLATES } from './templates.js';
+
+const context = { publicUrl: 'https://auth.example.test/', createdAt: new Date('2026-11-23T14:05:30Z') };
+const SECRET = 'T0K3N-abc_XYZ';
+const NASTY = `<img src=x onerror="alert('1')">&\u0000\r\nBcc: victim@example.test\u202e\u2028\ud800end`;
+
+function mail(template: MailTemplate, params: Record<string, string | number> = {}) {
+  const composed = compose({ template, params }, context, TEMPLATES[template].secret ? SECRET : undefined);
+  if (composed.kind !== 'composed') throw new Error(composed.reason);
+  return composed.mail;
+}
+
+describe('mail templates', () => {
+  it('has exactly one for every template of the contract', () => {
+    expect(Object.keys(TEMPLATES).sort()).toEqual([...MAIL_TEMPLATES].sort());
+  });
+
+  it.each(MAIL_TEMPLATES)('%s: text from outside enters no header and is harmless in text and HTML', (template) => {
+    const nasty = mail(template, {
+      deviceModel: NASTY,
+      ipAddress: NASTY,
+      at: NASTY,
+      lockedUntil: NASTY,
+      heldUntil: NASTY,
+    });
+    expect(nasty.subject).toBe(mail(template).subject);
+    expect(nasty.subject).toMatch(/^[\x20-\x7e]+$/);
+    expect(nasty.html).not.toMatch(/<img|onerror="|[\p{Cc}\p{Cf}\p{Cs}\p{Zl}]/u);
+    expect(nasty.text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+    expect(nasty.text).not.toMatch(/^Bcc:/m);
+  });
+
+  it.each(MAIL_TEMPLATES)('%s: is complete even when every parameter is missing or odd', (template) => {
+    const odd = { at: 'never', lockMinutes: -1, lockedUntil: 'x', count: 0.5, deviceModel: 7 };
+    for (const params of [{}, odd] as Record<string, string | number>[]) {
+      const { text, html } = mail(template, params);
+      expect(`${text}${html}`).not.toMatch(/undefined|null|NaN|Invalid|\[object/);
+      expect(text.length).toBeGreaterThan(100);
+    }
+  });
+
+  it('face_locked names the device, the time in UTC, how long, until when and what to do', () => {
+    const { text, html } = mail('face_locked', {
+      deviceModel: 'Pixel 9',
+      at: '2026-11-23T14:05:30.000Z',
+      lockMinutes: 30,
+      lockedUntil: '2026-11-23T14:35:30.000Z',
+    });
+    for (const body of [text, html]) {
+      for (const needed of ['Pixel 9', '2026-11-23 14:05 UTC', '30 minutes', '2026-11-23 14:35 UTC']) {
+        expect(body).toContain(needed);
+      }
+      expect(body).toMatch(/change your password/);
+      expect(body).toMatch(/end your other sessions/);
+      expect(body).toMatch(/password still works, and so does recovery/);
+    }
+  });
+
+  it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
+    expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);
+    const odd = compose({ template: 'email_verify', params: {} }, context, 'a b&c="<');
+    expect(odd).toMatchObject({ mail: { text: expect.stringContaining('?token=a%20b%26c%3D%22%3C') as string } });
+  });
+
+  it('recovery_code shows the code, its life and that it is never shared; it is not sent when it has expired', () => {
+    expect(mail('recovery_code').text).toMatch(/T0K3N-abc_XYZ[\s\S]*10 minutes[\s\S]*Never share/);
+    const { createdAt } = context;
+    const after = (minutes: number): Date => new Date(createdAt.getTime() + minutes * 60_000);
+    expect(isUseful('recovery_code', createdAt, after(9))).toBe(true);
+    expect(isUseful('recovery_code', createdAt, after(10))).toBe(false);
+    expect(isUseful('face_locked', createdAt, after(1_000))).toBe(true);
+  });
+
+  it('refuses a template that needs a secret without one', () => {
+    expect(compose({ template: 'recovery_code', params: {} }, context, undefined)).toEqual({
+      kind: 'refused',
+      reason: 'no_secret',
+    });
+  });
+
+  it('makes a Message-ID that is the same every time and cannot break its header', () => {
+    expect(messageIdOf('lock-6f-3')).toBe('<lock-6f-3@countersign>');
+    expect(messageIdOf('a:b>\r\nBcc: x@y')).toBe('<a_b___Bcc__x_y@countersign>');
+  });
+
+  it('escapes every character that means something in HTML, and leaves other scripts alone', () => {
+    expect(escapeHtml(`<a b='"\`&>`)).toBe('&#60;a b=&#39;&#34;&#96;&#38;&#62;');
+    expect(plain(' Gerät\tフォン\n2 ')).toBe('Gerät フォン 2');
+  });
+});

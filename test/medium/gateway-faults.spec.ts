@@ -1,5 +1,5 @@
-import { TcpProxy, testServices, withRedisDatabase } from '#testing';
-import { type Answer } from '#testing';
+import { servicesOfTestRun, withRedisDatabase } from '#stack';
+import { type Answer, TcpProxy } from '#testing';
 import { GatewayWorld, GOOD, PASSWORD, sleep } from './gateway-world.js';
 
 jest.setTimeout(60_000);
@@ -24,7 +24,7 @@ describe('the gateway without Redis', () => {
   let proxy: TcpProxy;
   let world: GatewayWorld;
   beforeAll(async () => {
-    const { hostname, port } = new URL(testServices().redisUrl);
+    const { hostname, port } = new URL(servicesOfTestRun().redisUrl);
     proxy = new TcpProxy({ host: hostname, port: Number(port || 6379) });
     await proxy.open();
     world = await GatewayWorld.start({ REDIS_URL: withRedisDatabase(`redis://127.0.0.1:${proxy.port}`, 12) });
@@ -65,7 +65,7 @@ describe('the gateway without MongoDB', () => {
   let proxy: TcpProxy;
   let world: GatewayWorld;
   beforeAll(async () => {
-    const uri = new URL(testServices().mongoUri);
+    const uri = new URL(servicesOfTestRun().mongoUri);
     proxy = new TcpProxy({ host: uri.hostname, port: Number(uri.port || 27017) });
     await proxy.open();
     // Directly: the driver would else go on to the addresses that the server names for itself.

@@ -18,7 +18,8 @@ import {
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { openText } from '#sealing';
-import { type Answer, ApiClient, encodeStep, testServices, withDatabase, withRedisDatabase } from '#testing';
+import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
+import { type Answer, ApiClient, encodeStep } from '#testing';
 import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js';
 import { createGateway } from '../../apps/gateway/src/http/server.js';
 
@@ -54,7 +55,7 @@ export class GatewayWorld {
   ) {}
 
   static async start(overrides: Record<string, string> = {}): Promise<GatewayWorld> {
-    const services = testServices();
+    const services = servicesOfTestRun();
     const config = loadConfig({
       MONGODB_URI: withDatabase(services.mongoUri, `gateway_${randomBytes(4).toString('hex')}`),
       REDIS_URL: withRedisDatabase(services.redisUrl, REDIS_DATABASE),

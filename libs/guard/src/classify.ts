@@ -39,7 +39,7 @@ export function classifyAttempt(
     case 'decision':
       if (verdicts.some(unusable) || how.stalledTwice) return 'abandoned';
       if (purpose === 'practice') return 'practised';
-      return how.judgement === 'ok' ? 'success' : 'free';
+      return how.judgement === 'ok' && verdicts.every((v) => v?.kind === 'done') ? 'success' : 'free';
   }
 }
 

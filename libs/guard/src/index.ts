@@ -1,5 +1,6 @@
 export { allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } from './challenge.js';
 export { type AttemptClass, type AttemptEnd, classifyAttempt } from './classify.js';
 export { databaseClock, fixedClock, type GuardClock, shiftedClock } from './pipeline.js';
+export { GuardMachine } from './machine.js';
 export { createGuardStore, type GuardStoreOptions } from './store.js';
 export type * from './types.js';

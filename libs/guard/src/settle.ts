@@ -1,4 +1,4 @@
-import { type EventReason, type EventType, type GuardLimits, type MatchResult } from '#contracts';
+import { CHALLENGE_STEPS, type EventReason, type EventType, type GuardLimits, type MatchResult } from '#contracts';
 import { FAILED_VERDICTS, type AttemptClass } from './classify.js';
 import {
   add,
@@ -223,7 +223,7 @@ function otherwise(cause: Exclude<Cause, { kind: 'officer_change' }>): Expr {
           ],
           [isNull(reservation('decideUntil')), end({ class: 'abandoned', type: 'expired', outcome: 'expired' })],
         ],
-        end({ class: 'free', type: 'error', outcome: 'error', reason: 'worker_failed' }),
+        workerFailed,
       );
     case 'decision':
       if (cause.stalledTwice)
@@ -235,17 +235,17 @@ function otherwise(cause: Exclude<Cause, { kind: 'officer_change' }>): Expr {
             eq(reservation('purpose'), 'practice'),
             end({ class: 'practised', type: 'abandoned', outcome: 'practised' }),
           ],
-          [
-            and(eq(reservation('purpose'), 'enrol'), cause.judgement === 'ok'),
-            end({ class: 'success', type: 'enrolled', outcome: 'enrolled' }),
-          ],
-          [cause.judgement === 'ok', end({ class: 'success', type: 'success', outcome: 'verified' })],
+          [not(allDone), workerFailed],
+          [cause.judgement !== 'ok', workerFailed],
+          [eq(reservation('purpose'), 'enrol'), end({ class: 'success', type: 'enrolled', outcome: 'enrolled' })],
         ],
-        end({ class: 'free', type: 'error', outcome: 'error', reason: 'worker_failed' }),
+        end({ class: 'success', type: 'success', outcome: 'verified' }),
       );
   }
 }
 
+const allDone = eq(size(only(reservation('verdict'), (v) => eq(v('kind'), 'done'))), CHALLENGE_STEPS);
+const workerFailed = end({ class: 'free', type: 'error', outcome: 'error', reason: 'worker_failed' });
 const kindOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('kind'), null));
 const codeOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('code'), null));
 

@@ -1,0 +1,377 @@
+import {
+  CHALLENGE_STEPS,
+  type AuditEvent,
+  type EnrolResult,
+  type EventType,
+  type MatchResult,
+  type Origin,
+  type StepResult,
+} from '#contracts';
+import { type AttemptEnd, classifyAttempt } from './classify.js';
+import { decisionFields, describeEnd } from './machine-ends.js';
+import { isAbandoned, isCaptureOverdue, refusalOf } from './refusal.js';
+import type { GuardSettings } from './settings.js';
+import type { BeginInput, EpochChange, GuardDocument, GuardStore, RecentAttempt, Reservation } from './types.js';
+
+/**
+ * The guard as a pure state machine: the model that the updates of the real database are tested against, command by
+ * command (test/medium/guard-model.spec.ts). It mutates the state it is given and answers with the outcome's kind or
+ * code. What it leaves out is what only the database keeps: `rev`, `ops`, `last` and the derived flags.
+ */
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const later = (time: Date, ms: number): Date => new Date(time.getTime() + ms);
+
+type Decision = MatchResult | EnrolResult;
+type Ref = { attemptId: string; sessionId: string };
+
+export class GuardMachine {
+  constructor(
+    readonly g: GuardDocument,
+    private readonly s: GuardSettings,
+    private readonly clock: () => Date,
+  ) {}
+
+  begin(input: BeginInput): string {
+    const { g, s } = this;
+    const now = this.clock();
+    if (g.reservation?.attemptId === input.attemptId && !isAbandoned(g.reservation, now, s)) return 'begun';
+    if (g.reservation && isAbandoned(g.reservation, now, s))
+      this.settle(this.overdue(g.reservation, input.transportEpoch));
+    const refusal = refusalOf(g, input, now, s);
+    if (refusal) {
+      if (refusal.code === 'face_locked') this.tellRefused(input, now);
+      return refusal.code;
+    }
+    g.reservation = {
+      attemptId: input.attemptId,
+      challengeId: input.challengeId,
+      sessionId: input.sessionId,
+      purpose: input.purpose,
+      actions: [...input.actions],
+      revealedAt: [now],
+      digest: [],
+      verdict: Array.from({ length: CHALLENGE_STEPS }, () => null),
+      next: 1,
+      run: 0,
+      windowMs: (g.extraTime ? 2 : 1) * s.capture.windowMaxMs,
+      templateId: input.templateId,
+      hold: input.hold,
+      captureUntil: later(now, s.capture.attemptTtlMs),
+      decideUntil: null,
+      lastStepAt: null,
+      lockEpoch: g.lockEpoch,
+      transportEpoch: input.transportEpoch,
+      origin: { ...input.origin, sessionId: input.sessionId },
+    };
+    g.ops.push(input.attemptId);
+    return 'begun';
+  }
+
+  acceptStep(i: Parameters<GuardStore['acceptStep']>[0]): string {
+    const { g, s } = this;
+    const now = this.clock();
+    const r = this.mine(i);
+    if (!r) return this.ended(i) ? 'attempt_over' : 'not_found';
+    const firstByte = later(now, -i.firstByteAgoMs);
+    const revealed = r.revealedAt.at(-1) ?? now;
+    const late = firstByte > later(revealed, r.windowMs) || i.firstByteAgoMs > s.capture.bodyMs;
+    if (isCaptureOverdue(r, now, s) || (r.next === i.step && late)) {
+      this.settle(this.overdue(r, i.transportEpoch));
+      return 'attempt_over';
+    }
+    if (r.next > i.step) return 'step_already_received';
+    if (r.next < i.step) return 'step_out_of_order';
+    if (firstByte < later(revealed, s.capture.windowMinMs)) return 'step_too_early';
+    r.digest.push(i.digest);
+    r.next += 1;
+    if (i.step < CHALLENGE_STEPS) r.revealedAt.push(now);
+    else Object.assign(r, { lastStepAt: now, decideUntil: later(now, s.capture.decideMs) });
+    g.reservation = r;
+    return 'accepted';
+  }
+
+  recordVerdict(result: StepResult): string {
+    const r = this.tupleMatches(result);
+    const i = result.step - 1;
+    if (!r || r.actions[i] !== result.action || r.digest[i] !== result.framesDigest) return 'stale';
+    if (r.verdict[i]) return JSON.stringify(r.verdict[i]) === JSON.stringify(result.verdict) ? 'recorded' : 'stale';
+    r.verdict[i] = result.verdict;
+    return 'recorded';
+  }
+
+  decide(result: Decision, similarity: number | null): string {
+    const { g } = this;
+    const op = `decide:${JSON.stringify(result)}`;
+    if (g.ops.includes(op)) return 'decided';
+    const r = this.tupleMatches(result);
+    const agrees =
+      r?.run === result.run &&
+      r.next > CHALLENGE_STEPS &&
+      r.verdict.every((v) => v !== null) &&
+      result.inputs.every((input, i) => input.action === r.actions[i] && input.framesDigest === r.digest[i]) &&
+      (r.purpose !== 'verify' ||
+        (result.templateId === g.template?.id && result.modelDigest === g.template?.modelDigest)) &&
+      (r.purpose !== 'enrol' || result.templateId === r.templateId);
+    if (!r || !agrees) return 'stale';
+    g.ops.push(op);
+    const ended = this.settle(
+      { kind: 'decision', judgement: result.judgement, stalledTwice: result.stalledTwice },
+      { similarity: r.purpose === 'verify' ? similarity : null, result },
+    );
+    if (ended.outcome === 'enrolled') this.enrol(r, result);
+    return 'decided';
+  }
+
+  cancel(ref: Ref): string {
+    const r = this.mine(ref);
+    if (!r) return this.ended(ref) ? 'decided' : 'not_found';
+    if (r.decideUntil) return 'stale';
+    this.settle({ kind: 'cancel' });
+    return 'decided';
+  }
+
+  settleOverdue(transportEpoch: string | null): string {
+    const r = this.g.reservation;
+    const now = this.clock();
+    if (!r) return 'nothing';
+    if (r.decideUntil === null) {
+      if (!isCaptureOverdue(r, now, this.s)) return 'nothing';
+    } else {
+      if (now <= r.decideUntil) return 'nothing';
+      if (r.run < this.s.capture.decideRunsMax && r.transportEpoch === transportEpoch) {
+        r.run += 1;
+        r.decideUntil = later(now, this.s.capture.decideMs);
+        return 'requeue';
+      }
+    }
+    this.settle(this.overdue(r, transportEpoch));
+    return 'settled';
+  }
+
+  redeem(ref: Ref): string {
+    const now = this.clock();
+    const a = this.g.recent.find((one) => one.attemptId === ref.attemptId && one.sessionId === ref.sessionId);
+    if (this.g.state !== 'active' || a?.outcome !== 'verified' || a.lockEpoch !== this.g.lockEpoch) return 'refused';
+    if ((a.redeemedAt ?? a.endedAt) < later(now, -this.s.limits.redeemSeconds * SECOND)) return 'refused';
+    a.redeemedAt ??= now;
+    return 'granted';
+  }
+
+  change(what: EpochChange, origin: Origin): string {
+    const { g } = this;
+    const now = this.clock();
+    const officer =
+      what.kind === 'unlock' ||
+      what.kind === 'disable' ||
+      what.kind === 'enable' ||
+      (what.kind === 're_enrolment_required' && what.by === 'officer');
+    if (g.reservation) this.settle({ kind: officer ? 'officer_change' : 'own_change' });
+    g.lockEpoch += 1;
+    const removed = g.template;
+    switch (what.kind) {
+      case 'unlock':
+        Object.assign(g, { lockedUntil: null, strikes: 0 });
+        break;
+      case 'consent_given':
+        g.consentVersion = what.version;
+        break;
+      case 'consent_withdrawn':
+      case 'unenrol':
+        if (what.kind === 'consent_withdrawn') g.consentVersion = null;
+        g.template = null;
+        g.faceRequired ||= g.firstEnrolledAt !== null;
+        break;
+      case 're_enrolment_required':
+        g.reEnrolBy = now;
+        break;
+      case 'disable':
+        if (g.state === 'active') g.state = 'disabled';
+        break;
+      case 'enable':
+        if (g.state === 'disabled') g.state = 'active';
+        break;
+      case 'erase':
+        Object.assign(g, { state: 'erasing', template: null });
+        break;
+      case 'password_changed':
+        break;
+    }
+    const type: EventType =
+      what.kind === 'unlock'
+        ? 'unlocked'
+        : what.kind === 'unenrol'
+          ? 'unenrolled'
+          : what.kind === 'disable' || what.kind === 'enable'
+            ? 'admin_action'
+            : what.kind === 'erase'
+              ? 'erasure_requested'
+              : what.kind;
+    this.event({ type, ...origin, lockEpoch: g.lockEpoch, ...('actorId' in what ? { actorId: what.actorId } : {}) });
+    const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
+    if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', origin);
+    return 'changed';
+  }
+
+  pull(ids: readonly string[]): void {
+    this.g.outbox = this.g.outbox.filter((e) => !ids.includes(e.kind === 'event' ? e.event.eventId : e.mailId));
+    this.g.outboxSince = null;
+  }
+
+  private overdue(r: Reservation, transportEpoch: string | null): AttemptEnd {
+    return { kind: 'overdue', transportLost: r.transportEpoch !== transportEpoch, deciding: r.decideUntil !== null };
+  }
+
+  private mine(ref: Ref): Reservation | null {
+    const r = this.g.reservation;
+    return r?.attemptId === ref.attemptId && r.sessionId === ref.sessionId ? r : null;
+  }
+
+  private ended(ref: Ref): boolean {
+    return this.g.recent.some((a) => a.attemptId === ref.attemptId && a.sessionId === ref.sessionId);
+  }
+
+  private tupleMatches(t: StepResult | Decision): Reservation | null {
+    const r = this.g.reservation;
+    const same =
+      r?.attemptId === t.attemptId &&
+      r.challengeId === t.challengeId &&
+      r.purpose === t.purpose &&
+      r.lockEpoch === t.lockEpoch &&
+      this.g.lockEpoch === t.lockEpoch;
+    return same ? r : null;
+  }
+
+  private settle(how: AttemptEnd, decided?: { similarity: number | null; result: Decision }): RecentAttempt {
+    const { g, s } = this;
+    const now = this.clock();
+    const r = g.reservation;
+    if (!r) throw new Error('nothing to settle');
+    const verify = r.purpose === 'verify';
+    const cls = classifyAttempt(r.purpose, r.verdict, how);
+    const shown = describeEnd(r, how, cls);
+    const strike = verify && (cls === 'failed' || (cls === 'abandoned' && (g.abandoned + 1) % 2 === 0));
+    const locks = strike && g.strikes + 1 >= s.limits.strikesToLock;
+    if (verify && cls === 'abandoned') g.abandoned += 1;
+    if (cls === 'retry' || cls === 'abandoned' || (cls === 'failed' && !verify)) g.uncharged.push(now);
+    if (strike) {
+      g.strikes += 1;
+      g.consecutiveStrikes += 1;
+      g.strikeRing = [...g.strikeRing.filter((t) => t > later(now, -s.limits.strikeRingDays * DAY)), now];
+    }
+    if (verify && cls === 'success') Object.assign(g, { strikes: 0, consecutiveStrikes: 0, abandoned: 0 });
+    if (locks) {
+      g.strikes = 0;
+      g.lockEpoch += 1;
+      g.lockedUntil = later(now, s.limits.lockMinutes * MINUTE);
+    }
+    const attempt: RecentAttempt = {
+      attemptId: r.attemptId,
+      sessionId: r.sessionId,
+      purpose: r.purpose,
+      outcome: locks ? 'locked' : shown.outcome,
+      eventType: shown.type,
+      reason: shown.reason ?? null,
+      quality: shown.quality ?? null,
+      charged: strike,
+      attemptsRemaining: strike && !locks ? s.limits.strikesToLock - g.strikes : null,
+      lockedUntil: locks ? g.lockedUntil : null,
+      lockEpoch: r.lockEpoch,
+      endedAt: now,
+      lastStepAt: r.lastStepAt,
+      redeemedAt: null,
+      held: verify && cls === 'success' && g.template?.heldUntil != null && g.template.heldUntil > now,
+    };
+    g.recent = [...g.recent, attempt].slice(-s.limits.recentMax);
+    g.reservation = null;
+    this.event({
+      ...r.origin,
+      type: shown.type,
+      attemptId: r.attemptId,
+      ...(shown.reason ? { reason: shown.reason } : {}),
+      charged: strike,
+      lockEpoch: r.lockEpoch,
+      ...(decided ? decisionFields(decided, cls) : {}),
+    });
+    if (locks) this.event({ ...r.origin, type: 'locked', attemptId: r.attemptId, lockEpoch: g.lockEpoch });
+    if (locks) this.lockMail(r, now);
+    if (strike) this.strikeMail(r, now);
+    return attempt;
+  }
+
+  private enrol(r: Reservation, result: Decision): void {
+    const { g } = this;
+    const now = this.clock();
+    const id = result.templateId ?? '';
+    const heldUntil = r.hold ? later(now, this.s.limits.holdHours * HOUR) : null;
+    Object.assign(g, {
+      template: { id, modelDigest: result.modelDigest, enrolledAt: now, heldUntil },
+      consecutiveStrikes: 0,
+      reEnrolBy: null,
+      firstEnrolledAt: g.firstEnrolledAt ?? now,
+      lockEpoch: g.lockEpoch + 1,
+    });
+    this.mail(`enrolled-${id}`, 'face_enrolled', r.origin, heldUntil ? { heldUntil: heldUntil.toISOString() } : {});
+  }
+
+  private tellRefused(input: BeginInput, now: Date): void {
+    const { g, s } = this;
+    const mine = g.refusals.find((r) => r.sessionId === input.sessionId);
+    if (g.outbox.length < s.limits.outboxMax && (!mine || mine.at <= later(now, -MINUTE))) {
+      const origin = { ...input.origin, sessionId: input.sessionId };
+      this.event({ ...origin, type: 'refused', lockEpoch: g.lockEpoch, count: 1 + (mine?.more ?? 0) });
+      g.refusals = [...g.refusals.filter((r) => r !== mine), { sessionId: input.sessionId, at: now, more: 0 }].slice(
+        -8,
+      );
+    } else if (mine) mine.more += 1;
+  }
+
+  private lockMail(r: Reservation, now: Date): void {
+    const { g, s } = this;
+    const day = g.lockMails.filter((t) => t > later(now, -DAY));
+    const recent = day.filter((t) => t > later(now, -30 * MINUTE));
+    if (recent.length >= s.limits.lockMailPer30Min || day.length >= s.limits.lockMailPerDay) return;
+    g.lockMails = [...day, now].slice(-8);
+    const lockedUntil = g.lockedUntil?.toISOString() ?? '';
+    this.mail(`lock-${g._id}-${g.lockEpoch}`, 'face_locked', r.origin, {
+      lockMinutes: s.limits.lockMinutes,
+      lockedUntil,
+    });
+  }
+
+  private strikeMail(r: Reservation, now: Date): void {
+    const { g, s } = this;
+    const days = s.limits.strikeRingDays;
+    if (g.strikeRing.length < s.limits.strikesForReview) return;
+    if (g.strikeMailAt && g.strikeMailAt > later(now, -days * DAY)) return;
+    g.strikeMailAt = now;
+    this.mail(`failures-${r.attemptId}`, 'many_failures', r.origin, { count: g.strikeRing.length, days });
+  }
+
+  private event(event: Omit<AuditEvent, 'eventId' | 'userId' | 'timestamp'>): void {
+    const now = this.clock();
+    this.g.outboxSince ??= now;
+    this.g.outbox.push({
+      kind: 'event',
+      event: { ...event, eventId: this.s.newId(), userId: this.g._id, timestamp: now },
+    });
+  }
+
+  private mail(
+    mailId: string,
+    template: 'face_locked' | 'face_enrolled' | 'face_removed' | 'many_failures',
+    origin: Origin,
+    more: Record<string, string | number> = {},
+  ): void {
+    const now = this.clock();
+    const params = {
+      deviceModel: origin.deviceModel ?? 'an unknown device',
+      at: now.toISOString(),
+      ...(origin.ipAddress === undefined ? {} : { ipAddress: origin.ipAddress }),
+      ...more,
+    };
+    this.g.outbox.push({ kind: 'mail', mailId, template, params, at: now });
+  }
+}

@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { CAPTURE_LIMITS, GUARD_LIMITS, type MatchResult, type StepVerdict } from '#contracts';
+import {
+  databaseClock,
+  type EpochChange,
+  fixedClock,
+  type GuardDocument,
+  GuardMachine,
+  type Reservation,
+} from '#guard';
+import {
+  CONSENT,
+  DAY,
+  decisionResult,
+  DONE,
+  digestOf,
+  EPOCH,
+  GuardWorld,
+  HOUR,
+  MINUTE,
+  MODEL,
+  SECOND,
+  stepResult,
+} from './guard-world.js';
+
+/** T03: random schedules run against the pure machine and the real database, compared after every command. */
+let clockMs = 0;
+const now = (): Date => new Date(clockMs);
+let world: GuardWorld;
+beforeAll(async () => {
+  world = await GuardWorld.open({ clock: fixedClock(now) });
+});
+afterAll(() => world.close());
+
+const SESSIONS = [randomUUID(), randomUUID()] as const;
+const VERDICTS: StepVerdict[] = [DONE, { kind: 'wrong_action' }, { kind: 'quality', code: 'blurred' }];
+const JUDGEMENTS: MatchResult['judgement'][] = ['ok', 'mismatch', 'spoof', 'not_compared'];
+const CHANGES: EpochChange[] = [
+  { kind: 'unlock', actorId: randomUUID() },
+  { kind: 'consent_given', version: CONSENT },
+  { kind: 'consent_withdrawn' },
+  { kind: 'unenrol' },
+  { kind: 're_enrolment_required', by: 'recovery' },
+  { kind: 're_enrolment_required', by: 'officer', actorId: randomUUID() },
+  { kind: 'password_changed' },
+  { kind: 'disable', actorId: randomUUID() },
+  { kind: 'enable', actorId: randomUUID() },
+];
+
+interface Run {
+  userId: string;
+  machine: GuardMachine;
+  /** Every reservation there ever was, newest first: results of old ones are delivered too. */
+  seen: Reservation[];
+}
+type Command = (run: Run) => Promise<[database: string, model: string]>;
+const word = (o: object): string => String(('code' in o && o.code) || ('kind' in o && o.kind));
+
+/** A reservation of this run: mostly the live or last one, sometimes an older one. */
+const pick = (run: Run, age: number): Reservation =>
+  run.seen[Math.min(age, run.seen.length - 1)] ??
+  ({
+    attemptId: randomUUID(),
+    sessionId: SESSIONS[0],
+    challengeId: '0'.repeat(32),
+    purpose: 'verify',
+    actions: ['blink', 'blink', 'blink'],
+    lockEpoch: 1,
+    run: 0,
+  } as unknown as Reservation);
+
+async function begin(
+  run: Run,
+  purpose: 'verify' | 'enrol' | 'practice',
+  session: number,
+  epoch: string,
+): Promise<[string, string]> {
+  const input = world.beginInput(run.userId, {
+    purpose,
+    sessionId: SESSIONS[session] ?? SESSIONS[0],
+    transportEpoch: epoch,
+  });
+  const outcome = await world.store.begin(input);
+  if (outcome.kind === 'begun') run.seen.unshift(outcome.reservation);
+  return [word(outcome), run.machine.begin(input)];
+}
+async function step(run: Run, n: number, age: number, firstByteAgoMs: number): Promise<[string, string]> {
+  const r = pick(run, age);
+  const input = {
+    userId: run.userId,
+    attemptId: r.attemptId,
+    sessionId: r.sessionId,
+    step: n,
+    digest: digestOf(r, n),
+    transportEpoch: EPOCH,
+    firstByteAgoMs,
+  };
+  return [word(await world.store.acceptStep(input)), run.machine.acceptStep(input)];
+}
+async function verdict(run: Run, n: number, v: StepVerdict, age: number): Promise<[string, string]> {
+  const result = stepResult(run.userId, pick(run, age), n, v);
+  return [word(await world.store.recordVerdict(result)), run.machine.recordVerdict(result)];
+}
+async function decide(
+  run: Run,
+  judgement: MatchResult['judgement'],
+  stalledTwice: boolean,
+  age: number,
+  ofRun: number,
+  deliveries: number,
+): Promise<[string, string]> {
+  const r = pick(run, age);
+  const templateId = run.machine.g.template?.id ?? randomUUID();
+  const result = { ...decisionResult(run.userId, { ...r, run: ofRun }, judgement, templateId), stalledTwice };
+  const outcomes = await Promise.all(Array.from({ length: deliveries }, () => world.store.decide(result, 0.5)));
+  const expected = Array.from({ length: deliveries }, () => run.machine.decide(result, 0.5));
+  return [outcomes.map(word).join(), expected.join()];
+}
+
+const age = fc.constantFrom(0, 0, 0, 0, 1, 2);
+const stepNumber = fc.constantFrom(1, 2, 3);
+const mostly = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> => fc.constantFrom(usual, usual, usual, usual, ...others);
+const commands: { weight: number; arbitrary: fc.Arbitrary<{ text: string; run: Command }> }[] = [];
+const command = <A extends unknown[]>(
+  weight: number,
+  name: string,
+  args: { [K in keyof A]: fc.Arbitrary<A[K]> },
+  run: (r: Run, ...a: A) => Promise<[string, string]>,
+): void => {
+  commands.push({
+    weight,
+    arbitrary: fc.tuple(...(args as unknown as fc.Arbitrary<unknown>[])).map((a) => ({
+      text: `${name}(${a.map((x) => JSON.stringify(x)).join()})`,
+      run: (r: Run) => run(r, ...(a as A)),
+    })),
+  });
+};
+/** Time passes between commands as between those of a real client, or jumps. */
+const pass = (ms: number): void => void (clockMs += ms);
+
+command(
+  6,
+  'begin',
+  [
+    mostly<'verify' | 'enrol' | 'practice'>('verify', 'enrol', 'practice'),
+    fc.constantFrom(0, 1),
+    mostly(EPOCH, 'redis-2'),
+  ],
+  begin,
+);
+command(6, 'step', [stepNumber, age, mostly(0, 400, 9_000, 10_500)], step);
+command(4, 'verdict', [stepNumber, fc.constantFrom(...VERDICTS), age], verdict);
+command(
+  3,
+  'decide',
+  [fc.constantFrom(...JUDGEMENTS), mostly(false, true), age, mostly(0, 1, 2), fc.constantFrom(1, 2, 5)],
+  decide,
+);
+/** Whole attempts in one command, so that schedules reach locks within 20 commands. */
+command(
+  8,
+  'attempt',
+  [
+    mostly<'verify' | 'enrol' | 'practice'>('verify', 'enrol'),
+    fc.array(mostly<StepVerdict>(...(VERDICTS as [StepVerdict])), { minLength: 3, maxLength: 3 }),
+    fc.constantFrom(...JUDGEMENTS),
+  ],
+  async (r, purpose, verdicts, judgement) => {
+    const words: [string, string][] = [await begin(r, purpose, 0, EPOCH)];
+    for (const [i, v] of verdicts.entries()) {
+      pass(SECOND);
+      words.push(await step(r, i + 1, 0, 0), await verdict(r, i + 1, v, 0));
+    }
+    words.push(await decide(r, judgement, false, 0, 0, 2));
+    return [words.map(([a]) => a).join(' '), words.map(([, b]) => b).join(' ')];
+  },
+);
+command(2, 'cancel', [age], async (r, a) => {
+  const { attemptId, sessionId } = pick(r, a);
+  return [
+    word(await world.store.cancel({ userId: r.userId, attemptId, sessionId })),
+    r.machine.cancel({ attemptId, sessionId }),
+  ];
+});
+command(2, 'reconcile', [mostly<string | null>(EPOCH, 'redis-2', null)], async (r, epoch) => [
+  word(await world.store.settleOverdue(r.userId, epoch)),
+  r.machine.settleOverdue(epoch),
+]);
+command(2, 'redeem', [age], async (r, a) => {
+  const { attemptId, sessionId } = pick(r, a);
+  return [
+    word(await world.store.redeem({ userId: r.userId, attemptId, sessionId })),
+    r.machine.redeem({ attemptId, sessionId }),
+  ];
+});
+command(2, 'change', [fc.constantFrom(...CHANGES)], async (r, what) => [
+  word(await world.store.change(r.userId, what, { deviceModel: '$$ROOT' }, randomUUID())),
+  r.machine.change(what, { deviceModel: '$$ROOT' }),
+]);
+command(1, 'erase', [], async (r) => [
+  word(await world.store.change(r.userId, { kind: 'erase' }, {}, randomUUID())),
+  r.machine.change({ kind: 'erase' }, {}),
+]);
+command(
+  5,
+  'pass',
+  [fc.constantFrom(301, SECOND, 7 * SECOND, 13 * SECOND, 61 * SECOND, 31 * MINUTE, -HOUR)],
+  async (_r, ms) => {
+    pass(ms);
+    return ['', ''];
+  },
+);
+command(1, 'drain', [], async (r) => {
+  await world.drain(r.userId);
+  r.machine.pull(r.machine.g.outbox.map((e) => (e.kind === 'event' ? e.event.eventId : e.mailId)));
+  return ['', ''];
+});
+
+/** What both must agree on: everything but what only the database keeps, event ids aside. */
+function comparable(g: GuardDocument): unknown {
+  const kept = Object.entries(g).filter(([key]) => !DATABASE_ONLY.has(key));
+  const outbox = g.outbox.map((e) => (e.kind === 'event' ? { ...e, event: { ...e.event, eventId: '' } } : e));
+  // The ring is pruned when it is written; what counts is its last day.
+  const uncharged = g.uncharged.filter((t) => clockMs - t.getTime() < DAY);
+  return { ...Object.fromEntries(kept), outbox, uncharged };
+}
+const DATABASE_ONLY = new Set(['rev', 'ops', 'last', 'dueAt', 'hasDue', 'hasOutbox', 'outboxSince']);
+
+function invariants(g: GuardDocument): void {
+  expect(g.strikes).toBeLessThan(GUARD_LIMITS.strikesToLock);
+  const ended = g.recent.map((a) => a.attemptId);
+  expect(new Set(ended).size).toBe(ended.length);
+  const ids = g.outbox.flatMap((e) => (e.kind === 'event' ? [e.event.eventId] : [e.mailId]));
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const a of g.recent.filter((one) => one.outcome === 'verified'))
+    expect(a).toMatchObject({ charged: false, eventType: 'success' });
+  expect(g.hasOutbox).toBe(g.outbox.length > 0);
+  expect(g.hasDue).toBe(g.reservation !== null);
+}
+
+it('the database and the pure machine agree on every command of a random schedule', async () => {
+  const settings = { limits: GUARD_LIMITS, capture: CAPTURE_LIMITS, clock: databaseClock, newId: randomUUID };
+  const schedule = fc.array(fc.oneof(...commands), { minLength: 5, maxLength: 20 });
+  const reached = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(schedule, async (steps) => {
+      clockMs = Date.UTC(2026, 0, 1);
+      const userId = await world.enrolledUser({
+        template: { id: randomUUID(), modelDigest: MODEL, enrolledAt: now(), heldUntil: null },
+        firstEnrolledAt: now(),
+      });
+      const run: Run = { userId, machine: new GuardMachine(await world.guard(userId), settings, now), seen: [] };
+      const done: string[] = [];
+      for (const { text, run: go } of steps) {
+        done.push(text);
+        const [database, model] = await go(run);
+        const guard = await world.guard(userId);
+        expect({ done, answer: database, guard: comparable(guard) }).toEqual({
+          done,
+          answer: model,
+          guard: comparable(run.machine.g),
+        });
+        invariants(guard);
+        for (const w of database.split(/[ ,]/)) reached.add(w);
+        for (const a of guard.recent) reached.add(a.outcome);
+      }
+    }),
+    { numRuns: Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 60), endOnFailure: false },
+  );
+  // A schedule that never gets anywhere would prove nothing.
+  for (const outcome of ['verified', 'locked', 'not_verified', 'attempt_in_progress', 'granted', 'stale'])
+    expect(reached).toContain(outcome);
+}, 600_000);

@@ -1,0 +1,262 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Action, ACTIONS, type StepVerdict } from '#contracts';
+import { judgeStep } from './judge-step.js';
+import type { FaceSignal, SignalTrack, StepSamples } from './signals.js';
+
+const REST: FaceSignal = {
+  yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
+  aspectLeft: 0.3, happy: 0, mouthWidth: 0.55, cornerLift: -0.01, foreshortening: 0.49, band: 1, sharpness: 0.6,
+  luminance: 130,
+}; // prettier-ignore
+const SAMPLES: StepSamples = { lowestCosine: 0.9, embeddings: 6, antispoof: 8 };
+const FPS = 24;
+
+type Movement = (seconds: number) => Partial<FaceSignal>;
+
+/** A track of 2.5 s: rest, changed by some movements. */
+function track(...movements: Movement[]): SignalTrack {
+  const frames = Array.from({ length: 60 }, (_, i) => {
+    const tMs = (i * 1000) / FPS;
+    return { tMs, face: Object.assign({ ...REST }, ...movements.map((m) => m(tMs / 1000))) as FaceSignal };
+  });
+  return { width: 360, height: 288, unreadable: 0, frames };
+}
+
+const between = (t: number, from: number, to: number): boolean => t >= from && t < to;
+/** Rises from 0 to 1 within 0.3 s, stays, and falls again. */
+const bump = (t: number, from: number, to: number): number =>
+  Math.max(0, Math.min(1, (t - from) / 0.3, (to - t) / 0.3));
+const CLOSED = { closedRight: 1, closedLeft: 1, aspectRight: 0.18, aspectLeft: 0.18 };
+const blink =
+  (at: number, seconds = 0.15): Movement =>
+  (t) =>
+    between(t, at, at + seconds) ? CLOSED : {};
+const turn =
+  (degrees: number, from = 0.8, to = 1.8): Movement =>
+  (t) => ({ yaw: degrees * bump(t, from, to) });
+const smile = (from = 0.8, to = 2): Movement => (t) =>
+  between(t, from, to) ? { happy: 1, mouthWidth: 0.65, cornerLift: 0.02 } : {}; // prettier-ignore
+const GESTURES: Record<Action, Movement[]> = {
+  blink: [blink(0.6), blink(1.4)],
+  turn_left: [turn(22)],
+  turn_right: [turn(-22)],
+  smile: [smile()],
+};
+
+const verdicts = (t: SignalTrack, samples = SAMPLES): Record<Action, string> =>
+  Object.fromEntries(
+    ACTIONS.map((a) => {
+      const v: StepVerdict = judgeStep(t, samples, a);
+      return [a, v.kind === 'quality' ? v.code : v.kind];
+    }),
+  ) as Record<Action, string>;
+const all = (verdict: string): Record<Action, string> =>
+  Object.fromEntries(ACTIONS.map((a) => [a, verdict])) as Record<Action, string>;
+
+describe('the asked gesture', () => {
+  it.each(ACTIONS)('%s is done when it is done, and answers nothing else that is asked', (action) => {
+    const found = verdicts(track(...GESTURES[action]));
+    expect(found[action]).toBe('done');
+    for (const other of ACTIONS) if (other !== action) expect(found[other]).not.toBe('done');
+  });
+
+  it.each(ACTIONS)('%s is done with natural blinks in it', (action) => {
+    expect(verdicts(track(...GESTURES[action], blink(0.3), blink(2.1)))[action]).toBe('done');
+  });
+
+  it('gives the same verdict for the same track, always', () => {
+    const t = track(...GESTURES.turn_left);
+    const before = JSON.stringify(t);
+    expect(judgeStep(t, SAMPLES, 'turn_left')).toEqual(judgeStep(JSON.parse(before) as SignalTrack, SAMPLES, 'turn_left')); // prettier-ignore
+    expect(JSON.stringify(t)).toBe(before);
+  });
+});
+
+describe('a photo', () => {
+  it('repeated as frames fails every gesture, whoever is on it', () => {
+    for (const still of [{}, { happy: 1 }, CLOSED, { yaw: 18 }, { yaw: -18, happy: 1 }])
+      expect(verdicts(track(() => still))).toEqual(all('no_action'));
+  });
+
+  it('that trembles and is tilted fails every gesture', () => {
+    const shaking: Movement = (t) => ({ x: 180 + 3 * Math.sin(20 * t), yaw: 4 * Math.sin(3 * t), roll: 10 * t });
+    expect(verdicts(track(shaking))).toEqual(all('no_action'));
+  });
+
+  it('that is turned shrinks as no head does', () => {
+    const card: Movement = (t) => {
+      const turned = bump(t, 0.8, 2);
+      return { yaw: 20 * turned, foreshortening: 0.49 * Math.cos((turned * 45 * Math.PI) / 180) };
+    };
+    expect(verdicts(track(card)).turn_left).not.toBe('done');
+  });
+});
+
+describe('anything but the asked gesture', () => {
+  it('a loop that performs everything is a wrong action', () => {
+    const everything = track(
+      blink(0.3),
+      blink(0.6),
+      (t) => ({ yaw: 22 * bump(t, 0.7, 1.4) - 22 * bump(t, 1.4, 2.1) }),
+      smile(1, 2.4),
+    );
+    expect(verdicts(everything)).toEqual(all('wrong_action'));
+  });
+
+  it('the other turn is wrong, coming back from a turn is not', () => {
+    expect(verdicts(track(turn(-22))).turn_left).toBe('wrong_action');
+    // Still turned from the step before: back to the front, and then once more to the asked side.
+    const leftOver: Movement = (t) => ({ yaw: t < 0.3 ? 18 : t < 0.6 ? (0.6 - t) * 60 : 0 });
+    expect(verdicts(track(leftOver))).toEqual(all('no_action'));
+    const again: Movement = (t) => ({ yaw: t < 1.2 ? leftOver(t).yaw! : 22 * bump(t, 1.2, 2.3) });
+    expect(verdicts(track(again)).turn_left).toBe('done');
+  });
+
+  it('whoever sits beside his camera may turn across it and back', () => {
+    const beside: Movement = (t) => ({ yaw: 14 - 30 * bump(t, 0.8, 1.9) });
+    expect(verdicts(track(beside)).turn_right).toBe('done');
+  });
+
+  it('a smile that was there all along is none, one that goes and comes is', () => {
+    const always: Movement = () => ({ happy: 1, mouthWidth: 0.65, cornerLift: 0.02 });
+    expect(verdicts(track(always)).smile).toBe('no_action');
+    expect(verdicts(track((t) => (t < 0.4 || t > 1.2 ? always(t) : {}))).smile).toBe('done');
+  });
+
+  it('a wide mouth without the expression, or the expression without the mouth, is no smile', () => {
+    expect(verdicts(track((t) => (t > 1 ? { mouthWidth: 0.7, cornerLift: 0.05 } : {}))).smile).toBe('no_action');
+    expect(verdicts(track((t) => (t > 1 ? { happy: 1 } : {}))).smile).toBe('no_action');
+    expect(verdicts(track(smile(1, 1.2))).smile).toBe('no_action');
+  });
+});
+
+describe('blinks', () => {
+  it('one is not two, and a long closure is none', () => {
+    expect(verdicts(track(blink(0.6))).blink).toBe('no_action');
+    expect(verdicts(track(blink(0.3), blink(0.9, 1.3))).blink).toBe('no_action');
+    expect(verdicts(track(blink(0.5), (t) => (t > 1.5 ? CLOSED : {}))).blink).toBe('no_action');
+  });
+
+  it('one eye does not blink', () => {
+    const wink = (at: number): Movement => (t) =>
+      between(t, at, at + 0.15) ? { closedRight: 1, aspectRight: 0.18 } : {}; // prettier-ignore
+    expect(verdicts(track(wink(0.6), wink(1.4))).blink).toBe('no_action');
+  });
+
+  it('an occluder before the eyes changes nose and cheeks too', () => {
+    const card = (at: number): Movement => (t) =>
+      between(t, at, at + 0.15) ? { ...CLOSED, band: 0.5 } : {}; // prettier-ignore
+    expect(verdicts(track(card(0.6), card(1.4))).blink).toBe('no_action');
+  });
+
+  it('nodding with the eyes down is no blink', () => {
+    const nod = (at: number): Movement => (t) =>
+      between(t, at, at + 0.3) ? { ...CLOSED, pitch: -20 } : {}; // prettier-ignore
+    expect(verdicts(track(nod(0.5), nod(1.4))).blink).toBe('no_action');
+  });
+
+  it('eyes that the net reads as closed at rest are judged by their lids', () => {
+    const glare: Movement = () => ({ closedRight: 0.95, closedLeft: 0.95 });
+    expect(verdicts(track(glare)).blink).toBe('no_action');
+    expect(verdicts(track(glare, blink(0.6), blink(1.4))).blink).toBe('done');
+  });
+});
+
+describe('what cannot be judged is quality, never a verdict on the person', () => {
+  const good = (): SignalTrack => track(...GESTURES.smile);
+  const only = (code: string, t: SignalTrack, samples = SAMPLES): void =>
+    expect(verdicts(t, samples)).toEqual(all(code));
+
+  it('no frames, or too many that do not decode', () => {
+    only('unreadable', { ...good(), frames: [] });
+    only('unreadable', { ...good(), unreadable: 40 });
+    expect(verdicts({ ...good(), unreadable: 2 }).smile).toBe('done');
+  });
+
+  it('no face, or none most of the time', () => {
+    const t = good();
+    only('no_face', { ...t, frames: t.frames.map((f) => ({ ...f, face: null })) });
+    only('no_face', { ...t, frames: t.frames.map((f, i) => (i % 2 ? { ...f, face: null } : f)) });
+  });
+
+  it('a second face that is nearly as large', () => {
+    const t = good();
+    const seen = (second: number): SignalTrack => ({
+      ...t,
+      frames: t.frames.map((f, i) => (i % 15 ? f : { ...f, second })),
+    });
+    only('multiple_faces', seen(0.8));
+    expect(verdicts(seen(0.1)).smile).toBe('done');
+  });
+
+  it('too few frames, or too far apart', () => {
+    const t = good();
+    only('too_few_frames', { ...t, frames: t.frames.slice(0, 7) });
+    only('too_few_frames', { ...t, frames: t.frames.filter((_, i) => i % 4 === 0) });
+  });
+
+  it.each([
+    ['too_far', { eyeSpan: 30 }],
+    ['too_close', { eyeSpan: 200 }],
+    ['off_centre', { inside: 0.8 }],
+    ['too_dark', { luminance: 15 }],
+    ['too_bright', { luminance: 250 }],
+    ['blurred', { sharpness: 0.1 }],
+  ])('%s', (code, change) => {
+    only(
+      code,
+      track(...GESTURES.smile, () => change),
+    );
+  });
+
+  it('a face that never keeps still', () => {
+    only(
+      'moved_too_much',
+      track((t) => ({ x: 180 + 200 * Math.abs(((t * 2) % 2) - 1) })),
+    );
+  });
+
+  it('a gesture on which the anti-spoof could not run', () => {
+    expect(verdicts(good(), { ...SAMPLES, antispoof: 2 }).smile).toBe('too_few_frames');
+  });
+});
+
+describe('what no single person does', () => {
+  it('two people in one step', () => {
+    expect(verdicts(track(...GESTURES.smile), { ...SAMPLES, lowestCosine: 0.2 })).toEqual(all('not_one_person'));
+  });
+
+  it('a face that is somewhere else, or of another size, on the next frame', () => {
+    expect(verdicts(track((t) => ({ x: t < 1 ? 100 : 260 })))).toEqual(all('discontinuous'));
+    expect(verdicts(track((t) => ({ eyeSpan: t < 1 ? 60 : 100 })))).toEqual(all('discontinuous'));
+  });
+});
+
+describe('recorded tracks of the committed footage', () => {
+  interface Recorded {
+    name: string;
+    action: Action | 'neutral';
+    samples: StepSamples;
+    track: SignalTrack;
+  }
+  const recorded = readFileSync(path.join(__dirname, 'fixtures/tracks.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Recorded);
+
+  it.each(recorded.map((r) => [r.name, r] as const))('%s is its own action and no other', (_, r) => {
+    for (const [asked, verdict] of Object.entries(verdicts(r.track, r.samples))) {
+      if (asked === r.action) expect([asked, verdict]).toEqual([asked, 'done']);
+      else expect([asked, verdict]).not.toEqual([asked, 'done']);
+    }
+  });
+
+  it.each(recorded.map((r) => [r.name, r] as const))('%s frozen at any tenth of it is nothing', (_, r) => {
+    for (let part = 0; part < 10; part++) {
+      const still = r.track.frames[Math.floor((part / 10) * r.track.frames.length)]!;
+      const frozen = r.track.frames.map((f) => ({ ...f, face: still.face && { ...still.face, band: 1 } }));
+      expect(verdicts({ ...r.track, frames: frozen }, r.samples)).toEqual(all('no_action'));
+    }
+  });
+});

@@ -1,0 +1,74 @@
+import { type Affine, Pyramid, similarity, squareCrop, type TensorFormat, warp } from './picture.js';
+
+const RGB: TensorFormat = { layout: 'nhwc', colour: 'rgb', scale: 1, offset: [0, 0, 0] };
+const IDENTITY: Affine = [1, 0, 0, 0, 1, 0];
+
+/** Red rises with x, green with y, blue is constant. */
+function ramp(width: number, height: number): Pyramid {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) data.set([x, y, 200], (y * width + x) * 3);
+  return new Pyramid({ data, width, height });
+}
+
+describe('warp', () => {
+  it('copies under the identity, in every layout and colour order', () => {
+    const source = ramp(8, 8);
+    const out = new Float32Array(8 * 8 * 3);
+    const at = (x: number, y: number): number => y * 8 + x;
+    warp(source, IDENTITY, 8, 8, RGB, out);
+    expect([...out.slice(at(3, 5) * 3, at(3, 5) * 3 + 3)]).toEqual([3, 5, 200]);
+    warp(source, IDENTITY, 8, 8, { ...RGB, layout: 'nchw', colour: 'bgr', offset: [1, 2, 3] }, out);
+    expect([out[at(3, 5)], out[64 + at(3, 5)], out[128 + at(3, 5)]]).toEqual([201, 7, 6]);
+    warp(source, IDENTITY, 8, 8, { ...RGB, colour: 'grey' }, out);
+    expect(out[at(3, 5)]).toBeCloseTo(0.299 * 3 + 0.587 * 5 + 0.114 * 200, 4);
+  });
+
+  it('interpolates between pixels and is black outside the picture and outside the area', () => {
+    const source = ramp(8, 8);
+    const out = new Float32Array(8 * 8 * 3);
+    warp(source, [1, 0, 0.25, 0, 1, 0.5], 8, 8, RGB, out);
+    expect([out[0], out[1], out[2]]).toEqual([0.25, 0.5, 200]);
+    warp(source, [1, 0, -100, 0, 1, 0], 8, 8, { ...RGB, offset: [-1, -1, -1] }, out);
+    expect(new Set(out)).toEqual(new Set([-1]));
+    warp(source, IDENTITY, 8, 8, RGB, out, { x0: 2, y0: 0, x1: 6, y1: 8 });
+    expect([out[1 * 3 + 2], out[2 * 3 + 2], out[6 * 3 + 2]]).toEqual([0, 200, 0]);
+  });
+
+  it('reads a halved level for a strong reduction and stays where it should', () => {
+    const out = new Float32Array(16 * 16 * 3);
+    warp(ramp(128, 128), [8, 0, 3.5, 0, 8, 3.5], 16, 16, RGB, out);
+    // Output pixel 5 covers source pixels 40..47, whose mean is 43.5.
+    for (const mean of [out[5 * 3]!, out[(5 * 16 + 5) * 3 + 1]!])
+      expect(Math.abs(mean - 43.5)).toBeLessThanOrEqual(0.5);
+  });
+
+  it('wipes every level', () => {
+    const source = ramp(64, 64);
+    const levels = [source.base, source.at(4).picture];
+    source.wipe();
+    for (const { data } of levels) expect(data.every((v) => v === 0)).toBe(true);
+  });
+});
+
+describe('maps', () => {
+  it('a crop has its centre in the middle and turns with the face', () => {
+    const m = squareCrop(100, 50, 192, Math.PI / 2, 192);
+    expect([m[0] * 96 + m[1] * 96 + m[2], m[3] * 96 + m[4] * 96 + m[5]]).toEqual([
+      expect.closeTo(100, 4),
+      expect.closeTo(50, 4),
+    ]);
+    // A step to the right in the crop is a step down in the picture.
+    expect([m[0], m[3]]).toEqual([expect.closeTo(0, 6), expect.closeTo(1, 6)]);
+  });
+
+  it('a similarity is found again from its points', () => {
+    const to: [number, number][] = [[38, 51], [73, 51], [56, 71], [41, 92], [70, 92]]; // prettier-ignore
+    const truth: Affine = [1.2, -0.4, 30, 0.4, 1.2, -7];
+    const from = to.map(([x, y]): [number, number] => [
+      truth[0] * x + truth[1] * y + truth[2],
+      truth[3] * x + truth[4] * y + truth[5],
+    ]);
+    const found = similarity(from, to);
+    for (const [i, v] of truth.entries()) expect(found[i]).toBeCloseTo(v, 6);
+  });
+});

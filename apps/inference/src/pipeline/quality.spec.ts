@@ -1,0 +1,43 @@
+import { PATCH_SIDE } from './crops.js';
+import { bandCorrelation, luminance, sharpness } from './quality.js';
+
+const patch = (f: (x: number, y: number) => number): Float32Array =>
+  Float32Array.from({ length: PATCH_SIDE * PATCH_SIDE }, (_, i) => f(i % PATCH_SIDE, Math.floor(i / PATCH_SIDE)));
+const face = patch((x, y) => 120 + 50 * Math.sin(x / 4) * Math.cos(y / 5));
+
+describe('signals of a face patch', () => {
+  it('the band of the same face stays, whatever happens at the eyes, and however the light changes', () => {
+    const blinking = patch((x, y) => (y < 34 ? 200 : (face[y * PATCH_SIDE + x] ?? 0)));
+    expect(bandCorrelation(blinking, face)).toBeCloseTo(1, 6);
+    expect(
+      bandCorrelation(
+        face.map((v) => v * 0.9 + 5),
+        face,
+      ),
+    ).toBeCloseTo(1, 6);
+  });
+
+  it('an occluder over nose and cheeks shows, with structure or without', () => {
+    expect(
+      bandCorrelation(
+        patch((x, y) => 100 + 60 * Math.cos(x / 2 + y)),
+        face,
+      ),
+    ).toBeLessThan(0.8);
+    expect(
+      bandCorrelation(
+        patch(() => 90),
+        face,
+      ),
+    ).toBeLessThan(0.8);
+  });
+
+  it('sharpness falls with blur and not with contrast', () => {
+    const sharp = patch((x, y) => 120 + 60 * (((x >> 1) + (y >> 1)) % 2));
+    const flat = sharp.map((v) => 120 + (v - 120) * 0.3);
+    expect(sharpness(sharp)).toBeGreaterThan(2 * sharpness(face));
+    expect(sharpness(flat)).toBeCloseTo(sharpness(sharp), 3);
+    expect(sharpness(patch(() => 10))).toBe(0);
+    expect(luminance(patch(() => 10))).toBe(10);
+  });
+});

@@ -120,15 +120,14 @@ async function ignoringDuplicates(write: () => Promise<unknown>): Promise<void> 
   }
 }
 
+/** True only if duplicates are all that went wrong: a write concern that was not met means that nothing is safe yet. */
 function isDuplicateOnly(error: unknown): boolean {
-  const { code, writeErrors, writeConcernErrors } = error as {
+  const { code, writeErrors, result } = error as {
     code?: unknown;
     writeErrors?: { code?: unknown }[] | { code?: unknown };
-    writeConcernErrors?: unknown[];
     result?: { getWriteConcernError?: () => unknown };
   };
-  if ((error as { result?: { getWriteConcernError?: () => unknown } }).result?.getWriteConcernError?.()) return false;
-  if (writeConcernErrors && writeConcernErrors.length > 0) return false;
+  if (result?.getWriteConcernError?.()) return false;
   const errors = writeErrors === undefined ? [] : [writeErrors].flat();
   return errors.length > 0 ? errors.every((e) => e.code === DUPLICATE_KEY) : code === DUPLICATE_KEY;
 }

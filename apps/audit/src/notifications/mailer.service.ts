@@ -54,7 +54,11 @@ export class MailerService {
   async sweep(): Promise<void> {
     const due = await this.mails.findDue(SWEEP_PAGE);
     const workers = Array.from({ length: SWEEP_PARALLEL }, async () => {
-      for (let mailId = due.shift(); mailId !== undefined; mailId = due.shift()) await this.deliver(mailId);
+      for (let mailId = due.shift(); mailId !== undefined; mailId = due.shift()) {
+        const id = mailId;
+        // One that cannot even be noted must not keep the rest waiting; its lease ends by itself.
+        await this.deliver(id).catch((err: unknown) => this.logger.error({ mailId: id, err }, 'mail not handled'));
+      }
     });
     await Promise.all(workers);
   }

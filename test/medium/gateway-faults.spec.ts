@@ -27,7 +27,7 @@ describe('the gateway without Redis', () => {
     const { hostname, port } = new URL(servicesOfTestRun().redisUrl);
     proxy = new TcpProxy({ host: hostname, port: Number(port || 6379) });
     await proxy.open();
-    world = await GatewayWorld.start({ REDIS_URL: withRedisDatabase(`redis://127.0.0.1:${proxy.port}`, 12) });
+    world = await GatewayWorld.start(4, { REDIS_URL: withRedisDatabase(`redis://127.0.0.1:${proxy.port}`, 4) });
   });
   afterAll(async () => {
     await proxy.cut();
@@ -70,7 +70,7 @@ describe('the gateway without MongoDB', () => {
     await proxy.open();
     // Directly: the driver would else go on to the addresses that the server names for itself.
     const through = `mongodb://127.0.0.1:${proxy.port}/gateway_faults?directConnection=true`;
-    world = await GatewayWorld.start({ MONGODB_URI: through });
+    world = await GatewayWorld.start(5, { MONGODB_URI: through });
   });
   afterAll(async () => {
     await proxy.cut();

@@ -40,7 +40,7 @@ describe('bad input at the gateway', () => {
   let world: GatewayWorld;
   let staff: ApiClient;
   beforeAll(async () => {
-    world = await GatewayWorld.start();
+    world = await GatewayWorld.start(3);
     const officer = await world.account();
     await world.db
       .collection<{ _id: string }>('users')

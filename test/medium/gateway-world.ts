@@ -24,7 +24,6 @@ import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js
 import { createGateway } from '../../apps/gateway/src/http/server.js';
 
 export const PASSWORD = 'correct horse battery staple';
-const REDIS_DATABASE = 11;
 
 /** What the test worker finds. Prepared by the test; everything else on the way is real. */
 export interface Findings {
@@ -54,11 +53,12 @@ export class GatewayWorld {
     private worker: INestApplicationContext | null,
   ) {}
 
-  static async start(overrides: Record<string, string> = {}): Promise<GatewayWorld> {
+  /** `redisDatabase`: one for each test file, as they run side by side. */
+  static async start(redisDatabase: number, overrides: Record<string, string> = {}): Promise<GatewayWorld> {
     const services = servicesOfTestRun();
     const config = loadConfig({
       MONGODB_URI: withDatabase(services.mongoUri, `gateway_${randomBytes(4).toString('hex')}`),
-      REDIS_URL: withRedisDatabase(services.redisUrl, REDIS_DATABASE),
+      REDIS_URL: withRedisDatabase(services.redisUrl, redisDatabase),
       AUDIT_PORT: '1',
       AUDIT_SHARED_SECRET: 'x'.repeat(40),
       SESSION_KEY: randomBytes(32).toString('base64url'),

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import Module from 'node:module';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { clearInterval, setInterval, setTimeout } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 
 const NODE_FLOOR = [20, 19];
@@ -27,6 +28,7 @@ const COMMANDS = {
     quiet: true,
     running: true,
   },
+  film: { file: 'dist/tools/film.js', what: 'plays recorded footage as the body of one step', quiet: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },
@@ -53,7 +55,10 @@ async function stage(name, quiet, stampFile, stamp, work) {
   const isDone = read(stampFile) === stamp;
   if (!isDone) {
     console.error(`${name} …`);
+    const seconds = () => Math.round((performance.now() - from) / 1000);
+    const beat = setInterval(() => console.error(`${name} … ${seconds()} s`), 10_000);
     const complete = await work();
+    clearInterval(beat);
     fs.mkdirSync(path.dirname(stampFile), { recursive: true });
     if (complete) fs.writeFileSync(stampFile, stamp);
   }
@@ -65,33 +70,49 @@ async function install() {
   // The npm that started us, if one did: the one on PATH may be another.
   const npm = process.env.npm_execpath;
   const [command, args] = npm && /\.c?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
-  const code = await run(command, [...args, 'ci', '--loglevel=error']);
-  if (code !== 0) fail('npm ci failed; run again when the reason above is gone');
+  const ci = await run(command, [...args, 'ci', '--loglevel=error']);
+  if (ci.code === 0) return true;
+  if (!ci.output.includes('EUSAGE'))
+    fail(`${ci.output.trim()}\nnpm ci failed; run again when the reason above is gone`);
+  // npm 11 also refuses a lock file that lacks another system's optional packages, as it does when it was written where
+  // the registry had none of them. What is locked is installed all the same, with the same digests.
+  console.error('npm ci refuses the lock file; installing from it with npm install instead');
+  fs.rmSync(path.join(ROOT, 'node_modules'), { recursive: true, force: true });
+  const plain = await run(command, [...args, 'install', '--no-save', '--loglevel=error']);
+  if (plain.code !== 0) fail(`${plain.output.trim()}\nnpm install failed; run again when the reason above is gone`);
   return true;
 }
 
 async function build(tolerant) {
   const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-  const code = await run(process.execPath, [tsc, '-p', 'tsconfig.build.json'], tolerant ? 'ignore' : process.stderr);
+  const { code, output } = await run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
   if (code === 0) return true;
-  if (!tolerant) fail('the build failed');
+  if (!tolerant) fail(`${output.trim()}\nthe build failed`);
   console.error('the build has type errors (npm run check lists them); going on with what was built');
   return false;
 }
 
 /** Runs a stage's program. A signal to us goes to it, and ends us when it has ended. */
-function run(command, args, output = process.stderr) {
+function run(command, args) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', output, output] });
-    const forward = (signal) => child.kill(signal);
+    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => (output += text));
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-    let ended;
-    for (const signal of signals) process.on(signal, () => forward((ended = signal)));
+    let ended = false;
+    const end = (signal) => {
+      ended = true;
+      child.kill(signal);
+      // npm takes back what it has installed, which may last a minute; the next run clears up anyway.
+      setTimeout(() => child.kill('SIGKILL'), 1000).unref();
+    };
+    for (const signal of signals) process.on(signal, end);
     child.on('error', (error) => fail(`${command}: ${error.message}`));
-    child.on('exit', (code) => {
+    child.on('close', (code) => {
       for (const signal of signals) process.removeAllListeners(signal);
       if (ended) process.exit(130);
-      resolve(code);
+      resolve({ code, output });
     });
   });
 }

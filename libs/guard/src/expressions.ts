@@ -87,9 +87,7 @@ export const text = (...parts: Operand[]): Expr =>
   new Expr({ $concat: parts.map((part) => ({ $toString: toJson(part) })) });
 
 const SECOND = 1_000;
-const ceilDivide = (milliseconds: Operand, unit: number): Expr =>
-  new Expr({ $toInt: { $ceil: { $divide: [toJson(milliseconds), unit] } } });
-export const wholeSeconds = (milliseconds: Operand): Expr => ceilDivide(milliseconds, SECOND);
-export const wholeMinutes = (milliseconds: Operand): Expr => ceilDivide(milliseconds, 60 * SECOND);
+export const wholeSeconds = (milliseconds: Operand): Expr =>
+  new Expr({ $toInt: { $ceil: { $divide: [toJson(milliseconds), SECOND] } } });
 export const isoTime = (date: Operand): Expr =>
   new Expr({ $dateToString: { date: toJson(date), format: '%Y-%m-%dT%H:%M:%S.%LZ' } });

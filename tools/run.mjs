@@ -28,7 +28,6 @@ const COMMANDS = {
     quiet: true,
     running: true,
   },
-  film: { file: 'dist/tools/film.js', what: 'plays recorded footage as the body of one step', quiet: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },

@@ -206,7 +206,9 @@ class MongoGuardStore implements GuardStore {
   }
 
   async pull(userId: string, ids: string[]): Promise<void> {
-    const kept = only(field('outbox'), (entry) => not(isIn(ifNull(entry('event.eventId'), entry('mailId')), ids)));
+    const kept = only(field('outbox'), (entry) =>
+      not(isIn(ifNull(ifNull(entry('event.eventId'), entry('mailId')), ''), ids)),
+    );
     const update: Update = { stages: [set({ outbox: kept })], last: { kind: 'pulled' } };
     await this.update(userId, update, () => gt(size(field('outbox')), size(kept)));
   }

@@ -4,7 +4,7 @@ import { actionSchema } from '#contracts';
 import { repositoryRoot } from '#stack';
 import { encodeStep, Media, RecordedPerson, StillPhoto } from '#testing';
 
-const HELP = `npm run -s film -- ACTION [--person franck|cap] [--still] > step.bin
+const HELP = `node dist/tools/film.js ACTION [--person franck|cap] [--still] > step.bin
 
 Plays recorded footage the way a camera would film it, and writes the body of one step: for trying the API with curl.
 ACTION is what the server asked for: blink, turn_left, turn_right or smile. Takes as long as the person takes.

@@ -13,6 +13,7 @@ import { MailRepository } from '../mail/mail.repository.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { UserRepository, type UserRow } from '../users/user.repository.js';
 import { EmailTokenRepository } from './email-token.repository.js';
+import { LoginThrottle } from './login-throttle.js';
 import { hashPassword, verifyPassword } from './passwords.js';
 
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
@@ -26,6 +27,7 @@ export class AuthService {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly systemOutbox: SystemOutbox,
     private readonly events: UserEvents,
+    private readonly throttle: LoginThrottle,
   ) {}
 
   /** The user, or null: unknown, wrong and disabled are one answer after the same work. */
@@ -57,7 +59,11 @@ export class AuthService {
     origin: Origin,
   ) {
     await assertMayManage(this.guard, session);
+    // A session must not be a way to guess the password faster than at login.
+    const address = origin.ipAddress ?? '';
+    await this.throttle.take(user.email, address);
     if (!(await verifyPassword(user.passwordHash, passwords.current))) throw new Problem('invalid_credentials');
+    await this.throttle.giveBack(user.email, address);
     const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
     if (epoch === null) throw new Problem('unauthenticated');
     await this.guard.change(user._id, { kind: 'password_changed' }, origin, randomUUID());

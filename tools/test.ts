@@ -12,7 +12,11 @@ started once. The last line is "N passed, N failed". To run some tests only:
 
   node tools/run.mjs jest -- JEST-ARGUMENTS      for example: test/medium/guard.spec.ts -t "200 parallel"`;
 
-const WORKERS = '2';
+/** End-to-end tests act in real time, as people do: one at a time, or a busy machine is mistaken for a slow person. */
+const PARTS = [
+  ['--selectProjects', 'unit', 'architecture', 'medium', '--maxWorkers=2'],
+  ['--selectProjects', 'e2e', '--maxWorkers=1'],
+];
 
 interface Counts {
   passed: number;
@@ -37,33 +41,44 @@ async function main(): Promise<number> {
     return 0;
   }
   const gate = mode === '--jest' ? { passed: 0, failed: 0 } : await runGate();
-  const tests = await runJest(mode === '--jest' ? rest.filter((arg) => arg !== '--') : []);
+  const tests = await runJest(mode === '--jest' ? [['--maxWorkers=2', ...rest.filter((arg) => arg !== '--')]] : PARTS);
   const passed = gate.passed + tests.passed;
   const failed = gate.failed + tests.failed;
   console.log(`${passed} passed, ${failed} failed${tests.skipped ? `, ${tests.skipped} skipped` : ''}`);
   return failed ? 1 : 0;
 }
 
-async function runJest(args: string[]): Promise<Counts> {
-  const root = repositoryRoot();
+async function runJest(parts: string[][]): Promise<Counts> {
   const dir = temporaryFolder('test');
   const services = await startServices({ dir, ephemeral: true, log: (line) => console.error(line) });
+  const total = { passed: 0, failed: 0, skipped: 0 };
   try {
-    const outputFile = path.join(dir, 'jest.json');
-    const jest = path.join(root, 'node_modules/jest/bin/jest.js');
-    const own = ['--json', `--outputFile=${outputFile}`, `--maxWorkers=${WORKERS}`];
-    const child = spawn(process.execPath, [jest, ...own, ...args], {
-      cwd: root,
-      env: { ...process.env, ...testEnvironment(services) },
-      stdio: ['ignore', 'ignore', 'inherit'], // with --json the human output goes to stderr
-    });
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-    const [code] = (await once(child, 'close')) as [number | null];
-    return count(outputFile, code);
+    for (const [i, args] of parts.entries()) {
+      const counts = await jest(args, path.join(dir, `jest-${i}.json`), testEnvironment(services));
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.skipped += counts.skipped;
+    }
+    return total;
   } finally {
     await services.stop();
     fs.rmSync(dir, { recursive: true, force: true });
   }
+}
+
+async function jest(args: string[], outputFile: string, env: Record<string, string>): Promise<Counts> {
+  const root = repositoryRoot();
+  const file = path.join(root, 'node_modules/jest/bin/jest.js');
+  const child = spawn(process.execPath, [file, '--json', `--outputFile=${outputFile}`, ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'], // with --json the human output goes to stderr
+  });
+  const end = (): unknown => child.kill('SIGTERM');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
+  const [code] = (await once(child, 'close')) as [number | null];
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, end);
+  return count(outputFile, code);
 }
 
 function count(outputFile: string, code: number | null): Counts {

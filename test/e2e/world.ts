@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type Apps, repositoryRoot, type Services, servicesOfTestRun, startApps } from '#stack';
+import { type Apps, repositoryRoot, type Services, servicesOfTestRun, startApps, temporaryFolder } from '#stack';
 import { ApiClient, Media, performCapture, RecordedPerson } from '#testing';
 
 export const PASSWORD = 'correct horse battery staple';
@@ -31,7 +30,7 @@ export async function startWorld(o: {
 }): Promise<World> {
   const given = servicesOfTestRun();
   const services = { ...given, ...o.through?.(given) };
-  const dir = await mkdtemp(path.join(os.tmpdir(), `countersign-${o.name}-`));
+  const dir = temporaryFolder(o.name);
   const apps = await startApps(services, {
     dir,
     log: () => undefined,

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { repositoryRoot, startApps, startServices } from '#stack';
+import { repositoryRoot, startApps, startServices, temporaryFolder } from '#stack';
 import { ApiClient, Media } from '#testing';
 import { type StepReport, table } from './report.js';
 import { runScenario } from './scenario.js';
@@ -34,7 +34,8 @@ async function main(): Promise<number> {
   }
 
   const say = (line: string): void => console.error(line);
-  const dir = await mkdtemp(path.join(os.tmpdir(), 'countersign-demo-'));
+  // What a dead run leaves behind is swept by the next one; what is to be kept has another name.
+  const dir = values.keep ? await mkdtemp(path.join(os.tmpdir(), 'countersign-kept-')) : temporaryFolder('demo');
   const reports: StepReport[] = [];
   const emit = (report: StepReport): void => {
     reports.push(report);

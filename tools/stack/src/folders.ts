@@ -80,7 +80,7 @@ export function temporaryFolder(purpose: string, owner?: User): string {
 function sweepTemporaryFolders(): void {
   const me = process.getuid?.();
   for (const name of fs.readdirSync(os.tmpdir())) {
-    const pid = Number(/^countersign-[a-z]+-(\d+)-/.exec(name)?.[1]);
+    const pid = Number(/^countersign-[a-z0-9-]+-(\d+)-/.exec(name)?.[1]);
     const dir = path.join(os.tmpdir(), name);
     if (!pid || isAlive(pid)) continue;
     const uid = fs.lstatSync(dir, { throwIfNoEntry: false })?.uid;

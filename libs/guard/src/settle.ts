@@ -160,8 +160,10 @@ export function settle({ when, cause, eventIds, limits }: SettleOptions): Stage[
 /** The entries of a ring of times that are younger than so many ms. */
 export const within = (ring: string, ms: number): Expr => only(field(ring), (time) => gt(time(), subtract(now, ms)));
 
+/** An empty list where there is no reservation: an expression must not fail even where its value is not used. */
+const verdicts = ifNull(reservation('verdict'), []);
+
 function classify(cause: Cause): Expr {
-  const verdicts = reservation('verdict');
   const failed = only(verdicts, (v) => isIn(ifNull(v('kind'), ''), FAILED_VERDICTS));
   const unusable = only(verdicts, (v) => eq(v('kind'), 'quality'));
   const first = at(verdicts, 0);
@@ -244,7 +246,7 @@ function otherwise(cause: Exclude<Cause, { kind: 'officer_change' }>): Expr {
   }
 }
 
-const allDone = eq(size(only(reservation('verdict'), (v) => eq(v('kind'), 'done'))), CHALLENGE_STEPS);
+const allDone = eq(size(only(verdicts, (v) => eq(v('kind'), 'done'))), CHALLENGE_STEPS);
 const workerFailed = end({ class: 'free', type: 'error', outcome: 'error', reason: 'worker_failed' });
 const kindOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('kind'), null));
 const codeOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('code'), null));

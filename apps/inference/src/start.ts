@@ -11,7 +11,8 @@ export async function startInference(config: InferenceConfig): Promise<NestFasti
     abortOnError: false,
   });
   app.useLogger(new NestLogBridge(app.get(AppLogger)));
-  app.enableShutdownHooks();
+  // With an exit code of its own: by default Nest ends by raising the signal once more, which reads as a crash.
+  app.enableShutdownHooks([], { useProcessExit: true });
   await app.listen(config.HEALTH_PORT, config.HEALTH_HOST);
   return app;
 }

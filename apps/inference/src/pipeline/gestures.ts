@@ -19,10 +19,14 @@ export const GESTURE = {
   strayTurnDegrees: 15,
   strayTurnFrames: 3,
   strayTurnBeyondDegrees: 10,
-  /** A head keeps the distance of its eyes between these angles, a turned photo does not. */
+  /**
+   * A head keeps the distance of its eyes between these angles, a turned photo does not. Median over those frames: with
+   * 0.92 as good on 27 genuine turns as 0.90 on the best frame, and less than half of the bent photos pass (20 of 160
+   * against 54; flat ones 4 of 128 against 7, all turned by 50° and more).
+   */
   foreshorteningFrom: 13,
   foreshorteningTo: 22,
-  foreshorteningMin: 0.9,
+  foreshorteningMin: 0.92,
   /** Rest: frames in a row within so many degrees, in front of the camera. */
   restFrames: 4,
   restRangeDegrees: 3,
@@ -78,12 +82,9 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
     const by = (s: Sample): number => sign * (s.yaw - rest.yaw);
     const far = longestRun(after, (s) => by(s) >= GESTURE.turnDegrees && sign * s.yaw >= GESTURE.turnBeyondDegrees);
     if (far.frames < GESTURE.turnFrames) return false;
-    return after.some(
-      (s) =>
-        by(s) >= GESTURE.foreshorteningFrom &&
-        by(s) <= GESTURE.foreshorteningTo &&
-        s.foreshortening >= GESTURE.foreshorteningMin * rest.foreshortening,
-    );
+    const midway = after.filter((s) => by(s) >= GESTURE.foreshorteningFrom && by(s) <= GESTURE.foreshorteningTo);
+    const kept = median(midway.map((s) => s.foreshortening)) / rest.foreshortening;
+    return kept >= GESTURE.foreshorteningMin;
   });
 }
 
@@ -121,11 +122,17 @@ export function smiled(samples: readonly Sample[], heldMs: number): boolean {
   return false;
 }
 
-/** Blinks of both eyes: closed, open again within a second, the head still, nothing moving across nose and cheeks. */
-export function countBlinks(samples: readonly Sample[]): number {
+/** How many blinks there are, see `blinks`. */
+export const countBlinks = (samples: readonly Sample[]): number => blinks(samples).length;
+
+/**
+ * Blinks of both eyes: closed, open again within a second, the head still, nothing moving across nose and cheeks. From
+ * the first frame with both eyes closed to the first with both open.
+ */
+export function blinks(samples: readonly Sample[]): { fromMs: number; toMs: number }[] {
   const right = eyeOf(samples, 'closedRight', 'aspectRight');
   const left = eyeOf(samples, 'closedLeft', 'aspectLeft');
-  let blinks = 0;
+  const found: { fromMs: number; toMs: number }[] = [];
   /** Last frame with both eyes open, and first frame of the closure that is going on. */
   let openAt = -1;
   let closedAt = -1;
@@ -133,12 +140,13 @@ export function countBlinks(samples: readonly Sample[]): number {
     if (right.closed(i) && left.closed(i)) {
       if (closedAt < 0) closedAt = i;
     } else if (right.open(i) && left.open(i)) {
-      if (closedAt >= 0 && openAt >= 0 && isBlink(samples, openAt, closedAt, i)) blinks++;
+      if (closedAt >= 0 && openAt >= 0 && isBlink(samples, openAt, closedAt, i))
+        found.push({ fromMs: samples[closedAt]!.tMs, toMs: samples[i]!.tMs });
       closedAt = -1;
       openAt = i;
     }
   }
-  return blinks;
+  return found;
 }
 
 function isBlink(samples: readonly Sample[], before: number, closed: number, after: number): boolean {

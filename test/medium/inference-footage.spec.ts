@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import { type Action, ACTIONS } from '#contracts';
+import { encodeStep, type Frame, Media, type Segment } from '#testing';
+import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
+import { chooseMean, isOnePerson, isSpoof } from '../../apps/inference/src/pipeline/judge-attempt.js';
+import { cosine } from '../../apps/inference/src/pipeline/vector.js';
+import { ThreadPool } from '../../apps/inference/src/threads/pool.js';
+import type { StepOutcome } from '../../apps/inference/src/threads/protocol.js';
+
+const ROOT = path.join(__dirname, '../..');
+const media = new Media(path.join(ROOT, 'test/media'));
+const index = JSON.parse(readFileSync(path.join(ROOT, 'test/media/index.json'), 'utf8')) as { segments: Segment[] };
+const segments = index.segments.filter((s) => s.action !== 'still');
+const find = (person: string, name: string): Segment =>
+  segments.find((s) => s.person === person && s.segment === name)!;
+
+interface Look {
+  mirror?: boolean;
+  gain?: number;
+  quality?: number;
+  size?: { width: number; height: number };
+}
+const LOOKS: Record<string, Look> = {
+  'as filmed': {},
+  mirrored: { mirror: true },
+  'darker, JPEG 70': { gain: 0.9, quality: 70 },
+  'brighter, JPEG 75, mirrored': { gain: 1.1, quality: 75, mirror: true },
+};
+
+async function film(segment: Segment, look: Look): Promise<Frame[]> {
+  const frames = await media.load(segment);
+  if (Object.keys(look).length === 0) return frames;
+  return Promise.all(
+    frames.map(async ({ tMs, jpeg }) => {
+      let image = sharp(jpeg).linear(look.gain ?? 1, 0);
+      if (look.mirror) image = image.flop();
+      if (look.size) image = image.resize({ ...look.size, fit: 'fill' });
+      return { tMs, jpeg: await image.jpeg({ quality: look.quality ?? 90 }).toBuffer() };
+    }),
+  );
+}
+
+const mirroredAction = (action: Segment['action']): Segment['action'] =>
+  action === 'turn_left' ? 'turn_right' : action === 'turn_right' ? 'turn_left' : action;
+
+describe('the committed footage on real models (built analysis threads)', () => {
+  let pool: ThreadPool;
+  let threshold: number;
+  const findings: { person: string; look: string; outcome: StepOutcome }[] = [];
+
+  beforeAll(async () => {
+    const { manifest, bytes } = await readModelFiles(path.join(ROOT, 'models/manifest.json'));
+    threshold = manifest.thresholds.match.value;
+    const file = path.join(ROOT, 'dist/apps/inference/src/threads/thread.js');
+    pool = new ThreadPool({ threads: 2, models: bytes, file });
+    await pool.start();
+  }, 60_000);
+  afterAll(() => pool.stop());
+
+  const judge = (frames: Frame[], action: Action): Promise<StepOutcome> => pool.analyse(encodeStep(frames), action);
+  const verdictOf = ({ verdict }: StepOutcome): string => (verdict.kind === 'quality' ? verdict.code : verdict.kind);
+
+  describe.each(Object.entries(LOOKS))('%s', (look, how) => {
+    it.each(segments.map((s) => [`${s.person}/${s.segment}`, s] as const))(
+      '%s is done when it is what was asked, and only then',
+      async (_, segment) => {
+        const shown = how.mirror ? mirroredAction(segment.action) : segment.action;
+        const frames = await film(segment, how);
+        // Every gesture is asked of the footage as it is; of its variants the shown one, or one that is not shown.
+        const asked =
+          look === 'as filmed' ? ACTIONS : ACTIONS.filter((a) => a === (shown === 'neutral' ? 'blink' : shown));
+        const outcomes = await Promise.all(asked.map((action) => judge(frames, action)));
+        findings.push({ person: segment.person, look, outcome: outcomes[0]! });
+        const done = asked.filter((_, i) => outcomes[i]!.verdict.kind === 'done');
+        expect(done).toEqual(asked.filter((action) => action === shown));
+        expect(isSpoof(outcomes)).toBe(false);
+      },
+    );
+  });
+
+  it.each(ACTIONS)('one frame sent again and again is not %s', async (action) => {
+    for (const [person, name] of [['franck', 'neutral-1'], ['franck', 'smile-1'], ['cap', 'neutral-1']] as const) {
+      const frames = await film(find(person, name), {});
+      const still = frames.at(-1)!.jpeg;
+      const photo = frames.map(({ tMs }) => ({ tMs, jpeg: still }));
+      expect(verdictOf(await judge(photo, action))).toBe('no_action');
+    }
+  }); // prettier-ignore
+
+  it('one man’s frames with the other’s put in are never done', async () => {
+    const size = { width: 360, height: 288 };
+    const stranger = await film(find('cap', 'neutral-1'), { size });
+    for (const name of ['blink-1', 'smile-1', 'turn-right-1']) {
+      const segment = find('franck', name);
+      const own = await film(segment, {});
+      for (const at of [0, Math.floor(own.length / 3), own.length - 16]) {
+        const spliced = own.map((f, i) => (i >= at && i < at + 16 ? { ...f, jpeg: stranger[i - at]!.jpeg } : f));
+        expect(verdictOf(await judge(spliced, segment.action as Action))).not.toBe('done');
+      }
+    }
+  }, 60_000);
+
+  it('tells the two men apart, across gestures, light and mirror image', () => {
+    const faces = findings.map(({ person, outcome }) => ({ person, face: chooseMean([outcome])! }));
+    const same: number[] = [];
+    const different: number[] = [];
+    for (const [i, a] of faces.entries())
+      for (const b of faces.slice(0, i)) (a.person === b.person ? same : different).push(cosine(a.face, b.face));
+    const [lowest, highest] = [Math.min(...same), Math.max(...different)];
+    console.log(
+      `same person: n = ${same.length}, lowest ${lowest.toFixed(3)}; different: n = ${different.length}, highest ${highest.toFixed(3)}; threshold ${threshold}`,
+    );
+    expect(lowest).toBeGreaterThan(threshold);
+    expect(highest).toBeLessThan(threshold);
+    const steps = (person: string) => findings.filter((f) => f.person === person).map((f) => f.outcome);
+    expect(isOnePerson(steps('franck'))).toBe(true);
+    expect(isOnePerson([...steps('franck').slice(0, 2), ...steps('cap').slice(0, 1)])).toBe(false);
+  });
+});

@@ -118,6 +118,22 @@ async function decide(
   return [outcomes.map(word).join(), expected.join()];
 }
 
+const joined = (words: [string, string][]): [string, string] => [
+  words.map(([database]) => database).join(' '),
+  words.map(([, model]) => model).join(' '),
+];
+async function wholeAttempt(run: Run, judgement: MatchResult['judgement']): Promise<[string, string][]> {
+  const words = [await begin(run, 'verify', 0, EPOCH)];
+  // Nothing more to learn from steps of an attempt that did not begin.
+  if (words[0]?.[0] !== 'begun') return words;
+  for (const n of [1, 2, 3]) {
+    pass(SECOND);
+    words.push(await step(run, n, 0, 0), await verdict(run, n, DONE, 0));
+  }
+  words.push(await decide(run, judgement, false, 0, 0, 2));
+  return words;
+}
+
 const age = fc.constantFrom(0, 0, 0, 0, 1, 2);
 const stepNumber = fc.constantFrom(1, 2, 3);
 const mostly = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> => fc.constantFrom(usual, usual, usual, usual, ...others);
@@ -173,9 +189,24 @@ command(
       words.push(await step(r, i + 1, 0, 0), await verdict(r, i + 1, v, 0));
     }
     words.push(await decide(r, judgement, false, 0, 0, 2));
-    return [words.map(([a]) => a).join(' '), words.map(([, b]) => b).join(' ')];
+    return joined(words);
   },
 );
+/** The right face, and its outcome taken: without these a random schedule rarely gets anywhere. */
+command(3, 'rightFace', [], async (r) => {
+  const words = await wholeAttempt(r, 'ok');
+  const { attemptId, sessionId } = pick(r, 0);
+  words.push([
+    word(await world.store.redeem({ userId: r.userId, attemptId, sessionId })),
+    r.machine.redeem({ attemptId, sessionId }),
+  ]);
+  return joined(words);
+});
+command(3, 'wrongFace', [fc.constantFrom(1, 2, 3)], async (r, times) => {
+  const words: [string, string][] = [];
+  for (let n = 0; n < times; n++) words.push(...(await wholeAttempt(r, 'mismatch')));
+  return joined(words);
+});
 command(2, 'cancel', [age], async (r, a) => {
   const { attemptId, sessionId } = pick(r, a);
   return [
@@ -266,7 +297,7 @@ it('the database and the pure machine agree on every command of a random schedul
         for (const a of guard.recent) reached.add(a.outcome);
       }
     }),
-    { numRuns: Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 60), endOnFailure: false },
+    { numRuns: Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 50), endOnFailure: false },
   );
   // A schedule that never gets anywhere would prove nothing.
   for (const outcome of ['verified', 'locked', 'not_verified', 'attempt_in_progress', 'granted', 'stale'])

@@ -60,6 +60,24 @@ export class GuardWorld {
     await this.connection.close();
   }
 
+  /** A store in which something happens after each reading and before what follows from it. */
+  storeThatReads(andThen: () => Promise<unknown>): GuardStore {
+    const aggregate = (...args: Parameters<typeof this.guards.aggregate>) => ({
+      toArray: async () => {
+        const read = await this.guards.aggregate(...args).toArray();
+        await andThen();
+        return read;
+      },
+    });
+    const collection = new Proxy(this.guards, {
+      get: (target, name) => {
+        const value = (name === 'aggregate' ? aggregate : Reflect.get(target, name)) as (...args: unknown[]) => unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    return createGuardStore({ collection, clock: shiftedClock(() => this.aheadMs) });
+  }
+
   pass(ms: number): void {
     this.aheadMs += ms;
   }

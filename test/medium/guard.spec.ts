@@ -128,6 +128,29 @@ describe('rule 2: begin reserves the only attempt or refuses exactly', () => {
     },
   );
 
+  it.each(cases)(
+    '%s, come about after the reading, is found by the update itself',
+    async (_what, fields, refusal, whileEnrolling) => {
+      const verify = await world.enrolledUser();
+      const racing = world.storeThatReads(() => world.put(verify, fields()));
+      expect(await racing.begin(world.beginInput(verify))).toMatchObject({ kind: 'refused', ...refusal });
+      const other = await world.enrolledUser();
+      const enrolling = world.storeThatReads(() => world.put(other, fields()));
+      const enrol = await enrolling.begin(world.beginInput(other, { purpose: 'enrol' }));
+      if (whileEnrolling) expect(enrol).toMatchObject({ kind: 'refused', ...whileEnrolling });
+      else expect(enrol.kind).toBe('begun');
+    },
+  );
+
+  it('another attempt, begun after the reading, is found by the update itself', async () => {
+    const userId = await world.enrolledUser();
+    const racing = world.storeThatReads(() => world.begun(userId));
+    expect(await racing.begin(world.beginInput(userId))).toMatchObject({
+      code: 'attempt_in_progress',
+      attemptId: null,
+    });
+  });
+
   it('just short of each limit an attempt begins', async () => {
     const userId = await world.enrolledUser({
       consecutiveStrikes: 49,
@@ -405,6 +428,16 @@ describe('rule 4: a reservation that leaves yields one entry and one event', () 
       kind: 'settled',
       attempt: { outcome: 'error', reason: 'worker_failed', charged: false },
     });
+  });
+
+  it('a late decision is not queued again once the transport lost its memory', async () => {
+    for (const epoch of ['redis-2', null]) {
+      const userId = await world.enrolledUser();
+      await world.captured(userId, [DONE, DONE, DONE]);
+      world.pass(13 * SECOND);
+      const settled = await world.store.settleOverdue(userId, epoch);
+      expect(settled).toMatchObject({ kind: 'settled', attempt: { outcome: 'error', reason: 'transport_lost' } });
+    }
   });
 
   it('a begin does not cut short a decision that is merely late', async () => {

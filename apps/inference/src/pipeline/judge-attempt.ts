@@ -3,7 +3,7 @@ import type { AntispoofSample, EmbeddingSample } from './analyse.js';
 import { cosine, meanDirection, median } from './vector.js';
 
 export const ATTEMPT = {
-  /** Lowest cosine between the mean faces of two steps: one person or not. Measured: 0.81 for one, 0.24 for two. */
+  /** Lowest cosine of the mean faces of two steps. One person: 0.69 and more (n = 1,140); two: 99 % below 0.38 (5,301). */
   onePersonCosine: 0.5,
   /** Median P(live) below which an attempt is denied. Above it nothing is claimed. */
   liveMin: 0.2,

@@ -28,8 +28,8 @@ export const STEP = {
   jumpSpans: 1.2,
   jumpScale: 1.5,
   jumpYawDegrees: 40,
-  /** Lowest cosine of two embeddings of one step: 0.76 was the lowest of one person, 0.30 the highest of two. */
-  onePersonCosine: 0.5,
+  /** Lowest cosine of two frames of one step: one person 0.50 and more (114 steps of 10 people, grimaces and turns). */
+  onePersonCosine: 0.4,
   /** Anti-spoof samples without which a step counts as not checked. */
   antispoofMin: 3,
   blinks: 2,

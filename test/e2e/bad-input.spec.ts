@@ -85,6 +85,8 @@ describe('bad input', () => {
   }, 60_000);
 
   it('steps out of order, twice, unknown and foreign; fields of one’s own', async () => {
+    // A user of its own: the second cancel of one user counts, and that is not what is tested here.
+    client = await world.enrolledUser('order@example.org');
     const { path, cancel, attemptId } = await begin();
     const body = encodeStep(repeated(good[1]?.jpeg ?? Buffer.alloc(0), 10).map((f, i) => ({ ...f, tMs: i * 30 })));
     expect(code(await client.postBytes(`${path}/2`, body))).toEqual({ status: 409, code: 'step_out_of_order' });
@@ -105,13 +107,8 @@ describe('bad input', () => {
 
   it('frames with a good header that do not decode: quality `unreadable`, uncharged', async () => {
     const { path, attemptId } = await begin();
-    const spoilt = (jpeg: Buffer): Buffer => {
-      const copy = Buffer.from(jpeg);
-      randomBytes(copy.length - 700).copy(copy, 700);
-      return copy;
-    };
     for (const step of [1, 2, 3]) {
-      const frames = good.slice(0, 30).map(({ jpeg }, i) => ({ tMs: i * 42, jpeg: spoilt(jpeg) }));
+      const frames = good.slice(0, 30).map(({ jpeg }, i) => ({ tMs: i * 42, jpeg: jpeg.subarray(0, 700 + i) }));
       await new Promise((resolve) => setTimeout(resolve, 1_400));
       expect((await client.postBytes(`${path}/${step}`, encodeStep(frames))).status).toBe(202);
     }

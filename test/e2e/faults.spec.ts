@@ -1,4 +1,4 @@
-import { type Services } from '#stack';
+import { type Services, servicesOfTestRun } from '#stack';
 import { type Answer, type ApiClient, encodeStep, RecordedPerson, TcpProxy } from '#testing';
 import { PASSWORD, startWorld, type World } from './world.js';
 
@@ -52,7 +52,11 @@ async function outcome(client: ApiClient, attemptId: string, withinMs = 60_000):
   const end = performance.now() + withinMs;
   for (;;) {
     const answer = await client.get(`/v1/face/attempts/${attemptId}?wait=5`);
-    if (answer.status === 200 && !['deciding', 'capturing'].includes(String(answer.body.status))) return answer;
+    if (answer.status === 200 && !['deciding', 'capturing'].includes(String(answer.body.status))) {
+      const session = answer.body.session as { token: string } | undefined;
+      if (session) client.token = session.token;
+      return answer;
+    }
     if (performance.now() > end) throw new Error(`no end after ${withinMs} ms: ${answer.text}`);
     if (answer.status !== 200) await sleep(200);
   }
@@ -66,7 +70,6 @@ describe('faults', () => {
   let client: ApiClient;
 
   beforeAll(async () => {
-    const { servicesOfTestRun } = await import('#stack');
     const given = servicesOfTestRun();
     redis = await proxyOf(given.redisUrl);
     mongo = await proxyOf(given.mongoUri);

@@ -43,7 +43,7 @@ describe('main job', () => {
       connect: (device) => new Observed(world.apps.gatewayUrl, device),
       mailDir: world.services.mailDir,
       media: world.media,
-      grantRole: world.grantRole,
+      grantRole: (email, role) => world.grantRole(email, role),
       emit: (report) => reports.push(report),
     }).catch(() => undefined);
   }, 180_000);

@@ -73,7 +73,8 @@ async function main(): Promise<number> {
   }
 
   const ok = failure === undefined && reports.length > 0 && reports.every((report) => report.ok);
-  if (failure !== undefined && !reports.some((report) => !report.ok)) say(String(failure));
+  if (failure !== undefined && !reports.some((report) => !report.ok))
+    say(failure instanceof Error ? failure.message : 'failed');
   const totalMs = Math.round(performance.now() - started);
   if (values.json) console.log(JSON.stringify({ ok, ms: totalMs, steps: reports }));
   else console.log(['', ...table(reports), '', summary(reports, totalMs)].join('\n'));

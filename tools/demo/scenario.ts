@@ -15,12 +15,12 @@ import { Lane, must, type StepReport } from './report.js';
 
 export interface ScenarioContext {
   /** A new client of the gateway, on a device of that name. */
-  connect(deviceModel: string): ApiClient;
+  connect: (deviceModel: string) => ApiClient;
   mailDir: string;
   media: Media;
   /** Gives a user a role, as an operator does. */
-  grantRole(email: string, role: string): Promise<void>;
-  emit(report: StepReport): void;
+  grantRole: (email: string, role: string) => Promise<void>;
+  emit: (report: StepReport) => void;
 }
 
 /** The man who enrols, and the other man (test/media/SOURCE.md). */
@@ -30,7 +30,8 @@ const PASSWORD = 'correct horse battery staple';
 
 const NAME: Record<string, string> = { [ACR.pwd]: 'pwd', [ACR.otp]: 'pwd+otp', [ACR.face]: 'pwd+face' };
 const level = (acr: unknown): string => NAME[String(acr)] ?? String(acr);
-const seen = (a: Answer): string => `${a.status} ${String(a.body.code ?? a.body.status ?? '')}`.trim();
+const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));
+const seen = (a: Answer): string => `${a.status} ${text(a.body.code ?? a.body.status)}`;
 
 /**
  * The main job from end to end, through the public API alone, by recorded people. Two users at the same time, then
@@ -246,7 +247,7 @@ async function enrol(lane: Lane, client: ApiClient, person: RecordedPerson): Pro
   });
 }
 
-const status = (capture: Capture): string => String(capture.end?.body.status ?? '');
+const status = (capture: Capture): string => text(capture.end?.body.status);
 
 function told(capture: Capture): string {
   const last = capture.end ?? capture.uploads.at(-1) ?? capture.begin;

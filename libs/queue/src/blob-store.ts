@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Redis } from 'ioredis';
-import { asking, askingConnection } from './connections.js';
+import { asking, askingConnection, connect } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 
 const PREFIX = 'countersign:blob:';
@@ -18,7 +18,7 @@ export class BlobStore implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    await asking(() => this.redis.connect());
+    await connect(this.redis);
   }
 
   async put(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<void> {

@@ -3,6 +3,7 @@ import { TransportDownError } from './errors.js';
 
 /** Longest a request waits for Redis: begin must answer 503 within a second. */
 const COMMAND_TIMEOUT_MS = 800;
+const BOOT_TIMEOUT_MS = 10_000;
 
 const reconnect = (times: number): number => Math.min(times * 100, 1_000);
 
@@ -20,6 +21,29 @@ export function askingConnection(url: string): Redis {
 /** For workers: waits for Redis as long as it takes (BullMQ asks for it). */
 export function waitingConnection(url: string): Redis {
   return open(url, { maxRetriesPerRequest: null, lazyConnect: true });
+}
+
+/**
+ * Opens a connection at boot. One that is refused or cut at first is tried again: a pod that starts beside its Redis
+ * must not depend on who is first.
+ *
+ * @throws TransportDownError after 10 s.
+ */
+export async function connect(redis: Redis): Promise<void> {
+  const ready = new Promise<void>((resolve, reject) => {
+    const late = setTimeout(() => reject(new TransportDownError('Redis does not answer')), BOOT_TIMEOUT_MS);
+    redis.once('ready', () => {
+      clearTimeout(late);
+      resolve();
+    });
+    redis.once('end', () => {
+      clearTimeout(late);
+      reject(new TransportDownError('the connection was closed'));
+    });
+  });
+  // Its own failure is one of possibly several; `ready` or the time decides.
+  redis.connect().catch(() => undefined);
+  await ready;
 }
 
 /** Turns every error of the driver into one that says what it means. */

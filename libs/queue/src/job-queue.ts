@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type JobName, type JobPayload, JOBS, type QueueName, QUEUES } from '#contracts';
-import { asking, askingConnection } from './connections.js';
+import { asking, askingConnection, connect } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 
 /** The sending side of the queues. */
@@ -16,7 +16,7 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    await asking(() => this.redis.connect());
+    await connect(this.redis);
     for (const name of QUEUES) {
       const queue = new Queue(name, { connection: this.redis, skipWaitingForReady: true });
       queue.on('error', () => undefined);

@@ -13,7 +13,7 @@ const NODE_FLOOR = [20, 19];
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const INSTALLED = path.join(ROOT, 'node_modules/.countersign-install');
 const BUILT = path.join(ROOT, 'dist/.countersign-build');
-const SOURCES = ['apps', 'libs', 'tools', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+const SOURCES = ['apps', 'libs', 'tools', 'bench', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
 
 /** `tolerant`: type errors are reported by the command itself. `quiet`: no line for a stage with nothing to do. */
 const COMMANDS = {
@@ -28,6 +28,14 @@ const COMMANDS = {
     quiet: true,
     running: true,
   },
+  eval: { file: 'dist/tools/eval/main.js', what: 'accuracy on your own data', quiet: true },
+  countersign: {
+    file: 'dist/apps/cli/src/main.js',
+    what: "the operator's command line: countersign audit verify, and more",
+    quiet: true,
+    running: 'if any',
+  },
+  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit', quiet: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },
@@ -139,11 +147,13 @@ function read(file) {
   }
 }
 
-/** What the running `npm start` wrote down: its database and its keys. */
-function environmentOfRun() {
+/** What the running `npm start` wrote down: its database and its keys. `if any`: what is set goes before it. */
+function useRun(running) {
   const note = read(path.join(ROOT, '.countersign/run.json'));
-  if (note === undefined) fail('nothing runs here: "npm start" first, in another terminal');
-  return JSON.parse(note).env;
+  if (note === undefined && running !== 'if any') fail('nothing runs here: "npm start" first, in another terminal');
+  const { env = {}, operator = {} } = note === undefined ? {} : JSON.parse(note);
+  if (running !== 'if any') Object.assign(process.env, env);
+  else for (const [name, value] of Object.entries({ ...env, ...operator })) process.env[name] ||= value;
 }
 
 async function main() {
@@ -156,7 +166,7 @@ async function main() {
   checkNode();
   await stage('install dependencies', command.quiet, INSTALLED, lockHash(), install);
   await stage('build', command.quiet, BUILT, hashOf(SOURCES), () => build(command.tolerant));
-  if (command.running && !args.includes('--help')) Object.assign(process.env, environmentOfRun());
+  if (command.running && !args.includes('--help')) useRun(command.running);
   // In this very process: signals and exit codes need no forwarding, and nothing is left if it is killed.
   const file = path.join(ROOT, command.file);
   if (!fs.existsSync(file)) fail(`${command.file} does not exist`);

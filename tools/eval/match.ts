@@ -1,0 +1,138 @@
+import type { ModelManifest } from '#contracts';
+import type { Command } from './command.js';
+import { loadModels, type Models } from './faces.js';
+import { COMPARISON_HELP, COMPARISON_OPTIONS, comparisonOptions } from './options.js';
+import { percent, type Section } from './report.js';
+import { type Scored, scoreAll } from './scoring.js';
+import { auc, countBelow, eer, type Rate, rateOf, type Scores, thresholdAt } from './statistics.js';
+
+const FALSE_MATCH_RATES = ['1e-2', '1e-3', '1e-4', '1e-5'] as const;
+/** False matches below which the position of a threshold is mostly chance. */
+const FALSE_MATCHES_MIN = 10;
+
+interface AtRate {
+  threshold: number;
+  fnmr: number;
+  /** Exact bounds of the FNMR. */
+  lower95: number;
+  upper95: number;
+  falseMatches: number;
+  /** What the false match rate at this threshold may be, given how many comparisons saw it. */
+  fmrUpper95: number;
+  /** False when the comparisons are too few to place the threshold. */
+  supported: boolean;
+}
+
+export const match: Command = {
+  name: 'match',
+  what: 'how well faces of one person and of two are told apart',
+  help: `npm run -s eval -- match --images DIR --pairs FILE.csv --out R.json
+
+False non-match rate (FNMR) at fixed false match rates (FMR), ten-fold accuracy, EER and AUC of the product's pipeline
+and models on your own pictures. FILE.csv: fileA,fileB,same[,fold], files relative to DIR, same 1 or 0.
+
+${COMPARISON_HELP}
+A genuine pair without a face in both pictures counts as refused; an impostor pair without is left out.`,
+  options: COMPARISON_OPTIONS,
+  async run(values) {
+    const options = comparisonOptions(values);
+    let models: Models | undefined;
+    const scored = await scoreAll(async () => (models = await loadModels(values.models)), options);
+    const threshold = models!.manifest.thresholds.match;
+    const report = matchReport(scored, threshold);
+    return { report, section: matchSection(report), modelDigest: models!.manifest.digest };
+  },
+};
+
+type MatchReport = ReturnType<typeof matchReport>;
+
+function matchReport(scored: Scored, threshold: ModelManifest['thresholds']['match']) {
+  const { scores, accuracy } = scored;
+  return {
+    protocol: scored.protocol,
+    n: scores.genuine.length + scores.impostor.length,
+    genuine: scores.genuine.length,
+    genuineFrom: scored.genuineFrom,
+    impostor: scores.impostor.length,
+    impostorFrom: scored.impostorFrom,
+    images: scored.images,
+    people: scored.people,
+    undetected: scored.undetected.length,
+    undetectedFiles: scored.undetected.slice(0, 100),
+    accuracy10Fold: accuracy?.accuracy ?? null,
+    accuracyFolds: accuracy,
+    eer: eer(scores),
+    auc: auc(scores),
+    fmr: Object.fromEntries(FALSE_MATCH_RATES.map((rate) => [rate, atRate(scores, Number(rate))])),
+    atManifestThreshold: { ...threshold, ...ratesAt(scores, threshold.value) },
+  };
+}
+
+export function ratesAt(scores: Scores, threshold: number): { falseMatch: Rate; falseNonMatch: Rate } {
+  const { genuine, impostor } = scores;
+  return {
+    falseMatch: rateOf(impostor.length - countBelow(impostor, threshold), impostor.length),
+    falseNonMatch: rateOf(countBelow(genuine, threshold), genuine.length),
+  };
+}
+
+function atRate(scores: Scores, fmr: number): AtRate | null {
+  const threshold = thresholdAt(scores.impostor, fmr);
+  if (threshold === null || scores.genuine.length === 0) return null;
+  const { falseMatch, falseNonMatch } = ratesAt(scores, threshold);
+  return {
+    threshold,
+    fnmr: falseNonMatch.rate ?? 0,
+    lower95: falseNonMatch.lower95,
+    upper95: falseNonMatch.upper95,
+    falseMatches: falseMatch.count,
+    fmrUpper95: falseMatch.upper95,
+    supported: fmr * scores.impostor.length >= FALSE_MATCHES_MIN,
+  };
+}
+
+function matchSection(r: MatchReport): Section {
+  const at = r.atManifestThreshold;
+  const accuracy = r.accuracyFolds;
+  return {
+    paragraphs: [
+      `${capital(r.protocol)}. ${r.images} images of ${r.people} people, ${r.undetected} without a face found. ` +
+        `Genuine: ${r.genuine} comparisons (${r.genuineFrom}). Impostor: ${r.impostor} (${r.impostorFrom}).`,
+      [
+        accuracy?.accuracy == null
+          ? null
+          : `Accuracy over ${accuracy.folds} folds disjoint by person: ${percent(accuracy.accuracy)}` +
+            (accuracy.standardError === null ? '' : ` ± ${percent(accuracy.standardError)} (standard error)`) +
+            `, ${accuracy.tested} pairs tested, ${accuracy.testedGenuine} of them genuine.`,
+        r.eer === null ? null : `EER ${percent(r.eer)}.`,
+        r.auc === null ? null : `AUC ${r.auc.toFixed(5)}.`,
+      ]
+        .filter((s) => s !== null)
+        .join(' '),
+      `At the shipped threshold ${at.value} (\`${at.id}\`): FMR ${rateText(at.falseMatch)}, ` +
+        `FNMR ${rateText(at.falseNonMatch)}.`,
+    ],
+    table: {
+      head: ['FMR', 'threshold', 'FNMR', '95 % bounds', 'false matches', 'FMR at most (95 %)'],
+      rows: Object.entries(r.fmr).map(([rate, a]) =>
+        a
+          ? [
+              rate,
+              a.threshold.toFixed(5) + (a.supported ? '' : ' (too few impostor comparisons)'),
+              percent(a.fnmr),
+              `${percent(a.lower95)} – ${percent(a.upper95)}`,
+              `${a.falseMatches}`,
+              a.fmrUpper95.toExponential(1),
+            ]
+          : [rate, '–', '–', '–', '–', '–'],
+      ),
+    },
+  };
+}
+
+const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
+
+export const rateText = (r: Rate): string =>
+  r.rate === null
+    ? 'not known (n = 0)'
+    : `${percent(r.rate)} (${r.count} of ${r.n}; 95 %: ${percent(r.lower95)} – ${percent(r.upper95)})`;

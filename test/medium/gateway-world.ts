@@ -6,18 +6,20 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createConnection, type Connection } from 'mongoose';
 import {
   blobKeys,
-  type EnrolResult,
   type FaceEnrolPayload,
   type FaceMatchPayload,
+  type FaceResultPayload,
   type FaceStepPayload,
   type MailTemplate,
   type MatchResult,
   mailSecretAad,
+  SIGNED_AS,
+  similarityAad,
   type StepVerdict,
 } from '#contracts';
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
-import { openText } from '#sealing';
+import { openText, sealingPublicKey, sealTo, signingPublicKey, signValue } from '#sealing';
 import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
 import { type Answer, ApiClient, encodeStep } from '#testing';
 import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js';
@@ -38,6 +40,29 @@ export const GOOD: Findings = {
   similarity: 0.71,
   stalledTwice: false,
 };
+
+/** The worker's half of the keys, as in production: the gateway under test has only the public ones. */
+const SIGNING = { id: 'r1', bytes: randomBytes(32) };
+const SIMILARITY = { id: 's1', bytes: randomBytes(32) };
+const text = ({ id, bytes }: { id: string; bytes: Buffer }): string => `${id}:${bytes.toString('base64url')}`;
+export const WORKER_KEYS = {
+  signing: SIGNING,
+  similarity: { id: SIMILARITY.id, bytes: sealingPublicKey(SIMILARITY.bytes) },
+  frames: { id: 'f1', bytes: randomBytes(32) },
+};
+
+/** The environment that knows those keys. */
+export const GATEWAY_KEYS = {
+  FRAME_PUBLIC_KEY: text({ id: 'f1', bytes: sealingPublicKey(WORKER_KEYS.frames.bytes) }),
+  RESULT_PUBLIC_KEYS: text({ id: 'r1', bytes: signingPublicKey(SIGNING.bytes) }),
+  SIMILARITY_PRIVATE_KEYS: text(SIMILARITY),
+};
+
+/** As a worker says it. */
+export const signedResult = (result: FaceResultPayload) => ({
+  result,
+  ...signValue(SIGNING, SIGNED_AS.result, result),
+});
 
 /** The gateway in this process on real Redis and MongoDB, and a worker that answers face jobs through the real queues. */
 export class GatewayWorld {
@@ -62,6 +87,7 @@ export class GatewayWorld {
       AUDIT_PORT: '1',
       AUDIT_SHARED_SECRET: 'x'.repeat(40),
       SESSION_KEY: randomBytes(32).toString('base64url'),
+      ...GATEWAY_KEYS,
       MAIL_KEY: randomBytes(32).toString('base64url'),
       LOG_LEVEL: 'error',
       ...overrides,
@@ -225,7 +251,7 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
         verdict: world.findingsOf(userId).verdict(step),
         modelDigest: digest(),
       } as const;
-      await this.jobs.enqueue('face.result', result, `${attemptId}-${step}-${run}-result`);
+      await this.jobs.enqueue('face.result', signedResult(result), `${attemptId}-${step}-${run}-result`);
     }
 
     @JobHandler('face.match')
@@ -234,8 +260,10 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
       const { judgement, similarity, stalledTwice } = world.findingsOf(userId);
       world.jobs.push(`${attemptId}-match-${run}`);
       if (similarity !== null) {
-        const blob = Buffer.from(JSON.stringify({ similarity }));
-        await this.blobs.put(blobKeys.similarity(attemptId, run), blob, 60);
+        const value = { attemptId, run, similarity };
+        const inside = { value, ...signValue(SIGNING, SIGNED_AS.similarity, value) };
+        const sealed = sealTo(WORKER_KEYS.similarity, similarityAad(value), Buffer.from(JSON.stringify(inside)));
+        await this.blobs.put(blobKeys.similarity(attemptId, run), sealed, 60);
       }
       const result = {
         ...payload,
@@ -245,7 +273,7 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
         modelDigest: digest(),
         thresholdId: 't',
       } as const;
-      await this.jobs.enqueue('face.result', result satisfies MatchResult, `${attemptId}-match-${run}-result`);
+      await this.jobs.enqueue('face.result', signedResult(result), `${attemptId}-match-${run}-result`);
     }
 
     @JobHandler('face.enrol')
@@ -261,9 +289,11 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
         ciphertext: 'AA',
         wrappedDek: 'AA',
       };
-      await this.blobs.put(blobKeys.newTemplate(attemptId, run), Buffer.from(JSON.stringify(template)), 60);
+      const value = { attemptId, run, template };
+      const signed = { value, ...signValue(SIGNING, SIGNED_AS.newTemplate, value) };
+      await this.blobs.put(blobKeys.newTemplate(attemptId, run), Buffer.from(JSON.stringify(signed)), 60);
       const result = { ...payload, kind: 'enrol', judgement, stalledTwice, modelDigest: digest() } as const;
-      await this.jobs.enqueue('face.result', result satisfies EnrolResult, `${attemptId}-enrol-${run}-result`);
+      await this.jobs.enqueue('face.result', signedResult(result), `${attemptId}-enrol-${run}-result`);
     }
   }
   const digest = (): string => world.config.modelDigest;

@@ -738,6 +738,7 @@ describe('rule 7: the session that began takes the outcome once', () => {
   it('is refused to another session', async () => {
     const ref = await verified();
     expect(await world.store.redeem({ ...ref, sessionId: randomUUID() })).toEqual({ kind: 'refused' });
+    expect(await world.store.redeem(ref)).toMatchObject({ kind: 'granted', first: true });
   });
 
   it('is refused after a lock', async () => {

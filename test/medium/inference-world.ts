@@ -12,17 +12,40 @@ import {
   type EnrolResult,
   type FaceResultPayload,
   type FaceStepPayload,
+  framesAad,
   jobIds,
   type MatchResult,
   type Purpose,
+  type SignedResult,
+  SIGNED_AS,
+  signedSimilaritySchema,
+  similarityAad,
   type StepResult,
 } from '#contracts';
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
+import { openWith, sealingPublicKey, sealTo, signingPublicKey, verifyValue } from '#sealing';
 import { encodeStep, type Frame } from '#testing';
 
 const ROOT = path.join(__dirname, '../..');
 export const KEK = randomBytes(32);
+
+const named = (id: string) => ({ id, bytes: randomBytes(32) });
+const text = ({ id, bytes }: { id: string; bytes: Buffer }): string => `${id}:${bytes.toString('base64url')}`;
+const [frames, signing, similarity] = [named('f1'), named('r1'), named('s1')];
+/** The gateway's half of the keys. */
+const GATEWAY = {
+  frames: { id: frames.id, bytes: sealingPublicKey(frames.bytes) },
+  results: { id: signing.id, bytes: signingPublicKey(signing.bytes) },
+};
+/** The worker's half. */
+export const WORKER_ENV = {
+  TEMPLATE_KEK: KEK.toString('base64url'),
+  EVIDENCE_KEY: text(named('e1')),
+  FRAME_PRIVATE_KEYS: text(frames),
+  RESULT_PRIVATE_KEY: text(signing),
+  SIMILARITY_PUBLIC_KEY: text({ id: similarity.id, bytes: sealingPublicKey(similarity.bytes) }),
+};
 
 /** The inference process as it is deployed: the built program, on a port of its own. */
 export class InferenceProcess {
@@ -44,7 +67,7 @@ export class InferenceProcess {
         REDIS_URL: redisUrl,
         INFERENCE_THREADS: '2',
         HEALTH_PORT: String(port),
-        TEMPLATE_KEK: KEK.toString('base64url'),
+        ...WORKER_ENV,
         LOG_LEVEL: 'debug',
         ...extra,
       },
@@ -85,8 +108,8 @@ const results: FaceResultPayload[] = [];
 @Injectable()
 class Results {
   @JobHandler('face.result')
-  async take(result: FaceResultPayload): Promise<void> {
-    results.push(result);
+  async take({ result, ...signature }: SignedResult): Promise<void> {
+    if (verifyValue([GATEWAY.results], SIGNED_AS.result, result, signature) === 'genuine') results.push(result);
   }
 }
 
@@ -152,9 +175,15 @@ export class Attempt {
     const step = this.inputs.length + 1;
     const framesDigest = createHash('sha256').update(body).digest('hex');
     this.inputs.push({ step, action, framesDigest });
-    await this.sender.blobs.put(blobKeys.frames(this.id, step, framesDigest), body, 120);
+    await this.putFrames(step, framesDigest, body);
     await this.enqueueStep(step);
     return step;
+  }
+
+  /** Sealed to the workers for this step. */
+  async putFrames(step: number, framesDigest: string, body: Buffer): Promise<void> {
+    const sealed = sealTo(GATEWAY.frames, framesAad({ attemptId: this.id, step, framesDigest }), body);
+    await this.sender.blobs.put(blobKeys.frames(this.id, step, framesDigest), sealed, 120);
   }
 
   async enqueueStep(step: number, run = 0): Promise<void> {
@@ -177,15 +206,19 @@ export class Attempt {
     return this.sender.waitFor((r): r is EnrolResult => r.kind === 'enrol' && r.attemptId === this.id);
   }
 
-  async match(templateId?: string, withinMs?: number): Promise<MatchResult> {
-    const payload = { ...this.tuple, inputs: this.inputs, ...(templateId ? { templateId } : {}) };
+  async match(template?: { templateId: string; templateDigest: string }, withinMs?: number): Promise<MatchResult> {
+    const payload = { ...this.tuple, inputs: this.inputs, ...template };
     await this.sender.queue.enqueue('face.match', payload, jobIds.decide(this.tuple));
     return this.sender.waitFor((r): r is MatchResult => r.kind === 'match' && r.attemptId === this.id, withinMs);
   }
 
   async similarity(): Promise<number | null> {
     const blob = await this.sender.blobs.get(blobKeys.similarity(this.id, 0));
-    return blob ? (JSON.parse(blob.toString()) as { similarity: number }).similarity : null;
+    if (!blob) return null;
+    const plain = openWith([similarity], similarityAad({ attemptId: this.id, run: 0 }), blob);
+    const { value, ...signature } = signedSimilaritySchema.parse(JSON.parse(plain.toString()));
+    expect(verifyValue([GATEWAY.results], SIGNED_AS.similarity, value, signature)).toBe('genuine');
+    return value.similarity;
   }
 }
 

@@ -3,7 +3,8 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { type Action, blobKeys, sealedTemplateSchema } from '#contracts';
+import { type Action, blobKeys, type SealedTemplate, signedTemplateSchema } from '#contracts';
+import { valueDigest } from '#sealing';
 import { servicesOfTestRun, withRedisDatabase } from '#stack';
 import { type Frame, Media, RecordedPerson, StillPhoto } from '#testing';
 import { Attempt, InferenceProcess, KEK, Sender, until } from './inference-world.js';
@@ -43,9 +44,12 @@ describe('inference (the built process, real models, real footage, real Redis)',
   /** A template of franck's, as the gateway would have stored it. */
   const userId = randomUUID();
   let templateId: string;
-  let template: Buffer;
+  let template: SealedTemplate;
+  const its = () => ({ templateId, templateDigest: valueDigest(template) });
+  const putTemplate = (attempt: Attempt, row: object) =>
+    sender.blobs.put(blobKeys.template(attempt.id), Buffer.from(JSON.stringify(row)), 120);
   const withTemplate = async (attempt: Attempt): Promise<Attempt> => {
-    await sender.blobs.put(blobKeys.template(attempt.id), template, 120);
+    await putTemplate(attempt, template);
     return attempt;
   };
 
@@ -55,19 +59,21 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const result = await attempt.enrol();
     expect(result).toMatchObject({ ...attempt.tuple, judgement: 'ok', stalledTwice: false, inputs: attempt.inputs });
     templateId = result.templateId;
-    template = (await sender.blobs.get(blobKeys.newTemplate(attempt.id, 0)))!;
-    expect(sealedTemplateSchema.parse(JSON.parse(template.toString()))).toMatchObject({ userId, templateId });
+    const blob = (await sender.blobs.get(blobKeys.newTemplate(attempt.id, 0)))!;
+    const { value } = signedTemplateSchema.parse(JSON.parse(blob.toString()));
+    expect(value).toMatchObject({ attemptId: attempt.id, run: 0, template: { userId, templateId } });
+    template = value.template;
   }, 60_000);
 
   it('the same person is verified, and the similarity travels in a blob of its own', async () => {
     const attempt = await withTemplate(await capture(new Attempt(sender, 'verify', userId), ['turn_right', 'blink', 'smile'])); // prettier-ignore
     expect(await attempt.verdicts()).toEqual(['done', 'done', 'done']);
-    const result = await attempt.match(templateId);
+    const result = await attempt.match(its());
     expect(result).toEqual({
       ...attempt.tuple,
       kind: 'match',
       inputs: attempt.inputs,
-      templateId,
+      ...its(),
       judgement: 'ok',
       stalledTwice: false,
       modelDigest: result.modelDigest,
@@ -79,7 +85,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
   it('another person does everything and does not match', async () => {
     const attempt = await withTemplate(await capture(new Attempt(sender, 'verify', userId), ['blink', 'turn_right', 'turn_left'], cap)); // prettier-ignore
     expect(await attempt.verdicts()).toEqual(['done', 'done', 'done']);
-    expect((await attempt.match(templateId)).judgement).toBe('mismatch');
+    expect((await attempt.match(its())).judgement).toBe('mismatch');
     expect(await attempt.similarity()).toBeLessThan(0.457);
   });
 
@@ -87,7 +93,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const attempt = await withTemplate(await capture(new Attempt(sender, 'verify', userId), ['blink', 'smile']));
     await capture(attempt, ['turn_right'], cap);
     expect(await attempt.verdicts()).toEqual(['done', 'done', 'done']);
-    expect((await attempt.match(templateId)).judgement).toBe('not_one_person');
+    expect((await attempt.match(its())).judgement).toBe('not_one_person');
   });
 
   it('a still photo fails every gesture and enrols nobody', async () => {
@@ -104,7 +110,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const frames = await franck.perform('turn_right');
     await attempt.send('turn_right', frames.slice(0, 5));
     expect(await attempt.verdicts()).toEqual(['done', 'done', 'too_few_frames']);
-    expect((await attempt.match(templateId)).judgement).toBe('not_compared');
+    expect((await attempt.match(its())).judgement).toBe('not_compared');
     expect(await attempt.similarity()).toBeNull();
   });
 
@@ -142,22 +148,25 @@ describe('inference (the built process, real models, real footage, real Redis)',
     attempt.inputs.push({ step: 2, action: 'smile', framesDigest: 'a'.repeat(64) });
     await attempt.enqueueStep(2);
     attempt.inputs.push({ step: 3, action: 'smile', framesDigest: 'b'.repeat(64) });
-    await sender.blobs.put(blobKeys.frames(attempt.id, 3, 'b'.repeat(64)), Buffer.from('something else'), 60);
+    await attempt.putFrames(3, 'b'.repeat(64), Buffer.from('something else'));
     await attempt.enqueueStep(3);
     await until(async () => (await sender.queue.depth('face')) === 0, 10_000);
-    expect(sender.resultsOf(attempt.id)).toHaveLength(1);
+    await until(() => Promise.resolve(sender.resultsOf(attempt.id).length === 2), 5_000);
+    expect(sender.resultsOf(attempt.id)[1]).toMatchObject({ kind: 'refused_input', input: 'frames' });
   });
 
   it('a template of somebody else, or moved to another row, is not opened', async () => {
     const stranger = await withTemplate(await capture(new Attempt(sender, 'verify', randomUUID()), ['blink']));
     await stranger.stepResult(1);
-    await expect(stranger.match(templateId, 2_000)).rejects.toThrow('in time');
+    await expect(stranger.match(its(), 2_000)).rejects.toThrow('in time');
     const moved = await capture(new Attempt(sender, 'verify', userId), ['blink']);
     const other = randomUUID();
-    const json = { ...(JSON.parse(template.toString()) as object), templateId: other };
-    await sender.blobs.put(blobKeys.template(moved.id), Buffer.from(JSON.stringify(json)), 60);
+    const row = { ...template, templateId: other };
+    await putTemplate(moved, row);
     await moved.stepResult(1);
-    await expect(moved.match(other, 3_000)).rejects.toThrow('in time');
+    await expect(moved.match({ templateId: other, templateDigest: valueDigest(row) }, 3_000)).rejects.toThrow(
+      'in time',
+    );
   });
 
   it('a worker that is killed during a step costs nothing: another one does it', async () => {

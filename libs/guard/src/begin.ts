@@ -99,7 +99,10 @@ function isAbandoned(s: GuardSettings): Expr {
 
 const refuse = (code: string, more: Readonly<Record<string, Operand>> = {}): Expr => object({ code, ...more });
 
-/** The first reason not to begin, or null. The lock comes before consent: the fourth attempt learns that it is locked. */
+/**
+ * The first reason not to begin, or null. `strikes < 3` needs no test of its own: the third strike sets them to 0 and
+ * locks in the same update. The lock comes before consent: the fourth attempt learns that it is locked.
+ */
 function refusal(input: BeginInput, s: GuardSettings): Expr {
   const faceTests: [Operand, Operand][] = [
     [gte(field('consecutiveStrikes'), s.limits.strikesToDisable), refuse('face_disabled')],

@@ -30,6 +30,7 @@ import type { CaptureTimes, GuardSettings } from './settings.js';
 import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';
 import { summarise, viewAttempt } from './summary.js';
 import type {
+  AttemptAge,
   AuditEventInput,
   BeginInput,
   BeginOutcome,
@@ -177,6 +178,14 @@ class MongoGuardStore implements GuardStore {
   async summary(userId: string): ReturnType<GuardStore['summary']> {
     const found = await this.read(userId);
     return found && summarise(found.guard, found.now, this.s.limits.strikesToDisable);
+  }
+
+  async attemptAge(userId: string, attemptId: string): Promise<AttemptAge> {
+    const found = await this.read(userId);
+    if (found?.guard.reservation?.attemptId === attemptId) return { kind: 'live' };
+    const ended = found?.guard.recent.find((a) => a.attemptId === attemptId);
+    if (!found || !ended) return { kind: 'unknown' };
+    return { kind: 'ended', secondsAgo: (found.now.getTime() - ended.endedAt.getTime()) / 1_000 };
   }
 
   async change(...[userId, what, origin, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {

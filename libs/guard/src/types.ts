@@ -41,6 +41,8 @@ export interface Reservation {
   origin: Origin;
 }
 
+export type AttemptAge = { kind: 'live' } | { kind: 'ended'; secondsAgo: number } | { kind: 'unknown' };
+
 export type AttemptOutcome =
   'verified' | 'enrolled' | 'not_verified' | 'retry' | 'expired' | 'cancelled' | 'error' | 'locked' | 'practised';
 
@@ -234,6 +236,8 @@ export interface GuardStore {
   redeem(i: { userId: string; attemptId: string; sessionId: string }): Promise<RedeemOutcome>;
   view(i: { userId: string; attemptId: string; sessionId: string }): Promise<AttemptView>;
   summary(userId: string): Promise<GuardSummary | null>;
+  /** How long ago an attempt ended, by the database's clock; `unknown` too when the user is gone. */
+  attemptAge(userId: string, attemptId: string): Promise<AttemptAge>;
   change(userId: string, change: EpochChange, origin: Origin, opId: string): Promise<ChangeOutcome>;
   setPreferences(
     userId: string,

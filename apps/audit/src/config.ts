@@ -12,6 +12,9 @@ const auditConfigSchema = z.object({
   AUDIT_HOST: env.host.default('127.0.0.1'),
   AUDIT_PORT: env.port,
   AUDIT_SHARED_SECRET: env.secret,
+  /** Both or none; without, queries are in clear, which production refuses. */
+  AUDIT_TLS_CERT_FILE: env.path.optional(),
+  AUDIT_TLS_KEY_FILE: env.path.optional(),
   SMTP_URL: env.smtpUrl,
   MAIL_FROM: mailFrom,
   /** Opens the secrets of mail rows; the gateway has the same one. */

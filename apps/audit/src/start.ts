@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -23,8 +24,19 @@ export async function listen(app: NestFastifyApplication, config: AuditConfig): 
   app.useLogger(new NestLogBridge(app.get(AppLogger)));
   app.connectMicroservice<MicroserviceOptions>({
     transport: Transport.TCP,
-    options: { host: config.AUDIT_HOST, port: config.AUDIT_PORT, maxBufferSize: QUERY_CHARS_MAX },
+    options: {
+      host: config.AUDIT_HOST,
+      port: config.AUDIT_PORT,
+      maxBufferSize: QUERY_CHARS_MAX,
+      tlsOptions: tlsOf(config),
+    },
   });
   await app.startAllMicroservices();
   await app.listen(config.HEALTH_PORT, HEALTH_HOST);
+}
+
+/** Answers hold addresses and similarities. Who asks is known by the shared secret, who answers by the certificate. */
+function tlsOf({ AUDIT_TLS_CERT_FILE: cert, AUDIT_TLS_KEY_FILE: key }: AuditConfig) {
+  if (!cert || !key) return undefined;
+  return { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' as const };
 }

@@ -29,11 +29,25 @@ export const gatewayEnvSchema = z.object({
   AUDIT_HOST: env.host.default('127.0.0.1'),
   AUDIT_PORT: env.port,
   AUDIT_SHARED_SECRET: env.secret,
-  SESSION_KEY: env.key32,
+  AUDIT_TLS_CA_FILE: env.path.optional(),
+  /** Records of sessions, and the other keyed digests. */
+  SESSION_KEY: env.keySet,
+  /** Frames are sealed to the first; the workers have the private halves. */
+  FRAME_PUBLIC_KEY: env.keySet,
+  /** What a worker signed with one of these is believed. */
+  RESULT_PUBLIC_KEYS: env.keySet,
+  /** Opens similarities. */
+  SIMILARITY_PRIVATE_KEYS: env.keySet,
   MAIL_KEY: env.key32,
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   REGISTRATION: z.enum(['open', 'closed'], 'must be open or closed').default('open'),
   TRUSTED_PROXIES: trustedProxiesSchema,
+  /** Captures that may be live at the same time, over all gateways. */
+  CAPTURES_MAX: env.count.default(200),
+  /** Jobs that may wait or run for each connected worker. */
+  JOBS_PER_WORKER_MAX: env.count.default(24),
+  /** What the Redis of the blobs may hold in all. */
+  BLOB_BYTES_MAX: env.count.default(1024 * 1024 * 1024),
   LOG_LEVEL: env.logLevel,
 });
 

@@ -1,12 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule } from '#observability';
 import { QueueModule } from '#queue';
+import { newestOf } from '#sealing';
 import { AttemptEvidence } from './attempt-evidence.js';
 import type { InferenceConfig } from './config.js';
-import { ENGINE, TEMPLATE_KEK } from './engine.js';
+import { ENGINE } from './engine.js';
 import { HealthModule } from './health/health.module.js';
 import { InferenceProcessor } from './inference.processor.js';
 import { InferenceService } from './inference.service.js';
+import { ResultSender } from './keys/result-sender.js';
+import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
 import { usableCores } from './threads/cores.js';
 import { ENGINE_OPTIONS, type EngineOptions, ThreadEngine } from './threads/thread-engine.js';
 
@@ -31,8 +34,9 @@ export class AppModule {
       providers: [
         { provide: ENGINE_OPTIONS, useValue: { manifestPath: config.MODEL_MANIFEST, threads } satisfies EngineOptions },
         { provide: ENGINE, useClass: ThreadEngine },
-        { provide: TEMPLATE_KEK, useValue: config.TEMPLATE_KEK },
+        { provide: WORKER_KEYS, useValue: keysOf(config) },
         AttemptEvidence,
+        ResultSender,
         InferenceService,
         InferenceProcessor,
       ],
@@ -40,3 +44,11 @@ export class AppModule {
     };
   }
 }
+
+const keysOf = (config: InferenceConfig): WorkerKeys => ({
+  templateKeks: config.TEMPLATE_KEK,
+  evidence: config.EVIDENCE_KEY,
+  frames: config.FRAME_PRIVATE_KEYS,
+  signing: newestOf(config.RESULT_PRIVATE_KEY),
+  similarity: newestOf(config.SIMILARITY_PUBLIC_KEY),
+});

@@ -1,34 +1,58 @@
+import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import {
+  type AttemptTuple,
   BLOB_TTL_SECONDS,
   blobKeys,
   type FaceStepPayload,
+  framesAad,
   type SealedTemplate,
   sealedTemplateSchema,
+  SIGNED_AS,
+  similarityAad,
 } from '#contracts';
 import { BlobStore, PermanentError, RetryableError } from '#queue';
-import { SealError } from '#sealing';
-import { ENGINE, type Engine, TEMPLATE_KEK } from './engine.js';
-import { type Evidence, evidenceKey, openEvidence, sealEvidence } from './evidence/evidence.js';
+import { newestOf, openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
+import { ENGINE, type Engine } from './engine.js';
+import { type Evidence, openEvidence, sealEvidence } from './evidence/evidence.js';
+import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
 import { keyVersionOf, openTemplate, sealTemplate } from './template/template.js';
 
 type StepPlace = Pick<FaceStepPayload, 'attemptId' | 'step' | 'framesDigest'>;
 
-/** The blobs of an attempt as a worker sees them: evidence and templates sealed, the similarity on its own. */
+interface AttemptRun {
+  attemptId: string;
+  run: number;
+}
+
+/** What lay in the blob store is not what was put there. Trying again would find the same. */
+export class SwappedInputError extends PermanentError {
+  override name = 'SwappedInputError';
+  constructor(readonly input: 'frames' | 'template') {
+    super(`the ${input} are not those of this job`);
+  }
+}
+
+/** The blobs of an attempt as a worker sees them. All are sealed, and each opens at its own place only. */
 @Injectable()
 export class AttemptEvidence {
-  private readonly key: Buffer;
-
   constructor(
     private readonly blobs: BlobStore,
     @Inject(ENGINE) private readonly engine: Engine,
-    @Inject(TEMPLATE_KEK) private readonly kek: Buffer,
-  ) {
-    this.key = evidenceKey(kek);
+    @Inject(WORKER_KEYS) private readonly keys: WorkerKeys,
+  ) {}
+
+  /** The frames of one step as the gateway received them. */
+  async frames(place: StepPlace): Promise<Buffer> {
+    const sealed = await this.blobs.get(blobKeys.frames(place.attemptId, place.step, place.framesDigest));
+    if (!sealed) throw new RetryableError('the frames of this step are missing');
+    const body = this.opened(place, sealed);
+    if (createHash('sha256').update(body).digest('hex') !== place.framesDigest) throw new SwappedInputError('frames');
+    return body;
   }
 
   async put(place: StepPlace, evidence: Evidence): Promise<void> {
-    const sealed = sealEvidence(this.key, this.placed(place), evidence);
+    const sealed = sealEvidence(this.keys.evidence, this.placed(place), evidence);
     await this.blobs.put(this.keyOf(place), sealed, BLOB_TTL_SECONDS);
   }
 
@@ -37,7 +61,7 @@ export class AttemptEvidence {
     const sealed = await this.blobs.get(this.keyOf(place));
     if (!sealed) return null;
     try {
-      return openEvidence(this.key, this.placed(place), sealed);
+      return openEvidence(this.keys.evidence, this.placed(place), sealed);
     } catch (error) {
       if (error instanceof SealError) return null;
       throw error;
@@ -60,37 +84,51 @@ export class AttemptEvidence {
   }
 
   /** The user's template as a unit vector; whoever asked overwrites it after use. */
-  async openTemplate(attemptId: string, userId: string, templateId: string): Promise<Float32Array> {
-    const blob = await this.blobs.get(blobKeys.template(attemptId));
+  async openTemplate(of: {
+    attemptId: string;
+    userId: string;
+    templateId: string;
+    templateDigest: string;
+  }): Promise<Float32Array> {
+    const blob = await this.blobs.get(blobKeys.template(of.attemptId));
     if (!blob) throw new RetryableError('the template is missing');
-    const template = sealedTemplateSchema.parse(JSON.parse(blob.toString('utf8')));
-    if (template.userId !== userId || template.templateId !== templateId)
-      throw new PermanentError('a template of somebody else');
+    const template = sealedTemplateSchema.safeParse(readJson(blob)).data;
+    const isAsked = template?.userId === of.userId && template.templateId === of.templateId;
+    if (!isAsked || valueDigest(template) !== of.templateDigest) throw new SwappedInputError('template');
     if (template.modelDigest !== this.engine.modelDigest) throw new PermanentError('a template of other models');
-    if (template.keyVersion !== keyVersionOf(this.kek)) throw new PermanentError('a template of another key');
-    return openTemplate(this.kek, template);
+    const kek = this.keys.templateKeks.find(({ bytes }) => keyVersionOf(bytes) === template.keyVersion);
+    if (!kek) throw new PermanentError('a template of another key');
+    return openTemplate(kek.bytes, template);
   }
 
   async putNewTemplate(
-    of: { attemptId: string; run: number; userId: string; templateId: string },
+    of: Pick<AttemptTuple, 'attemptId' | 'run' | 'userId'> & { templateId: string },
     face: Float32Array,
   ): Promise<void> {
-    const { userId, templateId } = of;
-    const sealed: SealedTemplate = sealTemplate(
-      this.kek,
-      { userId, templateId, modelDigest: this.engine.modelDigest },
-      face,
-    );
-    await this.blobs.put(
-      blobKeys.newTemplate(of.attemptId, of.run),
-      Buffer.from(JSON.stringify(sealed)),
-      BLOB_TTL_SECONDS,
-    );
+    const { attemptId, run, userId, templateId } = of;
+    const place = { userId, templateId, modelDigest: this.engine.modelDigest };
+    const template: SealedTemplate = sealTemplate(newestOf(this.keys.templateKeks).bytes, place, face);
+    const signed = this.signed('newTemplate', { attemptId, run, template });
+    await this.blobs.put(blobKeys.newTemplate(attemptId, run), signed, BLOB_TTL_SECONDS);
   }
 
-  async putSimilarity(attemptId: string, run: number, similarity: number): Promise<void> {
-    const json = JSON.stringify({ similarity: Math.max(-1, Math.min(1, similarity)) });
-    await this.blobs.put(blobKeys.similarity(attemptId, run), Buffer.from(json), BLOB_TTL_SECONDS);
+  /** Sealed to the gateways, and signed inside: anybody could have sealed it. */
+  async putSimilarity({ attemptId, run }: AttemptRun, similarity: number): Promise<void> {
+    const value = { attemptId, run, similarity: Math.max(-1, Math.min(1, similarity)) };
+    const sealed = sealTo(this.keys.similarity, similarityAad(value), this.signed('similarity', value));
+    await this.blobs.put(blobKeys.similarity(attemptId, run), sealed, BLOB_TTL_SECONDS);
+  }
+
+  private opened(place: StepPlace, sealed: Buffer): Buffer {
+    try {
+      return openWith(this.keys.frames, framesAad(place), sealed);
+    } catch (error) {
+      throw error instanceof SealError ? new SwappedInputError('frames') : error;
+    }
+  }
+
+  private signed(purpose: keyof typeof SIGNED_AS, value: AttemptRun & Record<string, unknown>): Buffer {
+    return Buffer.from(JSON.stringify({ value, ...signValue(this.keys.signing, SIGNED_AS[purpose], value) }));
   }
 
   private keyOf(p: StepPlace): string {
@@ -104,5 +142,13 @@ export class AttemptEvidence {
       framesDigest: p.framesDigest,
       modelDigest: this.engine.modelDigest,
     };
+  }
+}
+
+function readJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
   }
 }

@@ -9,8 +9,16 @@ const inferenceConfigSchema = z.object({
   INFERENCE_THREADS: env.count.optional(),
   HEALTH_HOST: env.host.default('127.0.0.1'),
   HEALTH_PORT: env.port,
-  /** Wraps the keys of templates; the key of evidence is derived from it. */
-  TEMPLATE_KEK: env.key32,
+  /** Wraps the keys of templates. */
+  TEMPLATE_KEK: env.keySet,
+  /** Evidence between the workers of the fleet. */
+  EVIDENCE_KEY: env.keySet,
+  /** Opens frames that gateways sealed. */
+  FRAME_PRIVATE_KEYS: env.keySet,
+  /** The first signs results. */
+  RESULT_PRIVATE_KEY: env.keySet,
+  /** Similarities are sealed to the first. */
+  SIMILARITY_PUBLIC_KEY: env.keySet,
   LOG_LEVEL: env.logLevel,
 });
 export type InferenceConfig = z.output<typeof inferenceConfigSchema>;

@@ -11,4 +11,3 @@ export interface Engine {
 }
 
 export const ENGINE = Symbol('engine');
-export const TEMPLATE_KEK = Symbol('template kek');

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import {
   type AttemptTuple,
@@ -9,10 +8,11 @@ import {
   type StepVerdict,
 } from '#contracts';
 import { AppLogger } from '#observability';
-import { BlobStore, type JobContext, JobQueue, PermanentError, RetryableError } from '#queue';
-import { AttemptEvidence } from './attempt-evidence.js';
+import { BlobStore, type JobContext, PermanentError } from '#queue';
+import { AttemptEvidence, SwappedInputError } from './attempt-evidence.js';
 import { ENGINE, type Engine } from './engine.js';
 import { wipeEvidence } from './evidence/evidence.js';
+import { ResultSender } from './keys/result-sender.js';
 import { chooseMean, judgeAttempt, type Judgement } from './pipeline/judge-attempt.js';
 
 /** A job that has killed its worker so often is not run again. */
@@ -26,7 +26,7 @@ export class InferenceService {
   constructor(
     private readonly blobs: BlobStore,
     private readonly evidence: AttemptEvidence,
-    private readonly queue: JobQueue,
+    private readonly results: ResultSender,
     private readonly logger: AppLogger,
     @Inject(ENGINE) private readonly engine: Engine,
   ) {}
@@ -42,41 +42,39 @@ export class InferenceService {
       verdict = known.verdict;
       wipeEvidence([known]);
     } else {
-      verdict = await this.analyse(payload, about.jobId);
+      verdict = await this.telling(payload, about, () => this.analyse(payload, about.jobId));
     }
-    await this.queue.enqueue(
-      'face.result',
+    await this.results.send(
       { ...tupleOf(payload), kind: 'step', step, action, framesDigest, verdict, modelDigest: this.engine.modelDigest },
-      `${about.jobId}-r`,
+      about.jobId,
     );
     await this.blobs.delete(blobKeys.frames(attemptId, step, framesDigest));
   }
 
   /** All steps against the template. The similarity travels beside the result, and only if it counts. */
   async match(payload: FaceMatchPayload, about: About): Promise<void> {
-    const { attemptId, run, templateId } = payload;
+    const { attemptId, templateId, templateDigest } = payload;
     const stalledTwice = about.stalledCount >= STALLED_MAX;
     let judgement: Judgement = 'not_compared';
     if (!stalledTwice && payload.purpose === 'verify') {
-      if (templateId === undefined) throw new PermanentError('a verification without a template');
-      const found = await this.compare(payload, templateId);
+      if (!templateId || !templateDigest) throw new PermanentError('a verification without a template');
+      const found = await this.telling(payload, about, () => this.compare(payload, { templateId, templateDigest }));
       judgement = found.judgement;
-      if (found.similarity !== null) await this.evidence.putSimilarity(attemptId, run, found.similarity);
+      if (found.similarity !== null) await this.evidence.putSimilarity(payload, found.similarity);
     }
     this.logger.info({ attemptId, jobId: about.jobId, outcome: judgement }, 'attempt judged');
-    await this.queue.enqueue(
-      'face.result',
+    await this.results.send(
       {
         ...tupleOf(payload),
         kind: 'match',
         inputs: payload.inputs,
-        ...(templateId === undefined ? {} : { templateId }),
+        ...(templateId === undefined ? {} : { templateId, templateDigest }),
         judgement,
         stalledTwice,
         modelDigest: this.engine.modelDigest,
         thresholdId: this.engine.threshold.id,
       },
-      `${about.jobId}-r`,
+      about.jobId,
     );
   }
 
@@ -86,8 +84,7 @@ export class InferenceService {
     const stalledTwice = about.stalledCount >= STALLED_MAX;
     const judgement = stalledTwice ? 'not_compared' : await this.newTemplate(payload);
     this.logger.info({ attemptId, jobId: about.jobId, outcome: judgement }, 'enrolment judged');
-    await this.queue.enqueue(
-      'face.result',
+    await this.results.send(
       {
         ...tupleOf(payload),
         kind: 'enrol',
@@ -97,16 +94,13 @@ export class InferenceService {
         stalledTwice,
         modelDigest: this.engine.modelDigest,
       },
-      `${about.jobId}-r`,
+      about.jobId,
     );
   }
 
   private async analyse(payload: FaceStepPayload, jobId: string): Promise<StepVerdict> {
-    const { attemptId, step, framesDigest, action } = payload;
-    const body = await this.blobs.get(blobKeys.frames(attemptId, step, framesDigest));
-    if (!body) throw new RetryableError('the frames of this step are missing');
-    if (createHash('sha256').update(body).digest('hex') !== framesDigest)
-      throw new PermanentError('the frames are not those that were accepted');
+    const { attemptId, step, action } = payload;
+    const body = await this.evidence.frames(payload);
     const started = performance.now();
     const { verdict, embeddings, antispoof, frames } = await this.engine.analyse(body, action);
     const evidence = { version: 1 as const, action, verdict, embeddings, antispoof };
@@ -117,9 +111,23 @@ export class InferenceService {
     return verdict;
   }
 
-  private async compare(payload: FaceMatchPayload, templateId: string): Promise<ReturnType<typeof judgeAttempt>> {
-    const steps = await this.evidence.ofAll(payload.attemptId, payload.inputs);
-    const template = await this.evidence.openTemplate(payload.attemptId, payload.userId, templateId);
+  /** Whoever finds a swapped input says so before the job fails: a failed job alone tells nobody. */
+  private async telling<T>(payload: AttemptTuple, about: About, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof SwappedInputError)
+        await this.results.send({ ...tupleOf(payload), kind: 'refused_input', input: error.input }, `${about.jobId}-x`);
+      throw error;
+    }
+  }
+
+  private async compare(
+    { attemptId, userId, inputs }: FaceMatchPayload,
+    which: { templateId: string; templateDigest: string },
+  ): Promise<ReturnType<typeof judgeAttempt>> {
+    const steps = await this.evidence.ofAll(attemptId, inputs);
+    const template = await this.evidence.openTemplate({ attemptId, userId, ...which });
     try {
       return judgeAttempt(steps, template, this.engine.threshold.value);
     } finally {

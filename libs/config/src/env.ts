@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { KEY_ID, type KeySet, type NamedKey } from '#sealing';
+import { type Problem, productionProblems } from './production.js';
 
 /** A configuration that does not parse. The message names each bad variable and what it must be, never its value. */
 export class ConfigError extends Error {
-  constructor(readonly problems: readonly { variable: string; must: string }[]) {
+  constructor(readonly problems: readonly Problem[]) {
     super(`bad configuration:\n${problems.map((p) => `  ${p.variable}: ${p.must}`).join('\n')}`);
     this.name = 'ConfigError';
   }
@@ -12,6 +15,26 @@ const url = (what: string, protocols: readonly string[]) =>
   z.string(`must be set: ${what}`).refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be ${what}`,
   });
+
+const KEY = 'must be 32 random bytes, base64url, with or without a name before it (name:key)';
+const KEYS = 'must be name:key, 32 bytes base64url each, comma separated, the one that makes first, no name twice';
+const keyBytes = (text: string): Buffer => Buffer.from(text, 'base64url');
+const UNNAMED = 'unnamed';
+
+/** A lone key may do without a name. */
+function namedKeys(text: string): NamedKey[] {
+  const parts = text.split(/[,\s]+/).filter((part) => part !== '');
+  return parts.map((part) => {
+    const colon = part.indexOf(':');
+    const id = colon < 0 && parts.length === 1 ? UNNAMED : part.slice(0, Math.max(0, colon));
+    return { id, bytes: keyBytes(part.slice(colon + 1)) };
+  });
+}
+
+const areKeys = (keys: NamedKey[]): boolean =>
+  keys.length > 0 &&
+  keys.every(({ id, bytes }) => KEY_ID.test(id) && bytes.length === 32) &&
+  new Set(keys.map(({ id }) => id)).size === keys.length;
 
 /** Fragments that configuration schemas are made of. */
 export const env = {
@@ -25,8 +48,15 @@ export const env = {
   /** A secret of 32 random bytes, base64url; a Buffer after parsing. */
   key32: z
     .string('must be set: 32 random bytes, base64url')
-    .transform((text) => Buffer.from(text, 'base64url'))
-    .refine((bytes) => bytes.length === 32, { error: 'must be 32 random bytes, base64url' }),
+    .transform(namedKeys)
+    .refine((keys) => keys.length === 1 && areKeys(keys), { error: KEY })
+    .transform(([key]) => key?.bytes ?? Buffer.alloc(0)),
+  /** Keys with names, several while one replaces another: the first one makes, all of them open or verify. */
+  keySet: z
+    .string('must be set: name:key, comma separated')
+    .transform(namedKeys)
+    .refine(areKeys, { error: KEYS })
+    .transform((keys) => keys as unknown as KeySet),
   /** A shared secret that is compared as text. */
   secret: z.string('must be set').min(32, 'must have at least 32 characters'),
   /** A file or folder; whether it exists is found out by who opens it. */
@@ -36,7 +66,9 @@ export const env = {
 } as const;
 
 /**
- * Parses the process environment. The only place that reads it.
+ * Parses the process environment. The only place that reads it. Each variable may be given as a file instead, whose
+ * name stands in the variable with `_FILE` after it. With NODE_ENV=production what is fit for development only is
+ * refused (`productionProblems`).
  *
  * @throws ConfigError naming every bad variable.
  */
@@ -44,11 +76,39 @@ export function parseEnv<S extends z.ZodObject>(
   schema: S,
   source: Record<string, string | undefined> = process.env,
 ): z.output<S> {
-  // An empty variable is an unset one: `FOO= cmd` must not defeat a default.
-  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''));
+  const names = Object.keys(schema.shape);
+  const { given, problems } = valuesOf(names, source);
+  if (source.NODE_ENV === 'production') problems.push(...productionProblems(names, given));
   const parsed = schema.safeParse(given);
-  if (parsed.success) return parsed.data;
-  throw new ConfigError(
-    parsed.error.issues.map((issue) => ({ variable: issue.path.join('.') || 'environment', must: issue.message })),
-  );
+  if (parsed.success && problems.length === 0) return parsed.data;
+  const issues = (parsed.error?.issues ?? []).map((issue) => ({
+    variable: issue.path.join('.') || 'environment',
+    must: issue.message,
+  }));
+  // What is wrong in itself is said once, not a second time for being unfit for production.
+  const named = new Set(issues.map(({ variable }) => variable));
+  throw new ConfigError([...issues, ...problems.filter(({ variable }) => !named.has(variable))]);
+}
+
+/** An empty variable is an unset one: `FOO= cmd` must not defeat a default. */
+function valuesOf(
+  names: readonly string[],
+  source: Record<string, string | undefined>,
+): { given: Record<string, string>; problems: Problem[] } {
+  const given: Record<string, string> = {};
+  const problems: Problem[] = [];
+  for (const name of names) {
+    const value = source[name];
+    const file = source[`${name}_FILE`];
+    if (value && file) problems.push({ variable: name, must: `must not be set twice, as ${name} and ${name}_FILE` });
+    else if (value) given[name] = value;
+    else if (file) {
+      try {
+        given[name] = readFileSync(file, 'utf8').trim();
+      } catch {
+        problems.push({ variable: `${name}_FILE`, must: 'must name a file that can be read' });
+      }
+    }
+  }
+  return { given, problems };
 }

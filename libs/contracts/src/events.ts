@@ -56,6 +56,13 @@ export const EVENT_REASONS = [
   'officer_change',
   'transport_lost',
   'worker_failed',
+  // Of `result_forged`: what was wrong with what lay in Redis.
+  'malformed',
+  'unknown_key',
+  'bad_signature',
+  'replayed',
+  'input_swapped',
+  'session_forged',
 ] as const;
 export type EventReason = (typeof EVENT_REASONS)[number];
 export const eventReasonSchema = z.enum(EVENT_REASONS);

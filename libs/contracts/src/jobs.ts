@@ -35,6 +35,8 @@ export const faceMatchPayload = attemptTupleSchema.extend({
   inputs: z.array(inputSchema),
   /** Absent for purpose `practice`: nothing is compared. The sealed template itself travels as a blob. */
   templateId: z.uuid().optional(),
+  /** SHA-256 (hex) of that row's canonical JSON: a worker takes no other row for it. */
+  templateDigest: digestSchema.optional(),
 });
 export type FaceMatchPayload = z.infer<typeof faceMatchPayload>;
 
@@ -58,6 +60,7 @@ const matchResultSchema = attemptTupleSchema.extend({
   kind: z.literal('match'),
   inputs: z.array(inputSchema),
   templateId: z.uuid().optional(),
+  templateDigest: digestSchema.optional(),
   judgement: judgementSchema,
   stalledTwice: z.boolean(),
   modelDigest: z.string(),
@@ -71,8 +74,35 @@ const enrolResultSchema = attemptTupleSchema.extend({
   stalledTwice: z.boolean(),
   modelDigest: z.string(),
 });
-export const faceResultPayload = z.discriminatedUnion('kind', [stepResultSchema, matchResultSchema, enrolResultSchema]);
-export type FaceResultPayload = z.infer<typeof faceResultPayload>;
+/** No result: what lay in the blob store is not what was put there, so somebody else has written there. */
+const refusedInputSchema = attemptTupleSchema.extend({
+  kind: z.literal('refused_input'),
+  input: z.enum(['frames', 'template']),
+});
+const faceResultSchema = z.discriminatedUnion('kind', [
+  stepResultSchema,
+  matchResultSchema,
+  enrolResultSchema,
+  refusedInputSchema,
+]);
+/** What a worker says, in a signed envelope (`signedResultSchema`). */
+export type FaceResultPayload = z.infer<typeof faceResultSchema>;
+export type RefusedInput = z.infer<typeof refusedInputSchema>;
+
+/** An Ed25519 signature of a worker over the canonical JSON (RFC 8785) of a value, with the purpose of `SIGNED_AS`. */
+const signatureShape = {
+  keyId: z.string().max(32),
+  signature: z.string().max(128),
+};
+export const signedResultSchema = z.strictObject({ result: faceResultSchema, ...signatureShape });
+export type SignedResult = z.infer<typeof signedResultSchema>;
+
+/** What a signature is for: one made for one thing is none for another. */
+export const SIGNED_AS = {
+  result: 'countersign/face-result/v1',
+  similarity: 'countersign/similarity/v1',
+  newTemplate: 'countersign/new-template/v1',
+} as const;
 export type StepResult = z.infer<typeof stepResultSchema>;
 export type MatchResult = z.infer<typeof matchResultSchema>;
 export type EnrolResult = z.infer<typeof enrolResultSchema>;
@@ -100,7 +130,17 @@ export const JOBS = {
   'face.step': define({ queue: 'face', payload: faceStepPayload, tries: 3, backoffMs: 200, timeoutMs: 15_000 }),
   'face.enrol': define({ queue: 'face', payload: faceEnrolPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
   'face.match': define({ queue: 'face', payload: faceMatchPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
-  'face.result': define({ queue: 'results', payload: faceResultPayload, tries: 10, backoffMs: 100, timeoutMs: 5_000 }),
+  /**
+   * Whoever reaches Redis can put anything here. The handler itself parses (`signedResultSchema`) and verifies, so that
+   * what is refused is counted and audited, and not just another failed job.
+   */
+  'face.result': define({
+    queue: 'results',
+    payload: z.custom<SignedResult>(),
+    tries: 10,
+    backoffMs: 100,
+    timeoutMs: 5_000,
+  }),
   /** A nudge: this user's guard (or, without user, some system outbox) holds events. The events are not in the job. */
   'audit.drain': define({
     queue: 'audit',
@@ -142,9 +182,9 @@ export const blobKeys = {
   evidence: (attemptId: string, step: number, framesDigest: string): string =>
     `evidence:${attemptId}:${step}:${framesDigest}`,
   template: (attemptId: string): string => `template:${attemptId}`,
-  /** A new template on its way from the worker to the gateway: JSON of `sealedTemplateSchema`. */
+  /** A new template on its way from the worker to the gateway: JSON of `signedTemplateSchema`. */
   newTemplate: (attemptId: string, run: number): string => `newtemplate:${attemptId}:${run}`,
-  /** The similarity on its way from the worker to the gateway: JSON `{"similarity": number}`. */
+  /** The similarity on its way from the worker: JSON of `signedSimilaritySchema`, sealed to the gateways' key. */
   similarity: (attemptId: string, run: number): string => `similarity:${attemptId}:${run}`,
 };
 
@@ -169,3 +209,18 @@ export const templateAad = (t: { userId: string; templateId: string; modelDigest
   `tpl:v2:${t.userId}:${t.templateId}:${t.modelDigest}`;
 export const dekAad = (t: { userId: string; templateId: string; keyVersion: string }): string =>
   `dek:v1:${t.userId}:${t.templateId}:${t.keyVersion}`;
+
+/** Where frames belong: opened for another attempt or step they are nothing. */
+export const framesAad = (p: { attemptId: string; step: number; framesDigest: string }): string =>
+  `frames:v1:${p.attemptId}:${p.step}:${p.framesDigest}`;
+export const similarityAad = (p: { attemptId: string; run: number }): string => `similarity:v1:${p.attemptId}:${p.run}`;
+
+/** The gateways' public key is no secret, so that the worker's signature inside says who sealed. */
+export const signedSimilaritySchema = z.strictObject({
+  value: z.strictObject({ attemptId: z.uuid(), run: z.int().nonnegative(), similarity: z.number().min(-1).max(1) }),
+  ...signatureShape,
+});
+export const signedTemplateSchema = z.strictObject({
+  value: z.strictObject({ attemptId: z.uuid(), run: z.int().nonnegative(), template: sealedTemplateSchema }),
+  ...signatureShape,
+});

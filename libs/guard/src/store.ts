@@ -164,6 +164,10 @@ class MongoGuardStore implements GuardStore {
     return (await due.toArray()).map((guard) => guard._id);
   }
 
+  async liveCount(max: number): Promise<number> {
+    return this.guards.countDocuments({ hasDue: true }, { limit: max, maxTimeMS: OPERATION_MS });
+  }
+
   async redeem(i: Parameters<GuardStore['redeem']>[0]): ReturnType<GuardStore['redeem']> {
     const guard = await this.update(i.userId, redeem(i), (now) => isRedeemable(i, this.s, now));
     const attempt = guard && endedIn(guard, i);

@@ -233,6 +233,8 @@ export interface GuardStore {
   settleOverdue(userId: string, transportEpoch: string | null): Promise<SettleOutcome>;
   /** Users whose reservation is due (dueAt passed), oldest first. */
   findDue(limit: number): Promise<string[]>;
+  /** How many attempts are live, counted to `max` at most. */
+  liveCount(max: number): Promise<number>;
   redeem(i: { userId: string; attemptId: string; sessionId: string }): Promise<RedeemOutcome>;
   view(i: { userId: string; attemptId: string; sessionId: string }): Promise<AttemptView>;
   summary(userId: string): Promise<GuardSummary | null>;

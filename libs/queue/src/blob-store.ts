@@ -38,6 +38,13 @@ export class BlobStore implements OnModuleInit, OnApplicationShutdown {
     return (await asking(() => this.redis.exists(PREFIX + key))) === 1;
   }
 
+  /** What the server of the blobs holds in all, and the most it may hold (null: no limit of its own), in bytes. */
+  async memory(): Promise<{ usedBytes: number; maxBytes: number | null }> {
+    const info = await asking(() => this.redis.info('memory'));
+    const read = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+    return { usedBytes: read('used_memory'), maxBytes: read('maxmemory') || null };
+  }
+
   /** Rejects with TransportDownError when Redis does not answer. */
   async ping(): Promise<void> {
     await asking(() => this.redis.ping());

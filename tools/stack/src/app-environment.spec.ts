@@ -27,8 +27,10 @@ describe('keys', () => {
 
   it('are 32 bytes each, different, private, and the same after a restart', () => {
     const keys = developmentKeys(dir);
-    expect(Object.values(keys).map((key) => Buffer.from(key, 'base64url').length)).toEqual([32, 32, 32, 32]);
-    expect(new Set(Object.values(keys)).size).toBe(4);
+    const { auditSharedSecret, ...sealing } = keys;
+    const bytes = Object.values(sealing).map((key) => /^dev-\d{8}:(.*)$/.exec(key)?.[1] ?? '');
+    expect(bytes.map((text) => Buffer.from(text, 'base64url').length)).toEqual(Array(7).fill(32));
+    expect(new Set([...bytes, auditSharedSecret]).size).toBe(8);
     expect(fs.statSync(path.join(dir, 'keys.json')).mode & 0o777).toBe(0o600);
     expect(developmentKeys(dir)).toEqual(keys);
   });
@@ -49,13 +51,14 @@ describe('keys', () => {
     expect(testEnvironment(services)).toMatchObject({ COUNTERSIGN_TEST_REDIS_BLOB_URL: 'redis://b' });
     const keys = developmentKeys(dir);
     const ports = { gateway: 1, audit: 2, inferenceHealth: 3, auditHealth: 4 };
-    const options = { services, keys, ports, inferenceThreads: 2, extra: {} };
+    const auditTls = { cert: '/cert', key: '/key', ca: '/ca' };
+    const options = { services, keys, auditTls, ports, inferenceThreads: 2, extra: {} };
     const held = (app: 'gateway' | 'inference' | 'audit') => {
       const values = Object.values(appEnvironment(app, options));
       return Object.entries(keys).flatMap(([name, key]) => (values.includes(key) ? [name] : []));
     };
-    expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey']);
-    expect(held('inference')).toEqual(['templateKek']);
+    expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey', 'similarityKey']);
+    expect(held('inference')).toEqual(['templateKek', 'evidenceKey', 'frameKey', 'resultKey']);
     expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey']);
   });
 });

@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { sealingPublicKey, signingPublicKey } from '#sealing';
+import { type TlsFiles } from './certificates.js';
 import { repositoryRoot } from './folders.js';
 import { type Keys } from './keys.js';
 import { type Services } from './services.js';
@@ -16,6 +18,7 @@ export interface AppPorts {
 export interface EnvironmentOptions {
   services: Services;
   keys: Keys;
+  auditTls: TlsFiles;
   ports: AppPorts;
   database?: string;
   redisDatabase?: number;
@@ -33,6 +36,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
     AUDIT_PORT: String(o.ports.audit),
     AUDIT_SHARED_SECRET: o.keys.auditSharedSecret,
   };
+  const { frameKey, resultKey, similarityKey } = o.keys;
   const own: Record<AppName, Record<string, string>> = {
     gateway: {
       GATEWAY_HOST: '127.0.0.1',
@@ -41,7 +45,11 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       MONGODB_URI: mongoUri,
       MODEL_MANIFEST: manifest,
       ...auditServer,
+      AUDIT_TLS_CA_FILE: o.auditTls.ca,
       SESSION_KEY: o.keys.sessionKey,
+      FRAME_PUBLIC_KEY: publicOf(frameKey, sealingPublicKey),
+      RESULT_PUBLIC_KEYS: publicOf(resultKey, signingPublicKey),
+      SIMILARITY_PRIVATE_KEYS: similarityKey,
       MAIL_KEY: o.keys.mailKey,
     },
     inference: {
@@ -49,11 +57,17 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       MODEL_MANIFEST: manifest,
       INFERENCE_THREADS: String(o.inferenceThreads),
       TEMPLATE_KEK: o.keys.templateKek,
+      EVIDENCE_KEY: o.keys.evidenceKey,
+      FRAME_PRIVATE_KEYS: frameKey,
+      RESULT_PRIVATE_KEY: resultKey,
+      SIMILARITY_PUBLIC_KEY: publicOf(similarityKey, sealingPublicKey),
     },
     audit: {
       HEALTH_PORT: String(o.ports.auditHealth),
       MONGODB_URI: mongoUri,
       ...auditServer,
+      AUDIT_TLS_CERT_FILE: o.auditTls.cert,
+      AUDIT_TLS_KEY_FILE: o.auditTls.key,
       SMTP_URL: o.services.smtpUrl,
       MAIL_FROM: 'Countersign <no-reply@countersign.example>',
       MAIL_KEY: o.keys.mailKey,
@@ -69,6 +83,12 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
     REDIS_BLOB_URL: withRedisDatabase(o.services.redisBlobUrl, o.redisDatabase),
   };
   return { ...common, ...own[app], ...o.extra };
+}
+
+/** The public half of a pair, under the same name. */
+export function publicOf(key: string, publicKey: (bytes: Buffer) => Buffer): string {
+  const [id = '', bytes = ''] = key.split(':');
+  return `${id}:${publicKey(Buffer.from(bytes, 'base64url')).toString('base64url')}`;
 }
 
 /** `localhost` and not an address: browsers keep `__Host-` cookies and open cameras on it without TLS. */

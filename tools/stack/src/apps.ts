@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { APP_NAMES, appEnvironment, type AppName, type AppPorts, gatewayUrl } from './app-environment.js';
+import { developmentCertificate } from './certificates.js';
 import { repositoryRoot } from './folders.js';
 import { developmentKeys } from './keys.js';
 import { anyFreePort, nextFreePort } from './ports.js';
@@ -50,6 +51,7 @@ export async function startApps(services: Services, o: AppsOptions): Promise<App
   const settings = {
     services,
     keys: developmentKeys(dir),
+    auditTls: developmentCertificate(dir),
     ports,
     database: o.database,
     redisDatabase: o.redisDatabase,

@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { AuditNudge } from './audit-nudge.js';
+import { Forgeries } from './forgeries.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 import { SystemOutbox } from './system-outbox.js';
 import { UserEvents } from './user-events.js';
@@ -7,7 +8,7 @@ import { UserEvents } from './user-events.js';
 /** Where events go in; every feature leaves some. */
 @Global()
 @Module({
-  providers: [AuditNudge, SystemOutbox, SystemOutboxRepository, UserEvents],
-  exports: [AuditNudge, SystemOutbox, UserEvents],
+  providers: [AuditNudge, Forgeries, SystemOutbox, SystemOutboxRepository, UserEvents],
+  exports: [AuditNudge, Forgeries, SystemOutbox, UserEvents],
 })
 export class AuditTrailModule {}

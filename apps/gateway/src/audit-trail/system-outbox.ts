@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
-import { type AuditEvent, auditEventSchema, type EventType, type Origin } from '#contracts';
+import { type AuditEvent, auditEventSchema, type EventReason, type EventType, type Origin } from '#contracts';
 import { AppLogger } from '#observability';
 import { AuditNudge } from './audit-nudge.js';
 import { type Counted, CountedEvents } from './counted-events.js';
@@ -10,6 +10,7 @@ interface SystemEvent {
   type: EventType;
   userId: string | null;
   origin: Origin;
+  reason?: EventReason;
 }
 
 const SWEEP_MS = 5_000;
@@ -34,9 +35,9 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     this.timer = setInterval(() => this.counted.sweep(), SWEEP_MS).unref();
   }
 
-  /** Counted: at most one entry a kind, user and minute. Never waits, so that its cost tells nothing about the user. */
+  /** Counted: at most one entry a kind (type and reason), user and minute. Never waits, so that its cost tells nothing about the user. */
   record(event: SystemEvent): void {
-    this.counted.add(`${event.type}:${event.userId ?? ''}`, event);
+    this.counted.add(`${event.type}:${event.reason ?? ''}:${event.userId ?? ''}`, event);
   }
 
   /** Before the connection closes; requests still in work afterwards are not counted together any more. */
@@ -53,6 +54,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
       type: first.type,
       timestamp: new Date(),
       ...first.origin,
+      reason: first.reason,
       count,
     });
     const done = this.push(entry).catch((err: unknown) => {

@@ -1,26 +1,31 @@
 import { Injectable } from '@nestjs/common';
 import { BLOB_TTL_SECONDS, blobKeys, type SealedTemplate } from '#contracts';
 import { BlobStore } from '#queue';
+import { WorkerSeal } from '../keys/worker-seal.js';
 
 interface StepInput {
   step: number;
   framesDigest: string;
 }
 
-/** The only place where frames leave this process and templates go to a worker: sealing them comes in here. */
+/** The only place where frames leave this process, sealed to the workers, and where templates go to a worker. */
 @Injectable()
 export class FrameBlobs {
-  constructor(private readonly blobs: BlobStore) {}
+  constructor(
+    private readonly blobs: BlobStore,
+    private readonly seal: WorkerSeal,
+  ) {}
 
   async put(attemptId: string, { step, framesDigest }: StepInput, body: Buffer): Promise<void> {
-    await this.blobs.put(blobKeys.frames(attemptId, step, framesDigest), body, BLOB_TTL_SECONDS);
+    const sealed = this.seal.sealFrames({ attemptId, step, framesDigest }, body);
+    await this.blobs.put(blobKeys.frames(attemptId, step, framesDigest), sealed, BLOB_TTL_SECONDS);
   }
 
   async delete(attemptId: string, { step, framesDigest }: StepInput): Promise<void> {
     await this.blobs.delete(blobKeys.frames(attemptId, step, framesDigest));
   }
 
-  /** The template is ciphertext already; it travels beside the job. */
+  /** The template is ciphertext already; it travels beside the job, which names its digest. */
   async putTemplate(attemptId: string, template: SealedTemplate): Promise<void> {
     await this.blobs.put(blobKeys.template(attemptId), Buffer.from(JSON.stringify(template)), BLOB_TTL_SECONDS);
   }

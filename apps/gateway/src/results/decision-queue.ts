@@ -3,6 +3,7 @@ import { jobIds } from '#contracts';
 import type { GuardStore, Reservation } from '#guard';
 import { AppLogger } from '#observability';
 import { JobQueue } from '#queue';
+import { valueDigest } from '#sealing';
 import { FrameBlobs } from '../capture/frame-blobs.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
@@ -34,7 +35,8 @@ export class DecisionQueue {
       return this.logger.error({ attemptId, userId }, 'template row missing');
     }
     await this.blobs.putTemplate(attemptId, template);
-    await this.jobs.enqueue('face.match', { ...payload, templateId: template.templateId }, jobId);
+    const which = { templateId: template.templateId, templateDigest: valueDigest(template) };
+    await this.jobs.enqueue('face.match', { ...payload, ...which }, jobId);
   }
 
   /** After a decision that did not come: whatever has no verdict yet is judged first, under the new run. */

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import type { FaceResultPayload } from '#contracts';
 import { JobHandler } from '#queue';
 import { ResultsService } from './results.service.js';
 
@@ -8,7 +7,7 @@ export class ResultsHandler {
   constructor(private readonly results: ResultsService) {}
 
   @JobHandler('face.result')
-  async result(payload: FaceResultPayload): Promise<void> {
+  async result(payload: unknown): Promise<void> {
     await this.results.take(payload);
   }
 }

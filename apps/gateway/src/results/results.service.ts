@@ -1,26 +1,30 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { z } from 'zod';
 import {
+  BLOB_TTL_SECONDS,
   blobKeys,
   type EnrolResult,
   type FaceResultPayload,
   type MatchResult,
-  sealedTemplateSchema,
+  type SealedTemplate,
+  signedResultSchema,
   type StepResult,
 } from '#contracts';
 import type { DecideOutcome, GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { BlobStore } from '#queue';
+import { valueDigest } from '#sealing';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { Forgeries } from '../audit-trail/forgeries.js';
 import { FrameBlobs } from '../capture/frame-blobs.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
+import { WorkerSeal } from '../keys/worker-seal.js';
 import { DecisionQueue } from './decision-queue.js';
-import { isTrusted } from './result-trust.js';
 
-const similaritySchema = z.strictObject({ similarity: z.number().min(-1).max(1) });
-
-/** What a worker found becomes what the guard decides. Every step may run twice: jobs are delivered at least once. */
+/**
+ * What a worker found becomes what the guard decides. Every step may run twice: jobs are delivered at least once. That
+ * a result belongs to the attempt is compared field by field by the guard.
+ */
 @Injectable()
 export class ResultsService {
   constructor(
@@ -29,21 +33,36 @@ export class ResultsService {
     private readonly templates: TemplateRepository,
     private readonly blobs: BlobStore,
     private readonly frames: FrameBlobs,
+    private readonly seal: WorkerSeal,
+    private readonly forgeries: Forgeries,
     private readonly nudge: AuditNudge,
     private readonly logger: AppLogger,
   ) {}
 
-  async take(result: FaceResultPayload): Promise<void> {
-    const { attemptId, run } = result;
-    if (!isTrusted(result)) return this.logger.warn({ attemptId, run }, 'result not trusted');
+  /** @param payload whatever lay in the queue: anybody may have put it there. */
+  async take(payload: unknown): Promise<void> {
+    const signed = signedResultSchema.safeParse(payload);
+    if (!signed.success) return this.forgeries.found('malformed');
+    const { result } = signed.data;
+    const verification = this.seal.verify('result', result, signed.data);
+    if (verification !== 'genuine') return this.forgeries.found(verification);
+    if (await this.isReplay(result)) return this.forgeries.found('replayed');
     switch (result.kind) {
       case 'step':
         return this.step(result);
       case 'match':
-        return this.finish(result, await this.guard.decide(result, await this.similarity(result)));
+        return this.match(result);
       case 'enrol':
         return this.enrol(result);
+      case 'refused_input':
+        return this.forgeries.found('input_swapped');
     }
+  }
+
+  /** A worker may still be late with a result as long as its blobs live; later somebody has kept one. */
+  private async isReplay({ userId, attemptId }: FaceResultPayload): Promise<boolean> {
+    const age = await this.guard.attemptAge(userId, attemptId);
+    return age.kind === 'unknown' || (age.kind === 'ended' && age.secondsAgo > BLOB_TTL_SECONDS);
   }
 
   private async step(result: StepResult): Promise<void> {
@@ -52,13 +71,21 @@ export class ResultsService {
       await this.decisions.decide(result.userId, outcome.reservation);
   }
 
+  private async match(result: MatchResult): Promise<void> {
+    const { userId, templateId, templateDigest } = result;
+    const row = templateId === undefined ? null : await this.templates.find(userId, templateId);
+    // Another row of the name that we keep: somebody gave the worker something else to compare with.
+    if (row && valueDigest(row) !== templateDigest) return this.forgeries.found('input_swapped');
+    await this.finish(result, await this.guard.decide(result, await this.similarity(result)));
+  }
+
   /** The new row first, then the guard's pointer, then the old rows: a crash leaves at most a row nobody names. */
   private async enrol(result: EnrolResult): Promise<void> {
     const { userId, templateId } = result;
     const older = (await this.templates.idsOf(userId)).filter((id) => id !== templateId);
     if (result.judgement === 'ok' && !result.stalledTwice) {
       const template = await this.newTemplate(result);
-      if (!template) return this.logger.error({ attemptId: result.attemptId }, 'new template missing');
+      if (!template) return this.logger.error({ attemptId: result.attemptId }, 'no new template of this worker');
       await this.templates.insert(template);
     }
     const outcome = await this.guard.decide(result, null);
@@ -84,22 +111,18 @@ export class ResultsService {
   private async similarity(result: MatchResult): Promise<number | null> {
     const blob = await this.blobs.get(blobKeys.similarity(result.attemptId, result.run));
     if (!blob) return null;
-    const parsed = similaritySchema.safeParse(readJson(blob));
-    return parsed.success ? parsed.data.similarity : null;
+    const similarity = this.seal.openSimilarity(result, blob);
+    if (similarity === null) this.forgeries.found('input_swapped');
+    return similarity;
   }
 
-  private async newTemplate({ attemptId, run, templateId, userId }: EnrolResult) {
+  private async newTemplate(result: EnrolResult): Promise<SealedTemplate | null> {
+    const { attemptId, run, templateId, userId } = result;
     const blob = await this.blobs.get(blobKeys.newTemplate(attemptId, run));
-    const parsed = sealedTemplateSchema.safeParse(blob && readJson(blob));
-    if (!parsed.success || parsed.data.templateId !== templateId || parsed.data.userId !== userId) return null;
-    return parsed.data;
-  }
-}
-
-function readJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
+    if (!blob) return null;
+    const template = this.seal.openNewTemplate(result, blob);
+    if (template?.templateId === templateId && template.userId === userId) return template;
+    this.forgeries.found('input_swapped');
     return null;
   }
 }

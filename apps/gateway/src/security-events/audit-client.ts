@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type ClientProxy, ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { firstValueFrom, timeout } from 'rxjs';
@@ -17,7 +18,7 @@ export class AuditClient implements OnApplicationShutdown {
   constructor(@Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig) {
     this.client = ClientProxyFactory.create({
       transport: Transport.TCP,
-      options: { host: config.AUDIT_HOST, port: config.AUDIT_PORT },
+      options: { host: config.AUDIT_HOST, port: config.AUDIT_PORT, tlsOptions: tlsOf(config) },
     });
   }
 
@@ -40,4 +41,9 @@ export class AuditClient implements OnApplicationShutdown {
       throw new Problem('unavailable', { cause });
     }
   }
+}
+
+/** Only a server whom this authority vouches for, under the host's name, is given our secret. */
+function tlsOf({ AUDIT_TLS_CA_FILE: ca }: GatewayConfig) {
+  return ca === undefined ? undefined : { ca: readFileSync(ca), minVersion: 'TLSv1.3' as const };
 }

@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { ACR } from '#contracts';
-import { Keys, sameBytes, sha256Hex } from '../store/keys.js';
+import { Keys, sha256Hex } from '../store/keys.js';
+import { Forgeries } from '../audit-trail/forgeries.js';
 import { RedisStore } from '../redis/redis.js';
 import { type SessionRecord, sessionRecordSchema } from './session-record.js';
 
@@ -37,6 +38,7 @@ export class SessionService {
   constructor(
     private readonly redis: RedisStore,
     private readonly keys: Keys,
+    private readonly forgeries: Forgeries,
   ) {}
 
   async open(userId: string, epoch: number): Promise<ActiveSession> {
@@ -120,16 +122,18 @@ export class SessionService {
     return JSON.stringify({ record: text, mac: this.keys.mac('session-record', key, text).toString('base64url') });
   }
 
-  /** Null for whatever this gateway did not write under this key. */
+  /** Null, and told to the audit, for whatever no gateway wrote under this key. */
   private opened(key: string, text: string): SessionRecord | null {
     try {
       const { record, mac } = envelopeSchema.parse(JSON.parse(text));
-      const expected = this.keys.mac('session-record', key, record);
-      if (!sameBytes(Buffer.from(mac, 'base64url'), expected)) return null;
-      return sessionRecordSchema.parse(JSON.parse(record));
+      if (this.keys.isMac(Buffer.from(mac, 'base64url'), 'session-record', key, record)) {
+        return sessionRecordSchema.parse(JSON.parse(record));
+      }
     } catch {
-      return null;
+      // Not even of the form of a record.
     }
+    this.forgeries.found('session_forged');
+    return null;
   }
 }
 

@@ -1,9 +1,14 @@
 import { Global, Module } from '@nestjs/common';
+import { WorkerSeal } from '../keys/worker-seal.js';
 import { Keys } from './keys.js';
 import { RedisModule } from '../redis/redis.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 
 /** Redis, keys and the transport's epoch for every feature. */
 @Global()
-@Module({ imports: [RedisModule], providers: [Keys, TransportEpoch], exports: [RedisModule, Keys, TransportEpoch] })
+@Module({
+  imports: [RedisModule],
+  providers: [Keys, TransportEpoch, WorkerSeal],
+  exports: [RedisModule, Keys, TransportEpoch, WorkerSeal],
+})
 export class StoreModule {}

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { SealError } from '#sealing';
-import { type Evidence, evidenceKey, openEvidence, sealEvidence, wipeEvidence } from './evidence.js';
+import { type KeySet, type NamedKey, SealError } from '#sealing';
+import { type Evidence, openEvidence, sealEvidence, wipeEvidence } from './evidence.js';
 
-const kek = randomBytes(32);
-const key = evidenceKey(kek);
+const named = (id: string): NamedKey => ({ id, bytes: randomBytes(32) });
+const [old, fresh] = [named('e1'), named('e2')];
+const keys: KeySet = [old];
 const place = { attemptId: 'a', step: 1, framesDigest: 'f', modelDigest: 'm' };
 const evidence = (): Evidence => ({
   version: 1,
@@ -15,18 +16,20 @@ const evidence = (): Evidence => ({
 
 describe('evidence', () => {
   it('comes out as it went in, at its own place only', () => {
-    const sealed = sealEvidence(key, place, evidence());
-    expect(openEvidence(key, place, sealed)).toEqual(evidence());
+    const sealed = sealEvidence(keys, place, evidence());
+    expect(openEvidence(keys, place, sealed)).toEqual(evidence());
     for (const other of [{ attemptId: 'b' }, { step: 2 }, { framesDigest: 'g' }, { modelDigest: 'n' }])
-      expect(() => openEvidence(key, { ...place, ...other }, sealed)).toThrow(SealError);
-    expect(() => openEvidence(kek, place, sealed)).toThrow(SealError);
+      expect(() => openEvidence(keys, { ...place, ...other }, sealed)).toThrow(SealError);
+    expect(() => openEvidence([fresh], place, sealed)).toThrow(SealError);
     expect(sealed.includes('smile')).toBe(false);
   });
 
-  it('is under another key than templates', () => {
-    expect(key.length).toBe(32);
-    expect(key.equals(kek)).toBe(false);
-    expect(evidenceKey(kek).equals(key)).toBe(true);
+  it('opens under the new and the old key while they overlap, and is made under the new', () => {
+    const before = sealEvidence([old], place, evidence());
+    const after = sealEvidence([fresh, old], place, evidence());
+    for (const sealed of [before, after]) expect(openEvidence([fresh, old], place, sealed)).toEqual(evidence());
+    expect(() => openEvidence([fresh], place, before)).toThrow(SealError);
+    expect(openEvidence([fresh], place, after)).toEqual(evidence());
   });
 
   it('is overwritten after use', () => {

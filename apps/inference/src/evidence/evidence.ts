@@ -1,6 +1,5 @@
-import { hkdfSync } from 'node:crypto';
 import { actionSchema, stepVerdictSchema } from '#contracts';
-import { open, seal } from '#sealing';
+import { type KeySet, newestOf, open, seal, SealError } from '#sealing';
 import { z } from 'zod';
 
 const unitVector = z
@@ -35,12 +34,8 @@ export interface EvidencePlace {
   modelDigest: string;
 }
 
-/** The key of evidence, derived from the key of templates (HKDF, RFC 5869), so that workers share one secret. */
-export const evidenceKey = (templateKek: Uint8Array): Buffer =>
-  Buffer.from(hkdfSync('sha256', templateKek, Buffer.alloc(0), 'countersign/evidence/v1', 32));
-
 /** The one place where evidence leaves the worker's memory. */
-export function sealEvidence(key: Uint8Array, place: EvidencePlace, evidence: Evidence): Buffer {
+export function sealEvidence(keys: KeySet, place: EvidencePlace, evidence: Evidence): Buffer {
   const plain = Buffer.from(
     JSON.stringify({
       ...evidence,
@@ -48,20 +43,32 @@ export function sealEvidence(key: Uint8Array, place: EvidencePlace, evidence: Ev
     }),
   );
   try {
-    return seal(key, aad(place), plain);
+    return seal(newestOf(keys).bytes, aad(place), plain);
   } finally {
     plain.fill(0);
   }
 }
 
 /** Throws SealError when the bytes do not belong to this place, or were altered. */
-export function openEvidence(key: Uint8Array, place: EvidencePlace, sealed: Uint8Array): Evidence {
-  const plain = open(key, aad(place), sealed);
+export function openEvidence(keys: KeySet, place: EvidencePlace, sealed: Uint8Array): Evidence {
+  const plain = openWithAny(keys, aad(place), sealed);
   try {
     return evidenceSchema.parse(JSON.parse(plain.toString('utf8')));
   } finally {
     plain.fill(0);
   }
+}
+
+/** Evidence lives for two minutes, and two keys only while one replaces the other: trying is cheap enough. */
+function openWithAny(keys: KeySet, place: string, sealed: Uint8Array): Buffer {
+  for (const { bytes } of keys) {
+    try {
+      return open(bytes, place, sealed);
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+    }
+  }
+  throw new SealError();
 }
 
 /** Overwrites the faces of evidence that is no longer needed. */

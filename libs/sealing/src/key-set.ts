@@ -1,0 +1,15 @@
+/** A key with the name that whatever it made carries, so that several can be in use while one replaces another. */
+export interface NamedKey {
+  id: string;
+  /** 32 bytes: a symmetric key, an X25519 private or public key, an Ed25519 seed or public key. */
+  bytes: Buffer;
+}
+
+/** The first key makes, every key opens or verifies. Never empty. */
+export type KeySet = readonly [NamedKey, ...NamedKey[]];
+
+export const KEY_ID = /^[A-Za-z0-9._-]{1,32}$/;
+
+export const newestOf = ([newest]: KeySet): NamedKey => newest;
+
+export const keyOf = (keys: readonly NamedKey[], id: string): NamedKey | undefined => keys.find((key) => key.id === id);

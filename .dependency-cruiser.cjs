@@ -1,4 +1,4 @@
-/** Import directions (README, "How it is laid out"): contracts, config, sealing ← observability ← queue, guard ← apps. */
+/** Import directions (README, "How it is laid out"): contracts, config, sealing ← observability ← queue, guard, audit-log ← apps. */
 const lib = (name) => `^libs/${name}/`;
 const TEST = '(\\.spec\\.ts$|^test/)';
 
@@ -54,6 +54,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^libs/(queue|guard)/', pathNot: TEST },
       to: { path: '^libs/(queue|guard|testing)/', pathNot: ['^libs/$1/'] },
+    },
+    {
+      name: 'audit-log-is-pure',
+      comment: 'The log as bytes: what writes it and what verifies it share it.',
+      severity: 'error',
+      from: { path: lib('audit-log'), pathNot: TEST },
+      to: { path: ['^libs/', '(^|/)node_modules/'], pathNot: ['^libs/(audit-log|contracts|sealing)/', '(^|/)node_modules/@types/'] },
     },
     {
       name: 'testing-only-from-tests',

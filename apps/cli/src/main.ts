@@ -1,0 +1,61 @@
+import { Command, CommanderError } from 'commander';
+import { auditCommands } from './audit/commands.js';
+import { CommandError, type CommandGroup, EXIT, type ExitCode, type Io } from './command.js';
+
+/** One folder a group. */
+const GROUPS: readonly CommandGroup[] = [auditCommands];
+
+const PROGRESS_MS = 10_000;
+
+async function main(argv: string[]): Promise<ExitCode> {
+  let code: ExitCode = EXIT.ok;
+  const program = new Command('countersign')
+    .description(
+      "The operator's command line. Exit codes: 0 well, 1 not as it should be, 2 wrong usage or unreachable.",
+    )
+    .showHelpAfterError('(--help says more)')
+    .exitOverride();
+  const io = terminal((given) => (code = given > code ? given : code));
+  for (const group of GROUPS) group(program, io);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    // Commander has said what was wrong; help and version are asked for and no fault.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.failed;
+    throw error;
+  }
+  return code;
+}
+
+function terminal(exit: Io['exit']): Io {
+  const { isTTY } = process.stderr;
+  let last = performance.now();
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    progress: (line) => {
+      if (isTTY) process.stderr.write(`\r\x1b[K${line}`);
+      else if (performance.now() - last > PROGRESS_MS) {
+        last = performance.now();
+        process.stderr.write(`${line}\n`);
+      }
+    },
+    exit,
+  };
+}
+
+const clearLine = (): void => void (process.stderr.isTTY && process.stderr.write('\r\x1b[K'));
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    clearLine();
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    clearLine();
+    const said = error instanceof Error && (error instanceof CommandError || error.name === 'ConfigError');
+    process.stderr.write(
+      `countersign: ${said ? error.message : `failed (${error instanceof Error ? error.name : 'unknown'})`}\n`,
+    );
+    process.exitCode = EXIT.failed;
+  },
+);

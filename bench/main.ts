@@ -1,0 +1,19 @@
+import { benchAudit } from './audit.js';
+
+/** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
+const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = { audit: benchAudit };
+
+const [name = '', ...args] = process.argv.slice(2);
+const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+if (!bench) {
+  console.error(`npm run -s bench -- NAME, where NAME is one of: ${Object.keys(BENCHES).join(', ')}`);
+  process.exitCode = 2;
+} else {
+  bench(args).then(
+    (met) => (process.exitCode = met ? 0 : 1),
+    (error: unknown) => {
+      console.error(error);
+      process.exitCode = 2;
+    },
+  );
+}

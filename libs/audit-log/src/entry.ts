@@ -1,0 +1,83 @@
+import { hash } from 'node:crypto';
+import type { EventReason, EventType } from '#contracts';
+import { canonicalJson } from './canonical.js';
+import { leafHash } from './merkle.js';
+
+/** The three parts of what is personal in an event. Each is sealed, stored and deleted by itself. */
+export const PAYLOAD_PARTS = ['address', 'origin', 'similarity'] as const;
+export type PayloadPart = (typeof PAYLOAD_PARTS)[number];
+
+/** What a leaf covers. Every field is there in every entry; what does not apply is null. */
+export interface LogEntry {
+  v: 1;
+  seq: number;
+  eventId: string;
+  /** ISO 8601, UTC, the database's time. */
+  ts: string;
+  type: EventType;
+  /** Pseudonym of the member of staff who acted. */
+  actor: string | null;
+  subjectPseudonym: string | null;
+  sessionId: string | null;
+  attemptId: string | null;
+  clientId: string | null;
+  reason: EventReason | null;
+  charged: boolean | null;
+  modelDigest: string | null;
+  thresholdId: string | null;
+  policyVer: string | null;
+  lockEpoch: number | null;
+  /** For counted events: how often. */
+  count: number | null;
+  /** For `erasure_completed` and `pruned`: whose payload (of the subject; or of all, these parts) is gone. Both ends count. */
+  range: { from: number; to: number; parts: PayloadPart[] } | null;
+  /** SHA-256 of each part's ciphertext, base64url. Never of a plaintext, which could be guessed. */
+  payloadCommits: { part: PayloadPart; sha256: string }[];
+  /** The leaf hash of the entry before, base64url. */
+  prevHash: string;
+}
+
+/** What the first entry names as the one before. */
+export const GENESIS_HASH = Buffer.alloc(32).toString('base64url');
+
+/** The names of an entry's members as RFC 8785 orders them. */
+const MEMBERS = [
+  'actor', 'attemptId', 'charged', 'clientId', 'count', 'eventId', 'lockEpoch', 'modelDigest', 'payloadCommits',
+  'policyVer', 'prevHash', 'range', 'reason', 'seq', 'sessionId', 'subjectPseudonym', 'thresholdId', 'ts', 'type', 'v',
+] as const satisfies readonly (keyof LogEntry)[]; // prettier-ignore
+
+/** The bytes of a leaf, as text. */
+export const encodeEntry = (entry: LogEntry): string => canonicalJson(entry);
+
+export const entryHash = (encoded: string): Buffer => leafHash(encoded);
+
+export const payloadCommit = (ciphertext: Uint8Array): string =>
+  hash('sha256', ciphertext, 'buffer').toString('base64url');
+
+/** An entry out of its bytes; null if they are not the one canonical form of an entry. */
+export function decodeEntry(encoded: string): LogEntry | null {
+  let entry: LogEntry;
+  try {
+    entry = JSON.parse(encoded) as LogEntry;
+  } catch {
+    return null;
+  }
+  return isEntry(entry) && JSON.stringify(entry) === encoded ? entry : null;
+}
+
+/** With the members in canonical order, what ECMAScript writes is what RFC 8785 asks for. */
+function isEntry(entry: LogEntry | null): boolean {
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return false;
+  let i = 0;
+  for (const name in entry) if (MEMBERS[i++] !== name) return false;
+  if (i !== MEMBERS.length || entry.v !== 1 || !Number.isSafeInteger(entry.seq)) return false;
+  if (typeof entry.prevHash !== 'string' || typeof entry.eventId !== 'string' || typeof entry.ts !== 'string')
+    return false;
+  return Array.isArray(entry.payloadCommits) && entry.payloadCommits.every(isCommit) && isRange(entry.range);
+}
+
+const isCommit = (commit: LogEntry['payloadCommits'][number] | null): boolean =>
+  typeof commit?.sha256 === 'string' && PAYLOAD_PARTS.includes(commit.part) && 'part' === Object.keys(commit)[0];
+
+const isRange = (range: LogEntry['range']): boolean =>
+  range === null || (Number.isSafeInteger(range.from) && Number.isSafeInteger(range.to) && Array.isArray(range.parts));

@@ -1,0 +1,36 @@
+export { canonicalJson } from './canonical.js';
+export {
+  encodeEntry,
+  decodeEntry,
+  entryHash,
+  GENESIS_HASH,
+  type LogEntry,
+  PAYLOAD_PARTS,
+  payloadCommit,
+  type PayloadPart,
+} from './entry.js';
+export { consistencyProof, GrowingTree, inclusionProof, isConsistent, isIncluded, rootOf } from './merkle.js';
+export {
+  noteSigner,
+  type NoteSigner,
+  noteVerifier,
+  type NoteVerifier,
+  openCheckpoint,
+  signCheckpoint,
+} from './note.js';
+export {
+  type CheckpointRecord,
+  exportCheckpoint,
+  exportHeader,
+  exportRecord,
+  type ExportLine,
+  isIndexedAs,
+  LOG_COLLECTIONS,
+  type LogRecord,
+  readCheckpointLine,
+  readExportLine,
+  recordOf,
+  type StoredCheckpoint,
+  type StoredEntry,
+} from './records.js';
+export { LogVerifier, type Problem, type ProblemKind, type VerifyReport } from './verify.js';

@@ -108,7 +108,9 @@ describe('bad input', () => {
   it('frames with a good header that do not decode: quality `unreadable`, uncharged', async () => {
     const { path, attemptId } = await begin();
     for (const step of [1, 2, 3]) {
-      const frames = good.slice(0, 30).map(({ jpeg }, i) => ({ tMs: i * 42, jpeg: jpeg.subarray(0, 600 + 100 * step + i) }));
+      const frames = good
+        .slice(0, 30)
+        .map(({ jpeg }, i) => ({ tMs: i * 42, jpeg: jpeg.subarray(0, 600 + 100 * step + i) }));
       await new Promise((resolve) => setTimeout(resolve, 1_400));
       expect((await client.postBytes(`${path}/${step}`, encodeStep(frames))).status).toBe(202);
     }

@@ -30,17 +30,17 @@ describe('admission: a capture that could not be judged in time does not begin',
     const redis = new Redis(world.config.REDIS_URL);
     try {
       const { client } = await world.account();
-      // Two jobs that wait: the list that the queue itself counts.
-      await redis.rpush('bull:face:wait', 'x-1', 'x-2', 'x-3', 'x-4');
+      // Two jobs that wait for a time far ahead, so that no worker takes them meanwhile.
+      await redis.zadd('bull:face:delayed', 9e15, 'later-1', 9e15, 'later-2');
       const answers = [await world.begin(client, 'practice', GOOD)];
-      await redis.del('bull:face:wait');
+      await redis.del('bull:face:delayed');
       await world.stopWorker();
       answers.push(await world.begin(client, 'practice', GOOD));
       for (const answer of answers) expect(answer).toMatchObject(busy);
       await world.startWorker();
       expect((await world.begin(client, 'practice', GOOD)).status).toBe(201);
     } finally {
-      await redis.del('bull:face:wait');
+      await redis.del('bull:face:delayed');
       redis.disconnect();
       await world.stop();
     }

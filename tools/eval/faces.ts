@@ -2,10 +2,21 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type ModelManifest } from '#contracts';
+import type { AntispoofSample } from '../../apps/inference/src/pipeline/analyse.js';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../../apps/inference/src/model/onnx.js';
-import { recogniserInput, RECOGNISER_SIDE } from '../../apps/inference/src/pipeline/crops.js';
-import { decodeDetections, DETECTOR_SIDE, detectorInput } from '../../apps/inference/src/pipeline/detector.js';
+import {
+  antispoofInput,
+  ANTISPOOF_SIDE,
+  recogniserInput,
+  RECOGNISER_SIDE,
+} from '../../apps/inference/src/pipeline/crops.js';
+import {
+  decodeDetections,
+  type Detection,
+  DETECTOR_SIDE,
+  detectorInput,
+} from '../../apps/inference/src/pipeline/detector.js';
 import {
   type Landmarks,
   MESH_SIDE,
@@ -15,7 +26,7 @@ import {
   regionOfLandmarks,
   toPicture,
 } from '../../apps/inference/src/pipeline/mesh.js';
-import { Pyramid } from '../../apps/inference/src/pipeline/picture.js';
+import { type Picture, Pyramid } from '../../apps/inference/src/pipeline/picture.js';
 import { meanDirection, normalise } from '../../apps/inference/src/pipeline/vector.js';
 import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
 import { repositoryRoot } from '#stack';
@@ -45,51 +56,100 @@ export function requireFiles(root: string, files: Iterable<string>): void {
 
 export type Embedding = { kind: 'face'; vector: Float32Array } | { kind: 'unreadable' } | { kind: 'no_face' };
 
+/** Which face of a picture with several is taken. */
+export type FaceChoice = 'central' | 'largest';
+
+/** What is found in one picture: its own embedding, and the mean with its mirror image's where that was asked for. */
+interface Embedded {
+  own: Embedding;
+  mirrored: Embedding | null;
+}
+
 /**
- * Stills → embeddings by the product's functions: decode, detect, largest face, mesh, mesh again in the tracked crop,
- * align, embed. No frame is refused for its pose or sharpness as a capture would do, since there is no other to choose.
+ * Stills → embeddings by the product's functions: decode, detect, mesh, mesh again in the tracked crop, align, embed. A
+ * frame of a capture is also refused for its pose or for a second face; a still is not, there is no other to choose.
+ * Data sets show their subject in the middle, so of several faces the large and central one is taken.
  */
-export class Embedder {
+class Embedder {
   private readonly detectorTensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
   private readonly meshTensor = new Float32Array(MESH_SIDE * MESH_SIDE * 3);
   private readonly faceTensor = new Float32Array(RECOGNISER_SIDE * RECOGNISER_SIDE * 3);
 
-  /** @param mirror the mean with the embedding of the mirrored crop: to be measured, the product does not do it. */
   constructor(
     private readonly nets: OnnxNets,
-    private readonly mirror: boolean,
+    private readonly options: Pick<EmbedOptions, 'mirror' | 'face'>,
   ) {}
 
-  async embed(bytes: Uint8Array): Promise<Embedding> {
+  async embed(bytes: Uint8Array): Promise<Embedded> {
     const picture = await decode(bytes);
-    if (!picture) return { kind: 'unreadable' };
+    if (!picture) return { own: { kind: 'unreadable' }, mirrored: { kind: 'unreadable' } };
     const source = new Pyramid(picture);
-    const map = detectorInput(source, this.detectorTensor);
-    const found = decodeDetections(await this.nets.detect(this.detectorTensor), map);
-    const largest = found.sort((a, b) => b.width - a.width)[0];
-    let landmarks = largest ? await this.landmarks(source, regionOfDetection(largest)) : null;
-    if (landmarks) landmarks = await this.landmarks(source, regionOfLandmarks(landmarks));
-    if (!landmarks) return { kind: 'no_face' };
+    const landmarks = await this.find(source);
+    if (!landmarks) return { own: { kind: 'no_face' }, mirrored: { kind: 'no_face' } };
     recogniserInput(source, landmarks, this.faceTensor);
     const own = normalise(await this.nets.embed(this.faceTensor));
-    if (!this.mirror) return { kind: 'face', vector: own };
+    if (!this.options.mirror) return { own: { kind: 'face', vector: own }, mirrored: null };
     mirrorRows(this.faceTensor);
-    return { kind: 'face', vector: meanDirection([own, normalise(await this.nets.embed(this.faceTensor))]) };
+    const both = meanDirection([own, normalise(await this.nets.embed(this.faceTensor))]);
+    return { own: { kind: 'face', vector: own }, mirrored: { kind: 'face', vector: both } };
   }
 
-  private async landmarks(source: Pyramid, region: Region): Promise<Landmarks | null> {
+  /** The first face, by prominence, that the mesh confirms in its second, tracked crop. */
+  private async find(source: Pyramid): Promise<Landmarks | null> {
+    const map = detectorInput(source, this.detectorTensor);
+    const found = decodeDetections(await this.nets.detect(this.detectorTensor), map);
+    const weight = (d: Detection): number =>
+      this.options.face === 'largest' ? d.width : d.width * centrality(d, source.base);
+    for (const face of found.sort((a, b) => weight(b) - weight(a))) {
+      const first = await this.landmarks(source, regionOfDetection(face));
+      const second = await this.landmarks(source, regionOfLandmarks(first.landmarks));
+      if (second.presence >= PRESENCE_MIN) return second.landmarks;
+    }
+    return null;
+  }
+
+  private async landmarks(source: Pyramid, region: Region): Promise<{ landmarks: Landmarks; presence: number }> {
     const map = meshInput(source, region, this.meshTensor);
     const { landmarks, presence } = await this.nets.mesh(this.meshTensor);
-    return presence >= PRESENCE_MIN ? toPicture(landmarks, map) : null;
+    return { landmarks: toPicture(landmarks, map), presence };
   }
+}
+
+/** 1 in the middle of the picture, 0 in a corner. */
+function centrality(d: Detection, { width, height }: Picture): number {
+  const off = Math.hypot(d.x + d.width / 2 - width / 2, d.y + d.height / 2 - height / 2);
+  return 1 - off / Math.hypot(width / 2, height / 2);
 }
 
 function mirrorRows(tensor: Float32Array): void {
   for (let at = 0; at < tensor.length; at += RECOGNISER_SIDE) tensor.subarray(at, at + RECOGNISER_SIDE).reverse();
 }
 
+/** Smallest face, in pixels, that the anti-spoof is asked about; as in the product (`pipeline/analyse.ts`). */
+const ANTISPOOF_FACE_PX_MIN = 80;
+
+/**
+ * P(live) of one picture by both crops, by the product's functions; null without a face that is large enough. A capture
+ * takes frontal frames only, a still has no other to offer, so its pose is not asked for.
+ */
+export async function livenessOf(nets: OnnxNets, picture: Picture | null): Promise<AntispoofSample | null> {
+  if (!picture) return null;
+  const source = new Pyramid(picture);
+  const tensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
+  const map = detectorInput(source, tensor);
+  const largest = decodeDetections(await nets.detect(tensor), map).sort((a, b) => b.width - a.width)[0];
+  if (!largest || largest.width < ANTISPOOF_FACE_PX_MIN) return null;
+  const crop = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
+  antispoofInput(source, largest, 2.7, crop);
+  const near = await nets.live(crop);
+  antispoofInput(source, largest, 4.0, crop);
+  return { tMs: 0, near, far: await nets.live(crop) };
+}
+
 export interface EmbedOptions {
+  /** Takes the mean with the embedding of the mirrored crop: to be measured, the product does not do it. */
   mirror: boolean;
+  face: FaceChoice;
   /** Embeddings are kept here between runs. They are biometric data: the caller chose the place. */
   cache: string | undefined;
 }
@@ -99,19 +159,27 @@ export async function embedFiles(
   models: Models,
   root: string,
   files: readonly string[],
-  { mirror, cache }: EmbedOptions,
+  options: EmbedOptions,
 ): Promise<Map<string, Embedding>> {
   requireFiles(root, files);
-  const known = new EmbeddingCache(cache, `${models.manifest.digest}${mirror ? '+mirror' : ''}`);
-  const embedder = new Embedder(models.nets, mirror);
+  const { mirror, face, cache } = options;
+  const own = `${models.manifest.digest}+${face}`;
+  const wanted = mirror ? `${own}+mirror` : own;
+  const known = new EmbeddingCache(cache);
+  const embedder = new Embedder(models.nets, options);
   const bar = progress('images', files.length);
   const out = new Map<string, Embedding>();
   try {
     for (const file of files) {
       const bytes = readFileSync(path.join(root, file));
       const digest = createHash('sha256').update(bytes).digest('hex');
-      const found = known.get(digest) ?? (await embedder.embed(bytes));
-      known.put(digest, found);
+      let found = known.get(wanted, digest);
+      if (!found) {
+        const embedded = await embedder.embed(bytes);
+        known.put(own, digest, embedded.own);
+        if (embedded.mirrored) known.put(`${own}+mirror`, digest, embedded.mirrored);
+        found = mirror && embedded.mirrored ? embedded.mirrored : embedded.own;
+      }
       out.set(file, found);
       bar.tick();
     }
@@ -122,33 +190,31 @@ export async function embedFiles(
   return out;
 }
 
-/** A line an image: models, digest of the file, what was found, vector in base64. */
+/** A line an embedding: how it was made, digest of the file, what was found, vector in base64. */
 class EmbeddingCache {
   private readonly entries = new Map<string, Embedding>();
   private added: string[] = [];
 
-  constructor(
-    private readonly file: string | undefined,
-    private readonly models: string,
-  ) {
+  constructor(private readonly file: string | undefined) {
     if (!file || !existsSync(file)) return;
     for (const line of readFileSync(file, 'utf8').split('\n')) {
-      const [of, digest, kind, vector] = line.split(' ');
-      if (of !== models || !digest || !kind) continue;
-      if (kind === 'face') this.entries.set(digest, { kind, vector: floats(vector ?? '') });
-      else if (kind === 'no_face' || kind === 'unreadable') this.entries.set(digest, { kind });
+      const [made, digest, kind, vector] = line.split(' ');
+      if (!made || !digest || !kind) continue;
+      if (kind === 'face') this.entries.set(`${made} ${digest}`, { kind, vector: floats(vector ?? '') });
+      else if (kind === 'no_face' || kind === 'unreadable') this.entries.set(`${made} ${digest}`, { kind });
     }
   }
 
-  get(digest: string): Embedding | undefined {
-    return this.entries.get(digest);
+  get(made: string, digest: string): Embedding | undefined {
+    return this.entries.get(`${made} ${digest}`);
   }
 
-  put(digest: string, e: Embedding): void {
-    if (!this.file || this.entries.has(digest)) return;
-    this.entries.set(digest, e);
+  put(made: string, digest: string, e: Embedding): void {
+    const key = `${made} ${digest}`;
+    if (!this.file || this.entries.has(key)) return;
+    this.entries.set(key, e);
     const vector = e.kind === 'face' ? ` ${Buffer.from(e.vector.buffer).toString('base64')}` : '';
-    this.added.push(`${this.models} ${digest} ${e.kind}${vector}\n`);
+    this.added.push(`${key} ${e.kind}${vector}\n`);
   }
 
   save(): void {

@@ -1,4 +1,5 @@
 import type { OptionValues } from './command.js';
+import type { FaceChoice } from './faces.js';
 import { UsageError } from './fault.js';
 import type { ScoringOptions } from './scoring.js';
 
@@ -11,6 +12,7 @@ export const COMPARISON_OPTIONS = {
   folds: { type: 'string' },
   seed: { type: 'string' },
   mirror: { type: 'boolean' },
+  face: { type: 'string' },
   cache: { type: 'string' },
 } as const;
 
@@ -22,6 +24,7 @@ export const COMPARISON_HELP = `  --images DIR     the pictures (JPEG, WebP); a 
   --folds N        folds for the accuracy when FILE.csv has no column "fold" (10), disjoint by person
   --seed N         draws folds, templates and probes (1)
   --mirror         adds each face's mirror image: for comparison, the product does not do it
+  --face central|largest  which face of a picture with several (central: large and near the middle)
   --cache FILE     keeps the embeddings for the next run. They are biometric data: choose the place, delete it after
 `;
 
@@ -35,8 +38,14 @@ export function comparisonOptions(values: OptionValues): ScoringOptions {
     folds: whole(values, 'folds', 10, 2),
     seed: whole(values, 'seed', 1, 0),
     mirror: values.mirror === true,
+    face: faceChoice(text(values, 'face') ?? 'central'),
     cache: text(values, 'cache'),
   };
+}
+
+function faceChoice(name: string): FaceChoice {
+  if (name !== 'central' && name !== 'largest') throw new UsageError(`--face is central or largest, not ${name}`);
+  return name;
 }
 
 export function required(values: OptionValues, name: string): string {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { readFileSync } from 'node:fs';
 import { type AntispoofSample, type DecodedFrame, StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
+import type { OnnxNets } from '../../apps/inference/src/model/onnx.js';
 import { ATTEMPT, isSpoof } from '../../apps/inference/src/pipeline/judge-attempt.js';
 import { STEP } from '../../apps/inference/src/pipeline/judge-step.js';
 import { median } from '../../apps/inference/src/pipeline/vector.js';
@@ -8,7 +9,7 @@ import { decode } from '../../apps/inference/src/threads/decode.js';
 import { type Clip, decoded, isStill, openClips } from './clips.js';
 import type { Command } from './command.js';
 import { numberOf, readCsv } from './csv.js';
-import { loadModels, requireFiles } from './faces.js';
+import { livenessOf, loadModels, requireFiles } from './faces.js';
 import { UsageError } from './fault.js';
 import { rateText } from './match.js';
 import { positive, required } from './options.js';
@@ -47,7 +48,7 @@ is "not checked": the product asks for another capture then, it never passes.
 
   --clips DIR      videos (ffmpeg on PATH), folders of frames, stills with --per-frame
   --labels FILE    the presentations
-  --per-frame      every frame is a decision of its own; for stills
+  --per-frame      every frame is a decision of its own, whatever the pose; for stills
   --fps N          frames a second (20)
   --frames-fps N   rate at which folders of frames were taken (that of --fps)
   --window S       seconds of a window (2.5)
@@ -74,7 +75,7 @@ is "not checked": the product asks for another capture then, it never passes.
     const moving = presentations.map((p) => p.file).filter((f) => !isStill(f));
     const clips = openClips(root, moving, positive(values, 'frames-fps', fps));
     const { manifest, nets } = await loadModels(values.models);
-    const reader = new Reader(root, clips, fps, () => new StepAnalyser(nets));
+    const reader = new Reader(root, clips, fps, nets);
     const bar = progress('presentations', presentations.length);
     const judged: Judged[] = [];
     for (const p of presentations) {
@@ -124,7 +125,7 @@ class Reader {
     private readonly root: string,
     private readonly clips: ReadonlyMap<string, Clip>,
     private readonly fps: number,
-    private readonly analyser: () => StepAnalyser,
+    private readonly nets: OnnxNets,
   ) {}
 
   /** Anti-spoof samples of every stretch of `windowMs`, in order; a stretch of less than half of it is left out. */
@@ -151,7 +152,10 @@ class Reader {
   /** Anti-spoof samples of every frame on its own: none where no usable face is. */
   async singles(p: Presentation): Promise<AntispoofSample[][]> {
     const out: AntispoofSample[][] = [];
-    for await (const { picture } of this.frames(p)) out.push(await this.samples([{ tMs: 0, picture }]));
+    for await (const { picture } of this.frames(p)) {
+      const sample = await livenessOf(this.nets, picture);
+      out.push(sample ? [sample] : []);
+    }
     return out;
   }
 
@@ -159,7 +163,7 @@ class Reader {
     const all = (async function* () {
       yield* frames;
     })();
-    return (await this.analyser().run(all, frames.at(-1)?.tMs ?? 0)).antispoof;
+    return (await new StepAnalyser(this.nets).run(all, frames.at(-1)?.tMs ?? 0)).antispoof;
   }
 
   private async *frames(p: Presentation): AsyncGenerator<DecodedFrame> {

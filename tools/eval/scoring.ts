@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { compareAllVsAll, comparePairs, compareTemplates } from './compare.js';
-import { embedFiles, type Embedding, type Models, requireFiles } from './faces.js';
+import { embedFiles, type Embedding, type EmbedOptions, type Models, requireFiles } from './faces.js';
 import { UsageError } from './fault.js';
 import { foldedAccuracy, type FoldedAccuracy, foldsOf, type Pair, personOf, readPairs } from './pairs.js';
 import { type Scores, sortedScores } from './statistics.js';
 
 /** What is compared with what: shared by `match` and `calibrate`. */
-export interface ScoringOptions {
+export interface ScoringOptions extends EmbedOptions {
   images: string;
   pairs: string | undefined;
   allVsAll: boolean;
@@ -15,8 +15,6 @@ export interface ScoringOptions {
   probe: number;
   folds: number;
   seed: number;
-  mirror: boolean;
-  cache: string | undefined;
 }
 
 export interface Scored {

@@ -1,15 +1,36 @@
 import { PATCH_SIDE } from './crops.js';
 
-/** Rows and columns of the nose-and-cheek band in the face patch: below the eyes, above the mouth. */
-const BAND = { x0: 14, x1: 50, y0: 36, y1: 47 };
+interface Area {
+  x0: number;
+  x1: number;
+  y0: number;
+  y1: number;
+}
+/** Parts of the face patch that a blink leaves alone: nose and cheeks below the eyes, the brows above, the bridge between. */
+const CHEEKS: Area = { x0: 14, x1: 50, y0: 36, y1: 47 };
+const BROWS: Area = { x0: 14, x1: 50, y0: 14, y1: 24 };
+const BRIDGE: Area = { x0: 29, x1: 35, y0: 26, y1: 34 };
+/** The bridge has too little structure to correlate: its light may change by this share more than the cheeks' does. */
+const BRIDGE_CHANGE_AT_ZERO = 0.75;
+
 /** The face without background and hair. */
-const FACE = { x0: 14, x1: 50, y0: 22, y1: 58 };
+const FACE: Area = { x0: 14, x1: 50, y0: 22, y1: 58 };
 
 /**
- * Normalised cross-correlation of the nose-and-cheek band of two face patches, −1..1. A blink leaves the band alone;
- * a hand or a card before the eyes changes it. Shift by a pixel is tolerated, landmarks tremble by that much.
+ * Likeness of what surrounds the eyes in two face patches, at most 1: the lowest of the normalised cross-correlations of
+ * the cheeks and of the brows, and of the steadiness of the bridge. A blink leaves all three alone; whatever is held
+ * before both eyes covers at least one of them. Shift by a pixel is tolerated, landmarks tremble by that much.
  */
 export function bandCorrelation(a: Float32Array, b: Float32Array): number {
+  return Math.min(likeness(a, b, CHEEKS), likeness(a, b, BROWS), bridge(a, b));
+}
+
+function bridge(a: Float32Array, b: Float32Array): number {
+  const change = meanOf(a, BRIDGE) / (meanOf(b, BRIDGE) || 1) / (meanOf(a, CHEEKS) / (meanOf(b, CHEEKS) || 1) || 1);
+  return 1 - Math.abs(Math.log(change || 1e-6)) / BRIDGE_CHANGE_AT_ZERO;
+}
+
+function likeness(a: Float32Array, b: Float32Array, area: Area): number {
   let best = -1;
   for (const [dx, dy] of [
     [0, 0],
@@ -18,22 +39,22 @@ export function bandCorrelation(a: Float32Array, b: Float32Array): number {
     [0, 1],
     [0, -1],
   ] as const) {
-    const c = correlation(a, b, dx, dy);
+    const c = correlation(a, b, area, dx, dy);
     if (c > best) best = c;
     if (best > 0.97) break;
   }
   return best;
 }
 
-function correlation(a: Float32Array, b: Float32Array, dx: number, dy: number): number {
+function correlation(a: Float32Array, b: Float32Array, area: Area, dx: number, dy: number): number {
   let sa = 0;
   let sb = 0;
   let saa = 0;
   let sbb = 0;
   let sab = 0;
   let n = 0;
-  for (let y = BAND.y0; y < BAND.y1; y++)
-    for (let x = BAND.x0; x < BAND.x1; x++) {
+  for (let y = area.y0; y < area.y1; y++)
+    for (let x = area.x0; x < area.x1; x++) {
       const u = a[y * PATCH_SIDE + x]!;
       const v = b[(y + dy) * PATCH_SIDE + x + dx]!;
       sa += u;
@@ -51,10 +72,12 @@ function correlation(a: Float32Array, b: Float32Array, dx: number, dy: number): 
 }
 
 /** Mean grey of the face, 0..255. */
-export function luminance(patch: Float32Array): number {
+export const luminance = (patch: Float32Array): number => meanOf(patch, FACE);
+
+function meanOf(patch: Float32Array, area: Area): number {
   let s = 0;
-  for (let y = FACE.y0; y < FACE.y1; y++) for (let x = FACE.x0; x < FACE.x1; x++) s += patch[y * PATCH_SIDE + x]!;
-  return s / ((FACE.y1 - FACE.y0) * (FACE.x1 - FACE.x0));
+  for (let y = area.y0; y < area.y1; y++) for (let x = area.x0; x < area.x1; x++) s += patch[y * PATCH_SIDE + x]!;
+  return s / ((area.y1 - area.y0) * (area.x1 - area.x0));
 }
 
 /** Standard deviation of the Laplacian ÷ standard deviation of the grey values: sharpness without contrast. */

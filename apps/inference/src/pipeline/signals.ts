@@ -19,7 +19,7 @@ export interface FaceSignal {
   mouthWidth: number;
   cornerLift: number;
   foreshortening: number;
-  /** Correlation of the nose-and-cheek band with the previous frame's; null when there is no previous face. */
+  /** Likeness of cheeks, brows and bridge to the previous frame's, at most 1; null when there is no previous face. */
   band: number | null;
   sharpness: number;
   luminance: number;

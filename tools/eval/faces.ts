@@ -35,6 +35,8 @@ import { progress } from './progress.js';
 
 /** As in the product (`pipeline/analyse.ts`). */
 const PRESENCE_MIN = 0.5;
+/** A capture has a next frame, a still has not: boxes this weak are looked at when there is nothing better. */
+const SECOND_LOOK_SCORE = 0.15;
 
 export interface Models {
   manifest: ModelManifest;
@@ -94,10 +96,17 @@ class Embedder {
     return { own: { kind: 'face', vector: own }, mirrored: { kind: 'face', vector: both } };
   }
 
-  /** The first face, by prominence, that the mesh confirms in its second, tracked crop. */
+  /** The first face, by prominence, that the mesh confirms; where it confirms none, weaker boxes get a chance. */
   private async find(source: Pyramid): Promise<Landmarks | null> {
     const map = detectorInput(source, this.detectorTensor);
-    const found = decodeDetections(await this.nets.detect(this.detectorTensor), map);
+    const output = await this.nets.detect(this.detectorTensor);
+    return (
+      (await this.confirmed(source, decodeDetections(output, map))) ??
+      (await this.confirmed(source, decodeDetections(output, map, SECOND_LOOK_SCORE)))
+    );
+  }
+
+  private async confirmed(source: Pyramid, found: Detection[]): Promise<Landmarks | null> {
     const weight = (d: Detection): number =>
       this.options.face === 'largest' ? d.width : d.width * centrality(d, source.base);
     for (const face of found.sort((a, b) => weight(b) - weight(a))) {

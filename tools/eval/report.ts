@@ -28,7 +28,11 @@ and genuine presentations denied. Figures hold for the data named in their secti
 people with the same commands.
 `;
 
-export const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
+/** Two decimals, or two significant digits of what is smaller. */
+export function percent(share: number): string {
+  const value = share * 100;
+  return `${value === 0 || value >= 0.095 ? value.toFixed(2) : value.toPrecision(2)} %`;
+}
 
 /** Puts the section into the file: in place of the one with the same title, else at the end. */
 export function writeSection(file: string, head: SectionHead, section: Section): void {

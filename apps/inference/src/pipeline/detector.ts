@@ -50,15 +50,18 @@ export function detectorInput(source: Pyramid, out: Float32Array): Affine {
   return map;
 }
 
-/** Scores ≥ 0.5 → boxes in picture pixels, best first, each face once (greedy suppression at IoU 0.3). */
-export function decodeDetections(output: DetectorOutput, map: Affine): Detection[] {
+/**
+ * Scores from `scoreMin` up → boxes in picture pixels, best first, each face once (greedy suppression at IoU 0.3). Below
+ * the default a box is only worth a second look.
+ */
+export function decodeDetections(output: DetectorOutput, map: Affine, scoreMin = SCORE_MIN): Detection[] {
   const found: Detection[] = [];
+  const logitMin = Math.log(scoreMin / (1 - scoreMin));
   for (let i = 0; i < ANCHORS.length / 2; i++) {
     const coarse = i >= 512;
     const logit = coarse ? output.scores8[i - 512] : output.scores16[i];
-    if (logit === undefined || logit < 0) continue;
+    if (logit === undefined || !(logit >= logitMin)) continue;
     const score = 1 / (1 + Math.exp(-logit));
-    if (!(score >= SCORE_MIN)) continue;
     const b = coarse ? output.boxes8 : output.boxes16;
     const at = (coarse ? i - 512 : i) * 16;
     const ax = ANCHORS[2 * i]! * DETECTOR_SIDE;

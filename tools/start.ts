@@ -6,6 +6,7 @@ import {
   type AppName,
   type Apps,
   type Lock,
+  operatorEnvironment,
   repositoryRoot,
   type Services,
   startApps,
@@ -52,7 +53,13 @@ async function run(dir: string, lock: Lock, o: { gatewayPort?: number; fsync: bo
   try {
     services = await asked.orElse(startServices({ dir, ephemeral: false, log: say, fsync: o.fsync }));
     apps = await asked.orElse(startApps(services, { dir, log: sayDeaths, gatewayPort: o.gatewayPort }));
-    const note = { pid: process.pid, gatewayUrl: apps.gatewayUrl, mailDir: services.mailDir, env: apps.env('gateway') };
+    const note = {
+      pid: process.pid,
+      gatewayUrl: apps.gatewayUrl,
+      mailDir: services.mailDir,
+      env: apps.env('gateway'),
+      operator: operatorEnvironment(apps.env('audit')),
+    };
     fs.writeFileSync(runFile, JSON.stringify(note, null, 2), { mode: 0o600 });
     say(`\nCountersign is up at ${apps.gatewayUrl} – mails in ${services.mailDir}, logs in ${path.join(dir, 'logs')}`);
     say('Ctrl-C ends it; "r inference" and Enter starts that process again (or gateway, audit).\n');

@@ -1,5 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import fs from 'node:fs';
 import { createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { type ClientProxy, ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { getConnectionToken } from '@nestjs/mongoose';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -8,6 +11,7 @@ import { type ParsedMail, simpleParser } from 'mailparser';
 import type { Collection, Connection } from 'mongoose';
 import { firstValueFrom, timeout } from 'rxjs';
 import { SMTPServer } from 'smtp-server';
+import type { LogEntry, StoredEntry, VerifyReport } from '#audit-log';
 import { AUDIT_PATTERNS } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger, createLogger } from '#observability';
@@ -15,7 +19,11 @@ import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
 import { AppModule } from '../../apps/audit/src/app.module.js';
 import { type AuditConfig, loadConfig } from '../../apps/audit/src/config.js';
 import { GUARD_STORE } from '../../apps/audit/src/guard-store.js';
+import { Checkpointer } from '../../apps/audit/src/log/checkpointer.js';
+import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
 import { listen } from '../../apps/audit/src/start.js';
+import { LogRepository } from '../../apps/cli/src/audit/log.repository.js';
+import { readCheckpointFile, verifyStored } from '../../apps/cli/src/audit/sources.js';
 
 /** Longer than any test: sweeps run only when a test asks for them. */
 const NO_SWEEPS_MS = 3_600_000;
@@ -29,6 +37,10 @@ export interface AuditUnderTest {
   logs: string[];
   collection<T extends object>(name: string): Collection<T>;
   ask(query: object): Promise<unknown>;
+  /** The entries of a user (by pseudonym, or of nobody) as they stand in the log. */
+  entriesOf(userId: string | null): Promise<LogEntry[]>;
+  /** The whole log against its checkpoints, those in the file included; a checkpoint is made first. */
+  verify(): Promise<VerifyReport>;
   close(): Promise<void>;
 }
 
@@ -40,6 +52,7 @@ export async function startAudit(o: {
   const services = servicesOfTestRun();
   const smtp = new MailCatcher();
   await smtp.start();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'audit-'));
   const config = loadConfig({
     MONGODB_URI: withDatabase(services.mongoUri, o.database),
     REDIS_URL: withRedisDatabase(services.redisUrl, o.redisDatabase),
@@ -50,6 +63,9 @@ export async function startAudit(o: {
     MAIL_FROM: 'Countersign <no-reply@countersign.test>',
     MAIL_KEY: randomBytes(32).toString('base64url'),
     PUBLIC_URL: 'https://auth.countersign.test',
+    EVENT_KEK: randomBytes(32).toString('base64url'),
+    CHECKPOINT_KEY: randomBytes(32).toString('base64url'),
+    AUDIT_CHECKPOINT_FILE: path.join(dir, 'checkpoints.jsonl'),
     HEALTH_PORT: '0',
     LOG_LEVEL: 'debug',
   });
@@ -82,11 +98,29 @@ export async function startAudit(o: {
     logs,
     collection: <T extends object>(name: string) => connection.collection<T>(name),
     ask: (query) => request(client, query),
+    entriesOf: async (userId) => {
+      const subjects = connection.collection<{ _id: string; pseudonym?: string }>('subjects');
+      const subject = userId && ((await subjects.findOne({ _id: userId }))?.pseudonym ?? userId);
+      const rows = await connection.collection<StoredEntry>('face_auth_events').find({ subject }).toArray();
+      return rows.map((row) => JSON.parse(row.entry) as LogEntry);
+    },
+    verify: async () => {
+      await app.get(LogWriter).checkpoint();
+      const file = config.AUDIT_CHECKPOINT_FILE;
+      const published = fs.existsSync(file) ? readCheckpointFile(file) : [];
+      const log = await LogRepository.connect(config.MONGODB_URI);
+      try {
+        return await verifyStored(log, app.get(Checkpointer).signer, published, () => undefined);
+      } finally {
+        await log.close();
+      }
+    },
     close: async () => {
       await client.close();
       await connection.dropDatabase();
       await app.close();
       await smtp.stop();
+      fs.rmSync(dir, { recursive: true, force: true });
     },
   };
 }

@@ -20,6 +20,17 @@ const auditConfigSchema = z.object({
   /** Opens the secrets of mail rows; the gateway has the same one. */
   MAIL_KEY: env.key32,
   PUBLIC_URL: env.publicUrl,
+  /** Wraps the key of each person's part of the log. */
+  EVENT_KEK: env.key32,
+  /** Ed25519 seed that signs checkpoints of the log. */
+  CHECKPOINT_KEY: env.key32,
+  /** The log's name in its checkpoints; by default made from PUBLIC_URL. */
+  CHECKPOINT_ORIGIN: z
+    .string()
+    .regex(/^[^+\s]+$/, 'must be a name without spaces and plus signs')
+    .optional(),
+  /** Where checkpoints go outside the database: a file that only grows, or `stdout`. */
+  AUDIT_CHECKPOINT_FILE: env.path.default('stdout'),
   HEALTH_PORT: env.port,
   LOG_LEVEL: env.logLevel,
 });

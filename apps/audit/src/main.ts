@@ -1,12 +1,15 @@
 import 'reflect-metadata';
 import { createLogger } from '#observability';
+import { Checkpointer } from './log/checkpointer.js';
 import { startAudit } from './start.js';
 import { loadConfig } from './config.js';
 
 async function main(): Promise<void> {
   const config = loadConfig();
-  await startAudit(config);
-  createLogger({ name: 'audit', level: config.LOG_LEVEL }).info({ port: config.AUDIT_PORT }, 'audit is ready');
+  const app = await startAudit(config);
+  const logger = createLogger({ name: 'audit', level: config.LOG_LEVEL });
+  logger.info({}, `checkpoints can be verified with ${app.get(Checkpointer).signer.vkey}`);
+  logger.info({ port: config.AUDIT_PORT }, 'audit is ready');
 }
 
 main().catch((error: unknown) => {

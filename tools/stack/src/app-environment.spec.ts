@@ -29,8 +29,8 @@ describe('keys', () => {
     const keys = developmentKeys(dir);
     const { auditSharedSecret, ...sealing } = keys;
     const bytes = Object.values(sealing).map((key) => /^dev-\d{8}:(.*)$/.exec(key)?.[1] ?? '');
-    expect(bytes.map((text) => Buffer.from(text, 'base64url').length)).toEqual(Array(7).fill(32));
-    expect(new Set([...bytes, auditSharedSecret]).size).toBe(8);
+    expect(bytes.map((text) => Buffer.from(text, 'base64url').length)).toEqual(Array(9).fill(32));
+    expect(new Set([...bytes, auditSharedSecret]).size).toBe(10);
     expect(fs.statSync(path.join(dir, 'keys.json')).mode & 0o777).toBe(0o600);
     expect(developmentKeys(dir)).toEqual(keys);
   });
@@ -52,13 +52,13 @@ describe('keys', () => {
     const keys = developmentKeys(dir);
     const ports = { gateway: 1, audit: 2, inferenceHealth: 3, auditHealth: 4 };
     const auditTls = { cert: '/cert', key: '/key', ca: '/ca' };
-    const options = { services, keys, auditTls, ports, inferenceThreads: 2, extra: {} };
+    const options = { services, keys, auditTls, ports, checkpointFile: '/checkpoints', inferenceThreads: 2, extra: {} };
     const held = (app: 'gateway' | 'inference' | 'audit') => {
       const values = Object.values(appEnvironment(app, options));
       return Object.entries(keys).flatMap(([name, key]) => (values.includes(key) ? [name] : []));
     };
     expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey', 'similarityKey']);
     expect(held('inference')).toEqual(['templateKek', 'evidenceKey', 'frameKey', 'resultKey']);
-    expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey']);
+    expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey', 'eventKek', 'checkpointKey']);
   });
 });

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { noteSigner } from '#audit-log';
 import { sealingPublicKey, signingPublicKey } from '#sealing';
 import { type TlsFiles } from './certificates.js';
 import { repositoryRoot } from './folders.js';
@@ -22,6 +23,8 @@ export interface EnvironmentOptions {
   ports: AppPorts;
   database?: string;
   redisDatabase?: number;
+  /** Checkpoints of the audit log, outside the database. */
+  checkpointFile: string;
   inferenceThreads: number;
   extra: Record<string, string>;
 }
@@ -72,6 +75,10 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       MAIL_FROM: 'Countersign <no-reply@countersign.example>',
       MAIL_KEY: o.keys.mailKey,
       PUBLIC_URL: publicUrl,
+      EVENT_KEK: o.keys.eventKek,
+      CHECKPOINT_KEY: o.keys.checkpointKey,
+      CHECKPOINT_ORIGIN: LOG_NAME,
+      AUDIT_CHECKPOINT_FILE: o.checkpointFile,
     },
   };
   const common = {
@@ -83,6 +90,18 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
     REDIS_BLOB_URL: withRedisDatabase(o.services.redisBlobUrl, o.redisDatabase),
   };
   return { ...common, ...own[app], ...o.extra };
+}
+
+/** Stays the same from start to start, as the port does not. */
+const LOG_NAME = 'countersign.development/audit';
+
+/** What an operator verifies the audit log with: nothing secret. */
+export function operatorEnvironment(audit: Record<string, string>): Record<string, string> {
+  const seed = Buffer.from((audit.CHECKPOINT_KEY ?? '').replace(/^.*:/, ''), 'base64url');
+  return {
+    CHECKPOINT_VKEY: noteSigner(audit.CHECKPOINT_ORIGIN ?? LOG_NAME, seed).vkey,
+    AUDIT_CHECKPOINT_FILE: audit.AUDIT_CHECKPOINT_FILE ?? 'stdout',
+  };
 }
 
 /** The public half of a pair, under the same name. */

@@ -55,6 +55,7 @@ export async function startApps(services: Services, o: AppsOptions): Promise<App
     ports,
     database: o.database,
     redisDatabase: o.redisDatabase,
+    checkpointFile: path.join(dir, 'checkpoints.jsonl'),
     inferenceThreads: o.inferenceThreads ?? 2,
     extra: o.env ?? {},
   };

@@ -1,5 +1,6 @@
-export { type AppName, withDatabase, withRedisDatabase } from './app-environment.js';
+export { type AppName, operatorEnvironment, withDatabase, withRedisDatabase } from './app-environment.js';
 export { type Apps, type AppsOptions, startApps } from './apps.js';
+export { developmentCertificate } from './certificates.js';
 export { repositoryRoot, temporaryFolder } from './folders.js';
 export { type Lock, tryLock } from './lock.js';
 export {

@@ -12,6 +12,8 @@ const NAMES = [
   'frameKey',
   'resultKey',
   'similarityKey',
+  'eventKek',
+  'checkpointKey',
 ] as const;
 
 export type Keys = Record<(typeof NAMES)[number], string>;

@@ -2,9 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { GUARD_STORE } from '../guard-store.js';
+import { LogWriter } from '../log/log-writer.js';
 import { MailNudge } from '../notifications/mail-nudge.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
-import { EventsRepository } from './events.repository.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 
@@ -21,7 +21,7 @@ const ROUNDS_MAX = 20;
 export class DrainService {
   constructor(
     @Inject(GUARD_STORE) private readonly guard: GuardStore,
-    private readonly events: EventsRepository,
+    private readonly log: LogWriter,
     private readonly mails: MailsRepository,
     private readonly system: SystemOutboxRepository,
     private readonly nudge: MailNudge,
@@ -34,7 +34,7 @@ export class DrainService {
       if (entries.length === 0) return;
       const batch = sortGuardOutbox(userId, entries, new Date());
       if (batch.malformed > 0) this.logger.error({ userId, count: batch.malformed }, 'malformed outbox entries');
-      await this.events.insert(batch.events);
+      await this.log.append(batch.events);
       await this.mails.insert(batch.mails);
       await this.guard.pull(userId, batch.ids);
       await Promise.all(batch.mails.map((mail) => this.nudge.send(mail._id)));
@@ -46,7 +46,7 @@ export class DrainService {
       const entries = await this.system.read(processId);
       const { events, malformed } = sortSystemOutbox(entries, new Date());
       if (malformed > 0) this.logger.error({ count: malformed }, 'malformed system outbox entries');
-      await this.events.insert(events);
+      await this.log.append(events);
       await this.system.pull(processId, entries);
     }
   }

@@ -1,21 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import {
-  type AuditEvent,
-  type ListEventsAnswer,
-  type ListEventsQuery,
-  type WireEvent,
-  wireEventSchema,
-} from '#contracts';
-import type { StoredEvent } from './event.schema.js';
+import { decodeEntry, type StoredEntry } from '#audit-log';
+import type { ListEventsAnswer, ListEventsQuery, WireEvent } from '#contracts';
+import { SubjectsRepository } from '../log/subjects.repository.js';
 import { EventsRepository } from './events.repository.js';
-import { malformedEvent } from './malformed.js';
 import { decodeCursor, encodeCursor, readPage, windowOf } from './paging.js';
+import { nobodyOf, Subjects, wireEvent } from './wire-event.js';
 
 @Injectable()
 export class QueryService {
-  constructor(private readonly events: EventsRepository) {}
+  constructor(
+    private readonly events: EventsRepository,
+    private readonly subjects: SubjectsRepository,
+  ) {}
 
-  /** One page of events, newest first. The similarity is read only when asked for. */
+  /** One page of events, newest first. The similarity is opened only when asked for. */
   async list(query: Omit<ListEventsQuery, 'secret'>): Promise<ListEventsAnswer> {
     const cursor = query.cursor === undefined ? null : decodeCursor(query.cursor);
     if (query.cursor !== undefined && !cursor) return { status: 'refused', code: 'invalid_query' };
@@ -29,39 +27,42 @@ export class QueryService {
         ? await readPage(
             {
               days: (first, last) => this.events.listDays(first, last),
-              read: (day, o) => this.events.readDay(day, { type }, { ...o, withSimilarity }),
+              read: (day, o) => this.events.readDay(day, { type }, o),
             },
             window,
             after,
             query.limit,
           )
-        : await this.userPage({ type, userId }, { window, after, limit: query.limit, withSimilarity });
+        : await this.subjectPage(
+            { type, subject: await this.pseudonymOf(userId) },
+            { window, after, limit: query.limit },
+          );
     return {
       status: 'ok',
-      events: page.rows.map(wireEvent),
+      events: await this.toWire(page.rows, withSimilarity),
       nextCursor: page.next && encodeCursor(page.next, window),
     };
   }
 
-  private async userPage(
-    filter: Parameters<EventsRepository['readUser']>[0],
-    o: Parameters<EventsRepository['readUser']>[1],
-  ): Promise<{ rows: StoredEvent[]; next: StoredEvent | null }> {
-    const rows = await this.events.readUser(filter, { ...o, limit: o.limit + 1 });
+  /** Who is not known by this id may be known by it as a pseudonym: that is what is shown of the erased. */
+  private async pseudonymOf(userId: string): Promise<string> {
+    return (await this.subjects.find(userId))?.pseudonym ?? userId;
+  }
+
+  private async subjectPage(
+    filter: Parameters<EventsRepository['readSubject']>[0],
+    o: Parameters<EventsRepository['readSubject']>[1],
+  ): Promise<{ rows: StoredEntry[]; next: StoredEntry | null }> {
+    const rows = await this.events.readSubject(filter, { ...o, limit: o.limit + 1 });
     const more = rows.length > o.limit;
     return { rows: rows.slice(0, o.limit), next: more ? (rows[o.limit - 1] ?? null) : null };
   }
-}
 
-/** A row that does not parse is shown as `malformed` with what is sound of it: one bad row must not hide its page. */
-function wireEvent(row: StoredEvent): WireEvent {
-  const parsed = wireEventSchema.safeParse(toWire(row));
-  if (parsed.success) return parsed.data;
-  return wireEventSchema.parse(toWire(malformedEvent(row, { userId: null, receivedAt: row.timestamp })));
-}
-
-/** Only the fields of the contract: what else a row may hold one day stays here. */
-function toWire(row: StoredEvent | AuditEvent): unknown {
-  const fields = { ...row, timestamp: row.timestamp.toISOString(), eventType: row.type };
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => name in wireEventSchema.shape));
+  private async toWire(rows: StoredEntry[], withSimilarity: boolean): Promise<WireEvent[]> {
+    const entries = rows.flatMap((row) => decodeEntry(row.entry) ?? []);
+    const pseudonyms = entries.flatMap(({ subjectPseudonym, actor }) => [subjectPseudonym ?? [], actor ?? []].flat());
+    const nobody = entries.flatMap((e) => (e.subjectPseudonym === null ? [nobodyOf(e.ts)] : []));
+    const subjects = new Subjects(await this.subjects.whoAre([...new Set(pseudonyms)], [...new Set(nobody)]));
+    return rows.map((row) => wireEvent(row, subjects, withSimilarity));
+  }
 }

@@ -2,9 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { ErasureRow } from '#contracts';
 import type { GuardStore } from '#guard';
 import { DrainService } from '../events/drain.service.js';
-import { EventsRepository } from '../events/events.repository.js';
 import { uuidOf } from '../events/malformed.js';
 import { GUARD_STORE } from '../guard-store.js';
+import { EntriesRepository } from '../log/entries.repository.js';
+import { LogWriter } from '../log/log-writer.js';
+import { SubjectsRepository } from '../log/subjects.repository.js';
 import { MailNudge } from '../notifications/mail-nudge.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
 import { UsersRepository } from '../users.repository.js';
@@ -21,6 +23,7 @@ export const ERASURE_STEPS = [
   'removeAccount',
   'recordCompletion',
   'removeGuard',
+  'removePayload',
   'releaseMail',
   'complete',
 ] as const;
@@ -36,7 +39,9 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
     private readonly users: UsersRepository,
     private readonly mails: MailsRepository,
     private readonly nudge: MailNudge,
-    private readonly events: EventsRepository,
+    private readonly log: LogWriter,
+    private readonly entries: EntriesRepository,
+    private readonly subjects: SubjectsRepository,
     private readonly drains: DrainService,
     private readonly data: PersonalDataRepository,
   ) {}
@@ -71,11 +76,11 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
     await this.drains.drainUser(row.userId);
   }
 
-  /** Template, consents, attempts and mails go; events lose what is personal in them. */
+  /** Template, consents, attempts and mails go; what is personal in his events cannot be opened from here on. */
   async removeData(row: ErasureRow): Promise<void> {
     await this.data.removeOfUser(row.userId);
     await this.mails.removeOfUser(row.userId, mailIdOf(row));
-    await this.events.strip(row.userId);
+    await this.subjects.destroyKey(row.userId);
   }
 
   async removeAccount(row: ErasureRow): Promise<void> {
@@ -83,7 +88,7 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
   }
 
   async recordCompletion(row: ErasureRow): Promise<void> {
-    await this.events.insert([
+    await this.log.append([
       {
         eventId: uuidOf(`erasure_completed:${row._id}`),
         userId: row.userId,
@@ -101,6 +106,19 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
       await this.drainOutbox(row);
     }
     await this.removeData(row);
+  }
+
+  /** Only now that an entry says so: a payload that is missing without one would look like tampering. */
+  async removePayload(row: ErasureRow): Promise<void> {
+    const pseudonym = (await this.subjects.find(row.userId))?.pseudonym;
+    if (pseudonym) await this.entries.removePayload(pseudonym);
+    await this.subjects.forgetPseudonym(row.userId);
+  }
+
+  /** The second pass, for writers that were on their way when the first one ran. */
+  async removeLate(row: ErasureRow): Promise<void> {
+    await this.removeData(row);
+    await this.subjects.remove(row.userId);
   }
 
   async releaseMail(row: ErasureRow): Promise<void> {

@@ -37,7 +37,7 @@ export class ErasureService {
     }
     for (const row of await this.ledger.findRepeatDue(SWEEP_PAGE)) {
       await this.attempt(row._id, async () => {
-        await this.steps.removeData(row);
+        await this.steps.removeLate(row);
         await this.ledger.markRepeated(row._id);
       });
     }

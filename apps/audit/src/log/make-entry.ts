@@ -1,0 +1,66 @@
+import { encodeEntry, PAYLOAD_PARTS, payloadCommit, type StoredEntry } from '#audit-log';
+import type { AuditEvent } from '#contracts';
+import type { Head } from './lease.repository.js';
+import { headAt } from './entries.repository.js';
+import { sealPayload } from './payload.js';
+import type { Subject } from './subjects.repository.js';
+
+/** Whose payload an event's is: its user's, or, for an event of nobody, one for all of that day. */
+export const subjectIdOf = (event: AuditEvent): string =>
+  event.userId ?? `nobody:${event.timestamp.toISOString().slice(0, 10)}`;
+
+/** The next entries of a log that ends at `head`, and where it ends with them. */
+export function makeEntries(
+  events: readonly AuditEvent[],
+  subjects: ReadonlyMap<string, Subject>,
+  head: Head,
+): { rows: StoredEntry[]; head: Head } {
+  const rows: StoredEntry[] = [];
+  for (const event of events) {
+    const row = makeEntry(event, subjects, head);
+    rows.push(row);
+    head = headAt(row);
+  }
+  return { rows, head };
+}
+
+function makeEntry(event: AuditEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
+  const subject = subjects.get(subjectIdOf(event));
+  const payload = subject?.dek ? sealPayload(event, subject.dek) : [];
+  const pseudonym = event.userId === null ? null : (subject?.pseudonym ?? null);
+  const [seq, prevHash, ts] = [head.size, head.hash, event.timestamp.toISOString()];
+  const isErasure = event.type === 'erasure_completed' && pseudonym !== null && seq > 0;
+  const entry = encodeEntry({
+    v: 1,
+    seq,
+    eventId: event.eventId,
+    ts,
+    type: event.type,
+    actor: (event.actorId && subjects.get(event.actorId)?.pseudonym) ?? null,
+    subjectPseudonym: pseudonym,
+    sessionId: event.sessionId ?? null,
+    attemptId: event.attemptId ?? null,
+    clientId: null,
+    reason: event.reason ?? null,
+    charged: event.charged ?? null,
+    modelDigest: event.modelDigest ?? null,
+    thresholdId: event.thresholdId ?? null,
+    policyVer: null,
+    lockEpoch: event.lockEpoch ?? null,
+    count: event.count ?? null,
+    range: isErasure ? { from: 0, to: seq - 1, parts: [...PAYLOAD_PARTS] } : null,
+    payloadCommits: payload.map(({ part, data }) => ({ part, sha256: payloadCommit(Buffer.from(data, 'base64url')) })),
+    prevHash,
+  });
+  return {
+    seq,
+    eventId: event.eventId,
+    prevHash,
+    entry,
+    day: ts.slice(0, 10),
+    timestamp: event.timestamp,
+    type: event.type,
+    subject: pseudonym,
+    payload,
+  };
+}

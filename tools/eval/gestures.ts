@@ -183,8 +183,8 @@ function sectionOf(report: { clips: number; toleranceSeconds: number; fps: Recor
   }
   return {
     paragraphs: [
-      `${report.clips} clips, ${seconds.toFixed(0)} s, labels ±${report.toleranceSeconds} s. The clips are few and their ` +
-        'gestures were labelled by people who also built the detectors: read the bounds.',
+      `${report.clips} clips, ${seconds.toFixed(0)} s, labels ±${report.toleranceSeconds} s; what is seen outside of ` +
+        'the labelled spans is false. A detector may see a real but smaller movement than the labels asked for.',
     ],
     table: { head: ['fps', 'gesture', 'labelled', 'found', '95 % bounds', 'false', 'false an hour'], rows },
   };

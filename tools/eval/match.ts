@@ -96,7 +96,7 @@ function matchSection(r: MatchReport): Section {
   const accuracy = r.accuracyFolds;
   return {
     paragraphs: [
-      `${capital(r.protocol)}. ${r.images} images of ${r.people} people, ${r.undetected} without a face found. ` +
+      `${capital(r.protocol)}. ${r.images} images, ${r.undetected} without a face found; ${r.people} people compared. ` +
         `Genuine: ${r.genuine} comparisons (${r.genuineFrom}). Impostor: ${r.impostor} (${r.impostorFrom}).`,
       [
         accuracy?.accuracy == null

@@ -113,6 +113,8 @@ function percentile(values: number[], q: number): number | null {
 }
 
 function sectionOf(report: {
+  rejectedMsP99: number | null;
+  rssPeakBytes: number;
   n: number;
   codes: Record<string, number>;
   expected?: string[];
@@ -121,7 +123,11 @@ function sectionOf(report: {
   return {
     paragraphs: [
       `${report.n} files, none of which ended the process.` +
-        (report.expected ? ` Expected: ${report.expected.join(', ')}; otherwise: ${report.unexpected?.length}.` : ''),
+        (report.expected ? ` Expected: ${report.expected.join(', ')}; otherwise: ${report.unexpected?.length}.` : '') +
+        (report.rejectedMsP99 === null
+          ? ''
+          : ` A step of unreadable frames took ${report.rejectedMsP99.toFixed(0)} ms (p99).`) +
+        ` Peak memory with the models: ${(report.rssPeakBytes / 2 ** 20).toFixed(0)} MiB.`,
     ],
     table: { head: ['code', 'files'], rows: Object.entries(report.codes).map(([code, n]) => [code, `${n}`]) },
   };

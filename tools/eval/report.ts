@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 
 export interface Table {
   head: string[];
@@ -50,10 +51,12 @@ export function withSection(document: string, head: SectionHead, section: Sectio
   return document.slice(0, from) + text + document.slice(to + end.length).replace(/^\n/, '');
 }
 
+const machine = (): string => `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, Node ${process.versions.node}`;
+
 function sectionText(head: SectionHead, { paragraphs, table, notes }: Section): string {
   const parts = [
     `## ${head.title}`,
-    `${head.date}, \`eval ${head.command}\`, models \`${head.modelDigest.slice(0, 12)}\`.`,
+    `${head.date}, \`eval ${head.command}\`, models \`${head.modelDigest.slice(0, 12)}\`, ${machine()}.`,
     ...paragraphs.filter((p) => p !== ''),
   ];
   if (table) parts.push(tableText(table));

@@ -53,6 +53,8 @@ const GOOD = {
     MAIL_KEY: key(),
     PUBLIC_URL: 'https://auth.internal',
     HEALTH_PORT: '8082',
+    EVENT_KEK: key(),
+    CHECKPOINT_KEY: key(),
   },
 } satisfies Record<string, Env>;
 type App = keyof typeof GOOD;

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { KEY_ID, type KeySet, type NamedKey } from '#sealing';
 import { type Problem, productionProblems } from './production.js';
+import { valuesOf } from './values.js';
 
 /** A configuration that does not parse. The message names each bad variable and what it must be, never its value. */
 export class ConfigError extends Error {
@@ -78,37 +78,18 @@ export function parseEnv<S extends z.ZodObject>(
 ): z.output<S> {
   const names = Object.keys(schema.shape);
   const { given, problems } = valuesOf(names, source);
-  if (source.NODE_ENV === 'production') problems.push(...productionProblems(names, given));
   const parsed = schema.safeParse(given);
-  if (parsed.success && problems.length === 0) return parsed.data;
   const issues = (parsed.error?.issues ?? []).map((issue) => ({
     variable: issue.path.join('.') || 'environment',
     must: issue.message,
   }));
-  // What is wrong in itself is said once, not a second time for being unfit for production.
-  const named = new Set(issues.map(({ variable }) => variable));
-  throw new ConfigError([...issues, ...problems.filter(({ variable }) => !named.has(variable))]);
-}
-
-/** An empty variable is an unset one: `FOO= cmd` must not defeat a default. */
-function valuesOf(
-  names: readonly string[],
-  source: Record<string, string | undefined>,
-): { given: Record<string, string>; problems: Problem[] } {
-  const given: Record<string, string> = {};
-  const problems: Problem[] = [];
-  for (const name of names) {
-    const value = source[name];
-    const file = source[`${name}_FILE`];
-    if (value && file) problems.push({ variable: name, must: `must not be set twice, as ${name} and ${name}_FILE` });
-    else if (value) given[name] = value;
-    else if (file) {
-      try {
-        given[name] = readFileSync(file, 'utf8').trim();
-      } catch {
-        problems.push({ variable: `${name}_FILE`, must: 'must name a file that can be read' });
-      }
-    }
+  const unfit = source.NODE_ENV === 'production' ? productionProblems(names, given) : [];
+  // Of each variable the first thing that is wrong: what could not be read need not be called missing, too.
+  const told = new Map<string, Problem>();
+  for (const problem of [...problems, ...issues, ...unfit]) {
+    const about = problem.variable.replace(/_FILE$/, '');
+    if (!told.has(about)) told.set(about, problem);
   }
-  return { given, problems };
+  if (parsed.success && told.size === 0) return parsed.data;
+  throw new ConfigError([...told.values()]);
 }

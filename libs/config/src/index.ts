@@ -1,1 +1,2 @@
 export { ConfigError, env, parseEnv } from './env.js';
+export { KEY_PURPOSES, knownKeys, type KnownKey } from './keys.js';

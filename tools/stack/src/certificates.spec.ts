@@ -40,7 +40,7 @@ describe("the development certificate of the audit service's port", () => {
     const said = (ca: string) =>
       new Promise<string>((resolve, reject) => {
         const socket = tls.connect({ port, host: '127.0.0.1', ca: read(ca) });
-        socket.on('error', reject).on('data', (bytes) => resolve(bytes.toString()));
+        socket.on('error', reject).on('data', (bytes: Buffer) => resolve(bytes.toString()));
       });
     expect(await said(files.ca)).toBe('hello');
     await expect(said(other.ca)).rejects.toThrow(/certificate/);

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { KEY_PURPOSES, type KnownKey, knownKeys } from '#config';
+import { sealingPublicKey, signingPublicKey } from '#sealing';
+import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
+
+const DAY_MS = 86_400_000;
+
+/** What can be made: a pair's public half is computed from its private one; a lone key has none. */
+const KINDS: Record<string, ((bytes: Uint8Array) => Buffer) | null> = {
+  frame: sealingPublicKey,
+  similarity: sealingPublicKey,
+  result: signingPublicKey,
+  session: null,
+  mail: null,
+  evidence: null,
+  template: null,
+};
+
+export const keyCommands: CommandGroup = (program, io) => {
+  const keys = program
+    .command('keys')
+    .description('the keys of this environment; docs/keys.md says how to rotate them');
+  keys
+    .command('list')
+    .description('names, purposes and ages; never a byte of a key')
+    .option('--json', 'print one JSON object')
+    .action(({ json }: { json?: boolean }) => list(json ?? false, io));
+  keys
+    .command('new')
+    .description('makes a key and writes it to a file of its own, readable by its owner only')
+    .argument('<kind>', Object.keys(KINDS).join(', '))
+    .argument('<folder>', 'where to')
+    .action((kind: string, folder: string) => make(kind, folder, io));
+};
+
+function list(json: boolean, io: Io): void {
+  const known = knownKeys();
+  if (json) return io.out(JSON.stringify({ keys: known.map((key) => ({ ...key, ageDays: ageDays(key) })) }));
+  if (known.length === 0) {
+    io.exit(EXIT.bad);
+    return io.out('no keys in this environment: run it where a process gets its variables');
+  }
+  const rows = known.map((key) => {
+    const age = ageDays(key);
+    return [
+      key.variable,
+      key.id,
+      age === null ? 'age unknown' : `${age} days`,
+      key.makes ? 'in use' : 'kept for what it made',
+      KEY_PURPOSES[key.variable],
+    ];
+  });
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  for (const row of rows) io.out(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+}
+
+const ageDays = ({ madeAt }: KnownKey): number | null =>
+  madeAt === null ? null : Math.max(0, Math.floor((Date.now() - madeAt.getTime()) / DAY_MS));
+
+function make(kind: string, folder: string, io: Io): void {
+  const publicOf = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+  if (publicOf === undefined) throw new CommandError(`no such kind; kinds are ${Object.keys(KINDS).join(', ')}`);
+  const id = `${new Date().toISOString().slice(0, 10).replaceAll('-', '')}-${randomBytes(2).toString('hex')}`;
+  const bytes = randomBytes(32);
+  const write = (name: string, content: Uint8Array): void => {
+    const file = path.join(folder, name);
+    fs.writeFileSync(file, `${id}:${Buffer.from(content).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+    io.out(file);
+  };
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  write(publicOf ? `${kind}-${id}.private` : `${kind}-${id}.key`, bytes);
+  if (publicOf) write(`${kind}-${id}.public`, publicOf(bytes));
+  bytes.fill(0);
+}

@@ -60,7 +60,10 @@ module.exports = {
       comment: 'The log as bytes: what writes it and what verifies it share it.',
       severity: 'error',
       from: { path: lib('audit-log'), pathNot: TEST },
-      to: { path: ['^libs/', '(^|/)node_modules/'], pathNot: ['^libs/(audit-log|contracts|sealing)/', '(^|/)node_modules/@types/'] },
+      to: {
+        path: ['^libs/', '(^|/)node_modules/'],
+        pathNot: ['^libs/(audit-log|contracts|sealing)/', '(^|/)node_modules/@types/'],
+      },
     },
     {
       name: 'testing-only-from-tests',

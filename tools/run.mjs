@@ -13,7 +13,16 @@ const NODE_FLOOR = [20, 19];
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const INSTALLED = path.join(ROOT, 'node_modules/.countersign-install');
 const BUILT = path.join(ROOT, 'dist/.countersign-build');
-const SOURCES = ['apps', 'libs', 'tools', 'bench', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+const SOURCES = [
+  'apps',
+  'libs',
+  'tools',
+  'bench',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package-lock.json',
+];
 
 /** `tolerant`: type errors are reported by the command itself. `quiet`: no line for a stage with nothing to do. */
 const COMMANDS = {

@@ -2,21 +2,6 @@ import { type Services, servicesOfTestRun } from '#stack';
 import { type Answer, type ApiClient, encodeStep, RecordedPerson, TcpProxy } from '#testing';
 import { PASSWORD, startWorld, type World } from './world.js';
 
-/** The same URL through a proxy; for MongoDB without the discovery that would lead past it. */
-function through(url: string, proxy: TcpProxy, query = ''): string {
-  const proxied = new URL(url);
-  proxied.host = `127.0.0.1:${proxy.port}`;
-  proxied.search = query;
-  return proxied.href;
-}
-
-async function proxyOf(url: string): Promise<TcpProxy> {
-  const { hostname, port } = new URL(url);
-  const proxy = new TcpProxy({ host: hostname, port: Number(port) });
-  await proxy.open();
-  return proxy;
-}
-
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function timed(work: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
@@ -71,14 +56,14 @@ describe('faults', () => {
 
   beforeAll(async () => {
     const given = servicesOfTestRun();
-    redis = await proxyOf(given.redisUrl);
-    mongo = await proxyOf(given.mongoUri);
+    redis = await TcpProxy.before(given.redisUrl);
+    mongo = await TcpProxy.before(given.mongoUri);
     world = await startWorld({
       name: 'faults',
       redisDatabase: 12,
       through: (services): Partial<Services> => ({
-        redisUrl: through(services.redisUrl, redis),
-        mongoUri: through(services.mongoUri, mongo, '?directConnection=true'),
+        redisUrl: redis.through(services.redisUrl),
+        mongoUri: mongo.through(services.mongoUri),
       }),
     });
     client = await world.enrolledUser('faults@example.org');

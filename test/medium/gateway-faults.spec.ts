@@ -1,4 +1,4 @@
-import { servicesOfTestRun, withRedisDatabase } from '#stack';
+import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
 import { type Answer, TcpProxy } from '#testing';
 import { GatewayWorld, GOOD, PASSWORD, sleep } from './gateway-world.js';
 
@@ -24,10 +24,9 @@ describe('the gateway without Redis', () => {
   let proxy: TcpProxy;
   let world: GatewayWorld;
   beforeAll(async () => {
-    const { hostname, port } = new URL(servicesOfTestRun().redisUrl);
-    proxy = new TcpProxy({ host: hostname, port: Number(port || 6379) });
-    await proxy.open();
-    world = await GatewayWorld.start(4, { REDIS_URL: withRedisDatabase(`redis://127.0.0.1:${proxy.port}`, 4) });
+    const { redisUrl } = servicesOfTestRun();
+    proxy = await TcpProxy.before(redisUrl);
+    world = await GatewayWorld.start(4, { REDIS_URL: withRedisDatabase(proxy.through(redisUrl), 4) });
   });
   afterAll(async () => {
     await proxy.cut();
@@ -65,12 +64,9 @@ describe('the gateway without MongoDB', () => {
   let proxy: TcpProxy;
   let world: GatewayWorld;
   beforeAll(async () => {
-    const uri = new URL(servicesOfTestRun().mongoUri);
-    proxy = new TcpProxy({ host: uri.hostname, port: Number(uri.port || 27017) });
-    await proxy.open();
-    // Directly: the driver would else go on to the addresses that the server names for itself.
-    const through = `mongodb://127.0.0.1:${proxy.port}/gateway_faults?directConnection=true`;
-    world = await GatewayWorld.start(5, { MONGODB_URI: through });
+    const { mongoUri } = servicesOfTestRun();
+    proxy = await TcpProxy.before(mongoUri);
+    world = await GatewayWorld.start(5, { MONGODB_URI: withDatabase(proxy.through(mongoUri), 'gateway_faults') });
   });
   afterAll(async () => {
     await proxy.cut();

@@ -118,11 +118,7 @@ describe('queue (real Redis)', () => {
   });
 
   it('fails within a second while Redis is away and works again by itself', async () => {
-    const target = new URL(redisUrl);
-    const proxy = new TcpProxy({ host: target.hostname, port: Number(target.port) });
-    await proxy.open();
-    const through = new URL(redisUrl);
-    through.port = String(proxy.port);
+    const proxy = await TcpProxy.before(redisUrl);
     const got: string[] = [];
     @Injectable()
     class Handler {
@@ -131,7 +127,7 @@ describe('queue (real Redis)', () => {
         got.push(mailId);
       }
     }
-    const app = await start(Handler, ['audit.mail'], through.toString());
+    const app = await start(Handler, ['audit.mail'], proxy.through(redisUrl));
     await proxy.cut();
     const started = performance.now();
     await expect(app.get(JobQueue).enqueue('audit.mail', { mailId: 'm1' }, 'm1')).rejects.toThrow('does not answer');

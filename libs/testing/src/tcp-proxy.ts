@@ -6,7 +6,23 @@ export class TcpProxy {
   private server: Server | null = null;
   port = 0;
 
-  constructor(private readonly target: { host: string; port: number }) {}
+  private constructor(private readonly target: { host: string; port: number }) {}
+
+  /** An open proxy before the server of a redis:// or mongodb:// URL of one host. */
+  static async before(url: string): Promise<TcpProxy> {
+    const { hostname, port, protocol } = new URL(url);
+    const proxy = new TcpProxy({ host: hostname, port: Number(port || (protocol === 'redis:' ? 6379 : 27_017)) });
+    await proxy.open();
+    return proxy;
+  }
+
+  /** The same URL, credentials and all, through this proxy; for MongoDB without the discovery that leads past it. */
+  through(url: string): string {
+    const proxied = new URL(url);
+    proxied.host = `127.0.0.1:${this.port}`;
+    if (proxied.protocol === 'mongodb:') proxied.search = '?directConnection=true';
+    return proxied.href;
+  }
 
   async open(): Promise<void> {
     const server = createServer((client) => {

@@ -58,7 +58,6 @@ export class LogVerifier {
   private readonly ranges: Range[] = [];
   private readonly gone: { seq: number; part: PayloadPart; subject: string | null }[] = [];
   private readonly signedSize: number;
-  private checkpoints = 0;
   private good = 0;
   private expected = 0;
   private records = 0;
@@ -86,7 +85,6 @@ export class LogVerifier {
     opened.sort((a, b) => a.checkpoint.size - b.checkpoint.size);
     let tree = new GrowingTree();
     for (const { record, checkpoint } of opened) {
-      this.checkpoints += 1;
       const known = this.roots.get(checkpoint.size);
       if (known && !known.equals(checkpoint.root)) {
         this.report(
@@ -251,7 +249,7 @@ export class LogVerifier {
       ok: problems.length === 0,
       entries: this.records,
       covered: this.good,
-      checkpoints: this.checkpoints,
+      checkpoints: this.roots.size,
       erasedParts,
       problems: problems.slice(0, PROBLEMS_MAX),
       first,

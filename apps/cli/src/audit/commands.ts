@@ -47,11 +47,11 @@ export const auditCommands: CommandGroup = (program, io) => {
     audit.command(name).description(description).option('--json', 'print one JSON object');
   const keyed = (c: Command): Command =>
     c
-      .option('--vkey KEY', 'verifier key name+hash+key (default: CHECKPOINT_VKEY)')
-      .option('--checkpoints FILE', 'checkpoints kept outside the database (default: AUDIT_CHECKPOINT_FILE)');
+      .option('--vkey <KEY>', 'verifier key name+hash+key (default: CHECKPOINT_VKEY)')
+      .option('--checkpoints <FILE>', 'checkpoints kept outside the database (default: AUDIT_CHECKPOINT_FILE)');
 
   keyed(command('verify', 'all entries against all signed checkpoints; names the first bad one'))
-    .option('--export FILE', 'verify an export instead of the database')
+    .option('--export <FILE>', 'verify an export instead of the database')
     .action((o: Options) => verify(o, io));
   command('fsck', 'the structure alone: order, chain, payloads, search fields; needs no key').action((o: Options) =>
     fsck(o, io),
@@ -60,10 +60,10 @@ export const auditCommands: CommandGroup = (program, io) => {
     .argument('<seq>', 'the entry')
     .action((seq: string, o: Options) => prove(seq, o, io));
   keyed(command('checkpoint', 'the newest signed checkpoint'))
-    .option('--from SIZE', 'and the proof that it continues the checkpoint of this size')
+    .option('--from <SIZE>', 'and the proof that it continues the checkpoint of this size')
     .action((o: Options) => checkpoint(o, io));
   keyed(command('export', 'everything into one file, which "verify --export" reads'))
-    .requiredOption('--out FILE', 'the file to write')
+    .requiredOption('--out <FILE>', 'the file to write')
     .action((o: Options) => exportLog(o, io));
 };
 

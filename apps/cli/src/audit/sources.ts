@@ -26,12 +26,10 @@ export function readCheckpointFile(file: string): CheckpointRecord[] {
   } catch {
     throw new CommandError(`the file of checkpoints cannot be read: ${file}`);
   }
-  // A last line without its end is one that was being written, or that a crash cut short: its checkpoint was never complete.
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .filter((line) => line !== '')
-    .map((line) => readCheckpointLine(line) ?? { note: '', leaves: [] });
+  const lines = text.split('\n');
+  // A line that a crash cut short is no checkpoint: it is the last one, or the whole one follows it.
+  const whole = lines.slice(0, -1).filter((line, i) => readCheckpointLine(line) || !lines[i + 1]?.startsWith(line));
+  return whole.map((line) => readCheckpointLine(line) ?? { note: '', leaves: [] });
 }
 
 /** The stored log against its checkpoints, and every stored row against its own entry. */

@@ -51,9 +51,10 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
     return asking(() => this.queue(name).getJobCountByTypes('waiting', 'active', 'delayed'));
   }
 
-  /** Workers connected to a queue at this moment. */
+  /** Workers connected to a queue at this moment. Redis lists the clients of all its numbered databases: ours count. */
   async workers(name: QueueName): Promise<number> {
-    return asking(() => this.queue(name).getWorkersCount());
+    const clients = await asking(() => this.queue(name).getWorkers());
+    return clients.filter((client) => client.db === String(this.redis.options.db ?? 0)).length;
   }
 
   /** Rejects with TransportDownError when Redis does not answer. */

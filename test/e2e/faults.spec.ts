@@ -19,7 +19,7 @@ async function capture(
 ): Promise<string> {
   const person = new RecordedPerson(world.media, 'franck', seed);
   const begun = await client.post('/v1/face/attempts', {});
-  expect(begun.status).toBe(201);
+  expect({ status: begun.status, code: begun.body.code }).toEqual({ status: 201, code: undefined });
   const attemptId = String(begun.body.attemptId);
   let step = begun.body.step as { index: number; action: 'blink' } | undefined;
   while (step) {
@@ -27,7 +27,7 @@ async function capture(
     await sleep((frames.at(-1)?.tMs ?? 0) + 100);
     await between(step.index);
     const upload = await client.postBytes(`/v1/face/attempts/${attemptId}/steps/${step.index}`, encodeStep(frames));
-    expect(upload.status).toBe(202);
+    expect({ status: upload.status, code: upload.body.code }).toEqual({ status: 202, code: undefined });
     step = upload.body.step as typeof step;
   }
   return attemptId;

@@ -118,6 +118,7 @@ describe('the transport is not trusted', () => {
     })();
     const client = await world.enrolledUser('owner@example.org');
     const own = await performCapture(client, new RecordedPerson(world.media, 'franck', 5));
+    expect(own.end?.body).toMatchObject({ status: 'verified' });
     // The other man never smiled into a camera of ours.
     expect((await client.put('/v1/face/preferences', { optOuts: ['smile'], extraTime: false })).status).toBe(200);
     const other = await performCapture(client, new RecordedPerson(world.media, 'cap', 5));

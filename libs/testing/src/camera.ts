@@ -9,9 +9,12 @@ export interface Performer {
   perform(action: Action): Promise<Frame[]>;
 }
 
+const NOISE_PIXELS = 16;
+
 /**
- * A camera films anew each time: exposure and noise differ, so no two frames are the same bytes. `vary` re-encodes
- * footage like that, mirrored where a side is missing.
+ * A camera films anew each time: exposure and sensor noise differ, so no two frames are the same bytes. `vary` re-encodes
+ * footage like that, mirrored where a side is missing. Exposure alone is not enough: JPEG's quantisation swallows it now
+ * and then. So one corner, away from the face, gets the noise that a sensor gives everywhere.
  */
 async function vary(frames: Frame[], mirror: boolean, random: () => number): Promise<Frame[]> {
   const gain = 0.97 + 0.06 * random();
@@ -19,8 +22,12 @@ async function vary(frames: Frame[], mirror: boolean, random: () => number): Pro
     frames.map(async ({ tMs, jpeg }) => {
       const offset = 3 * (random() - 0.5);
       const quality = 82 + Math.floor(8 * random());
+      const noise = Buffer.from(Array.from({ length: NOISE_PIXELS ** 2 * 3 }, () => 96 + 64 * random()));
       const image = sharp(jpeg).linear(gain, offset);
-      return { tMs, jpeg: await (mirror ? image.flop() : image).jpeg({ quality }).toBuffer() };
+      const filmed = (mirror ? image.flop() : image).composite([
+        { input: noise, raw: { width: NOISE_PIXELS, height: NOISE_PIXELS, channels: 3 }, left: 0, top: 0 },
+      ]);
+      return { tMs, jpeg: await filmed.jpeg({ quality }).toBuffer() };
     }),
   );
 }
@@ -57,7 +64,7 @@ export class StillPhoto implements Performer {
     this.random = seeded(seed);
   }
 
-  async perform(): Promise<Frame[]> {
+  async perform(_action?: Action): Promise<Frame[]> {
     const take = this.media.takes(this.name, 'still')[0];
     const photo = take && (await this.media.load(take.segment))[0];
     if (!photo) throw new Error(`no still of ${this.name}`);

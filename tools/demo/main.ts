@@ -77,7 +77,10 @@ async function main(): Promise<number> {
     say(failure instanceof Error ? failure.message : 'failed');
   const totalMs = Math.round(performance.now() - started);
   if (values.json) console.log(JSON.stringify({ ok, ms: totalMs, steps: reports }));
-  else console.log(['', ...table(reports), '', summary(reports, totalMs)].join('\n'));
+  else {
+    const details = reports.flatMap(({ step, detail }) => (detail === undefined ? [] : ['', `── ${step} ──`, detail]));
+    console.log([...details, '', ...table(reports), '', summary(reports, totalMs)].join('\n'));
+  }
   if (values.svg !== undefined) await writeFile(values.svg, svg([...table(reports), '', summary(reports, totalMs)]));
   if (ok && !values.keep) await rm(dir, { recursive: true, force: true });
   else say(`logs and mails: ${dir}`);

@@ -5,6 +5,8 @@ export interface StepReport {
   outcome: string;
   ok: boolean;
   ms: number;
+  /** More than fits a line: the mail as received. */
+  detail?: string;
 }
 
 export class StepFailed extends Error {
@@ -22,13 +24,15 @@ export class Lane {
    * @param work does the step and returns, in words, the outcome it must have; throws StepFailed with the outcome it
    *   had instead.
    */
-  async step<T>(step: string, work: () => Promise<{ outcome: string; value: T }>): Promise<T> {
+  async step<T>(step: string, work: () => Promise<{ outcome: string; value: T; detail?: string }>): Promise<T> {
     const started = performance.now();
-    const report = (outcome: string, ok: boolean): void =>
-      this.emit({ lane: this.name, step, outcome, ok, ms: Math.round(performance.now() - started) });
+    const report = (outcome: string, ok: boolean, detail?: string): void => {
+      const ms = Math.round(performance.now() - started);
+      this.emit({ lane: this.name, step, outcome, ok, ms, ...(detail === undefined ? {} : { detail }) });
+    };
     try {
-      const { outcome, value } = await work();
-      report(outcome, true);
+      const { outcome, value, detail } = await work();
+      report(outcome, true, detail);
       return value;
     } catch (error) {
       report(error instanceof Error ? error.message : String(error), false);

@@ -103,7 +103,7 @@ async function ownerAndImpostor(context: ScenarioContext): Promise<void> {
     const text = mail.text ?? '';
     must(/iPhone 17/.test(text) && /30 minutes/.test(text) && /UTC/.test(text), 'the mail lacks device, time or lock');
     must(/password/i.test(text), 'the mail does not say what to do');
-    return { outcome: `"${mail.subject ?? ''}", names the iPhone 17`, value: undefined };
+    return { outcome: `"${mail.subject ?? ''}", names the iPhone 17`, value: undefined, detail: text };
   });
 }
 

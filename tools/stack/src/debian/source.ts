@@ -35,10 +35,12 @@ export function findSource(env: NodeJS.ProcessEnv): PackageSource | string {
   const missing = TOOLS.filter((tool) => !onPath(tool, env));
   if (missing.length) return `not a Debian or Ubuntu (no ${missing.join(', ')})`;
   if (!fs.existsSync(KEYRING)) return `${KEYRING} is missing (package debian-archive-keyring)`;
+  const from = mirror(env);
+  if (!from) return "apt's sources name no Debian mirror; set DEBIAN_MIRROR to one";
   const suite = env.COUNTERSIGN_DEBIAN_SUITE || SUITE;
   return {
     ...names,
-    mirror: mirror(env),
+    mirror: from,
     suite,
     components: 'main',
     keyring: KEYRING,
@@ -47,12 +49,11 @@ export function findSource(env: NodeJS.ProcessEnv): PackageSource | string {
 }
 
 /** The mirror this machine uses already: the one that is reachable, and near. */
-function mirror(env: NodeJS.ProcessEnv): string {
+function mirror(env: NodeJS.ProcessEnv): string | undefined {
   if (env.DEBIAN_MIRROR) return env.DEBIAN_MIRROR;
   const { stdout } = spawnSync('apt-get', ['indextargets', '--no-release-info', '--format', '$(REPO_URI)'], {
     encoding: 'utf8',
     env,
   });
-  const known = stdout?.split('\n').find((uri) => /\/debian\/?$/.test(uri));
-  return known ?? 'http://deb.debian.org/debian';
+  return stdout?.split('\n').find((uri) => /\/debian\/?$/.test(uri));
 }

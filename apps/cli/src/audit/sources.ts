@@ -23,8 +23,10 @@ export function readCheckpointFile(file: string): CheckpointRecord[] {
   let text: string;
   try {
     text = fs.readFileSync(file, 'utf8');
-  } catch {
-    throw new CommandError(`the file of checkpoints cannot be read: ${file}`);
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const hint = isMissing ? ' (the audit service writes the first one 60 s after the first entry)' : '';
+    throw new CommandError(`the file of checkpoints cannot be read: ${file}${hint}`);
   }
   const lines = text.split('\n');
   // A line that a crash cut short is no checkpoint: it is the last one, or the whole one follows it.

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { ACR, blobKeys, type FaceResultPayload, type MatchResult, SIGNED_AS, similarityAad, type StepResult } from '#contracts'; // prettier-ignore
+import { ACR, attemptTupleOf, blobKeys, type FaceResultPayload, type MatchResult, SIGNED_AS, similarityAad, type StepResult } from '#contracts'; // prettier-ignore
 import type { Reservation } from '#guard';
 import { BlobStore, JobQueue } from '#queue';
 import { openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
@@ -67,21 +67,13 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
   const reservationOf = async (userId: string) => (await world.guard(userId)).reservation as Reservation;
 
   const stepResult = (userId: string, r: Reservation, step = 1): StepResult => ({
-    ...tupleOf(userId, r),
+    ...attemptTupleOf({ userId, ...r }),
     kind: 'step',
     step,
     action: r.actions[step - 1]!,
     framesDigest: r.digest[step - 1]!,
     verdict: { kind: 'done' },
     modelDigest: world.config.modelDigest,
-  });
-  const tupleOf = (userId: string, { attemptId, challengeId, purpose, lockEpoch, run }: Reservation) => ({
-    attemptId,
-    userId,
-    challengeId,
-    purpose,
-    lockEpoch,
-    run,
   });
 
   describe('a result of a step', () => {
@@ -145,7 +137,7 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
       const row = await world.db.collection<{ _id: string }>('face_templates').findOne({ userId });
       const { _id: templateId, createdAt: _createdAt, ...rest } = row as unknown as Record<string, unknown>;
       genuine = {
-        ...tupleOf(userId, reservation),
+        ...attemptTupleOf({ userId, ...reservation }),
         kind: 'match',
         inputs: [1, 2, 3].map((step) => {
           const { action, framesDigest } = stepResult(userId, reservation, step);

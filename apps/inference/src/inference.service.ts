@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import {
   type AttemptTuple,
+  attemptTupleOf,
   blobKeys,
   type FaceEnrolPayload,
   type FaceMatchPayload,
@@ -45,7 +46,15 @@ export class InferenceService {
       verdict = await this.telling(payload, about, () => this.analyse(payload, about.jobId));
     }
     await this.results.send(
-      { ...tupleOf(payload), kind: 'step', step, action, framesDigest, verdict, modelDigest: this.engine.modelDigest },
+      {
+        ...attemptTupleOf(payload),
+        kind: 'step',
+        step,
+        action,
+        framesDigest,
+        verdict,
+        modelDigest: this.engine.modelDigest,
+      },
       about.jobId,
     );
     await this.blobs.delete(blobKeys.frames(attemptId, step, framesDigest));
@@ -65,7 +74,7 @@ export class InferenceService {
     this.logger.info({ attemptId, jobId: about.jobId, outcome: judgement }, 'attempt judged');
     await this.results.send(
       {
-        ...tupleOf(payload),
+        ...attemptTupleOf(payload),
         kind: 'match',
         inputs: payload.inputs,
         ...(templateId === undefined ? {} : { templateId, templateDigest }),
@@ -86,7 +95,7 @@ export class InferenceService {
     this.logger.info({ attemptId, jobId: about.jobId, outcome: judgement }, 'enrolment judged');
     await this.results.send(
       {
-        ...tupleOf(payload),
+        ...attemptTupleOf(payload),
         kind: 'enrol',
         inputs,
         templateId,
@@ -117,7 +126,10 @@ export class InferenceService {
       return await work();
     } catch (error) {
       if (error instanceof SwappedInputError)
-        await this.results.send({ ...tupleOf(payload), kind: 'refused_input', input: error.input }, `${about.jobId}-x`);
+        await this.results.send(
+          { ...attemptTupleOf(payload), kind: 'refused_input', input: error.input },
+          `${about.jobId}-x`,
+        );
       throw error;
     }
   }
@@ -151,12 +163,3 @@ export class InferenceService {
     }
   }
 }
-
-const tupleOf = ({ attemptId, userId, challengeId, purpose, lockEpoch, run }: AttemptTuple): AttemptTuple => ({
-  attemptId,
-  userId,
-  challengeId,
-  purpose,
-  lockEpoch,
-  run,
-});

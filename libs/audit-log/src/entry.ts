@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { EventReason, EventType } from '#contracts';
-import { canonicalJson } from './canonical.js';
+import { canonicalJson } from '#sealing';
 import { leafHash } from './merkle.js';
 
 /** The three parts of what is personal in an event. Each is sealed, stored and deleted by itself. */

@@ -1,4 +1,3 @@
-export { canonicalJson } from './canonical.js';
 export {
   encodeEntry,
   decodeEntry,

@@ -18,6 +18,16 @@ const attemptTupleSchema = z.strictObject({
 });
 export type AttemptTuple = z.infer<typeof attemptTupleSchema>;
 
+/** The tuple alone, of whatever carries it. */
+export const attemptTupleOf = (source: AttemptTuple): AttemptTuple => ({
+  attemptId: source.attemptId,
+  userId: source.userId,
+  challengeId: source.challengeId,
+  purpose: source.purpose,
+  lockEpoch: source.lockEpoch,
+  run: source.run,
+});
+
 const inputSchema = z.strictObject({ step: stepNumberSchema, action: actionSchema, framesDigest: digestSchema });
 
 export const faceStepPayload = attemptTupleSchema.extend({

@@ -47,4 +47,4 @@ export function signingPublicKey(bytes: Uint8Array): Buffer {
 }
 
 const message = (purpose: string, keyId: string, value: unknown): Buffer =>
-  Buffer.from([purpose, keyId, canonicalJson(value)].join('\n'), 'utf8');
+  Buffer.from([purpose, keyId, canonicalJson(value, 'left out')].join('\n'), 'utf8');

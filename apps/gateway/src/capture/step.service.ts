@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { jobIds } from '#contracts';
+import { attemptTupleOf, jobIds } from '#contracts';
 import type { GuardStore, Reservation } from '#guard';
 import { AppLogger } from '#observability';
 import { JobQueue, TransportDownError } from '#queue';
@@ -93,10 +93,10 @@ export class StepService {
 
   /** The step has been accepted: a queue that fails now is the reconciler's affair, not the client's. */
   private async enqueue(userId: string, reservation: Reservation, input: { step: number; framesDigest: string }) {
-    const { attemptId, challengeId, purpose, lockEpoch, run } = reservation;
+    const { attemptId, run } = reservation;
     const action = reservation.actions[input.step - 1];
     if (!action) throw new Error('a step without an action was accepted');
-    const payload = { attemptId, userId, challengeId, purpose, lockEpoch, run, action, ...input };
+    const payload = { ...attemptTupleOf({ userId, ...reservation }), action, ...input };
     try {
       await this.jobs.enqueue('face.step', payload, jobIds.step({ attemptId, step: input.step, run }));
     } catch (err) {

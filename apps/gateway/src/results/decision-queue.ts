@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { jobIds } from '#contracts';
+import { attemptTupleOf, jobIds } from '#contracts';
 import type { GuardStore, Reservation } from '#guard';
 import { AppLogger } from '#observability';
 import { JobQueue } from '#queue';
@@ -22,7 +22,7 @@ export class DecisionQueue {
   /** Idempotent: the job's id is the attempt and its run. */
   async decide(userId: string, reservation: Reservation): Promise<void> {
     const { attemptId, purpose, run, templateId } = reservation;
-    const payload = { ...tupleOf(userId, reservation), inputs: inputsOf(reservation) };
+    const payload = { ...attemptTupleOf({ userId, ...reservation }), inputs: inputsOf(reservation) };
     const jobId = jobIds.decide({ attemptId, run });
     if (purpose === 'practice') return this.jobs.enqueue('face.match', payload, jobId);
     if (purpose === 'enrol') {
@@ -45,7 +45,7 @@ export class DecisionQueue {
     if (missing.length === 0) return this.decide(userId, reservation);
     for (const input of missing) {
       const jobId = jobIds.step({ attemptId: reservation.attemptId, step: input.step, run: reservation.run });
-      await this.jobs.enqueue('face.step', { ...tupleOf(userId, reservation), ...input }, jobId);
+      await this.jobs.enqueue('face.step', { ...attemptTupleOf({ userId, ...reservation }), ...input }, jobId);
     }
   }
 
@@ -54,15 +54,6 @@ export class DecisionQueue {
     return summary?.templateId ? this.templates.find(userId, summary.templateId) : null;
   }
 }
-
-const tupleOf = (userId: string, { attemptId, challengeId, purpose, lockEpoch, run }: Reservation) => ({
-  attemptId,
-  userId,
-  challengeId,
-  purpose,
-  lockEpoch,
-  run,
-});
 
 const inputsOf = (reservation: Reservation) =>
   reservation.digest.flatMap((framesDigest, index) => {

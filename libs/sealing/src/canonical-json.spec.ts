@@ -1,4 +1,4 @@
-import { canonicalJson } from './canonical.js';
+import { canonicalJson } from './canonical-json.js';
 
 describe('canonical JSON', () => {
   it('gives the bytes of the examples of RFC 8785', () => {

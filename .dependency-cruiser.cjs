@@ -1,4 +1,4 @@
-/** Import directions (README, "How it is laid out"): contracts, config, sealing ← observability ← queue, guard, audit-log ← apps. */
+/** Import directions (README, "How it is laid out"): contracts, config, sealing ← observability ← queue, guard, audit-log ← accounts ← apps. */
 const lib = (name) => `^libs/${name}/`;
 const TEST = '(\\.spec\\.ts$|^test/)';
 
@@ -56,6 +56,12 @@ module.exports = {
       to: { path: '^libs/(queue|guard|testing)/', pathNot: ['^libs/$1/'] },
     },
     {
+      name: 'accounts-above-guard',
+      severity: 'error',
+      from: { path: lib('accounts'), pathNot: TEST },
+      to: { path: '^libs/', pathNot: ['^libs/(accounts|contracts|sealing|guard)/'] },
+    },
+    {
       name: 'audit-log-is-pure',
       comment: 'The log as bytes: what writes it and what verifies it share it.',
       severity: 'error',
@@ -87,13 +93,14 @@ module.exports = {
     {
       name: 'no-nest-in-contracts-or-guard',
       severity: 'error',
-      from: { path: '^libs/(contracts|guard|sealing|config)/' },
+      from: { path: '^libs/(contracts|guard|accounts|sealing|config)/' },
       to: { path: '(^|/)node_modules/@nestjs/' },
     },
     home('bullmq', [lib('queue')]),
     home('ioredis', [lib('queue'), '^apps/gateway/src/redis/']),
     home('onnxruntime-node', ['^apps/inference/src/model/']),
     home('sharp', ['^apps/inference/src/threads/', lib('testing')]),
+    home('@node-rs/argon2', [lib('accounts')]),
     home('nodemailer', ['^apps/audit/src/notifications/']),
     home('mongoose', [
       '\\.repository\\.ts$',

@@ -38,6 +38,12 @@ const PLANTED: { rule: string; file: string; imports: string; target?: string }[
   },
   { rule: 'contracts-imports-nothing-of-ours-and-only-zod', file: 'libs/contracts/src/a.ts', imports: 'node:fs' },
   {
+    rule: 'accounts-above-guard',
+    file: 'libs/accounts/src/a.ts',
+    imports: '../../queue/src/index.js',
+    target: 'libs/queue/src/index.ts',
+  },
+  {
     rule: 'leaf-libs',
     file: 'libs/config/src/a.ts',
     imports: '../../queue/src/index.js',
@@ -54,6 +60,7 @@ const PLANTED: { rule: string; file: string; imports: string; target?: string }[
   { rule: 'one-home-mongoose', file: 'apps/audit/src/a.service.ts', imports: 'mongoose' },
   { rule: 'one-home-onnxruntime-node', file: 'apps/inference/src/pipeline/a.ts', imports: 'onnxruntime-node' },
   { rule: 'one-home-sharp', file: 'apps/gateway/src/a.ts', imports: 'sharp' },
+  { rule: 'one-home--node-rs-argon-', file: 'apps/gateway/src/a.ts', imports: '@node-rs/argon2' },
   { rule: 'one-home-nodemailer', file: 'apps/gateway/src/a.ts', imports: 'nodemailer' },
   { rule: 'pipeline-is-pure', file: 'apps/inference/src/pipeline/a.ts', imports: '@nestjs/common' },
   { rule: 'no-nest-in-contracts-or-guard', file: 'libs/guard/src/a.ts', imports: '@nestjs/common' },

@@ -1,15 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { z } from 'zod';
+import { Accounts } from '#accounts';
 import { env, parseEnv } from '#config';
 import { type Role, ROLES, roleSchema } from '#contracts';
-import type { GuardStore } from '#guard';
-import { GUARD, GuardModule } from './face/guard.module.js';
+import { GuardModule } from './face/guard.module.js';
 import { mongoModule } from './store/mongo.js';
 import { UserModule } from './users/user.module.js';
-import { UserRepository } from './users/user.repository.js';
 
 const HELP = `Gives an account roles, until there is a command line of its own.
 
@@ -34,22 +32,17 @@ async function main(args: string[]): Promise<void> {
     abortOnError: false,
   });
   try {
-    process.stdout.write(
-      `${await giveRoles(context.get(UserRepository), context.get<GuardStore>(GUARD), email, roles)}\n`,
-    );
+    process.stdout.write(`${await giveRoles(context.get(Accounts), email, roles)}\n`);
   } finally {
     await context.close();
   }
 }
 
-async function giveRoles(users: UserRepository, guard: GuardStore, email: string, roles: Role[]): Promise<string> {
-  const user = await users.findByEmail(email.trim().toLowerCase());
+async function giveRoles(accounts: Accounts, email: string, roles: Role[]): Promise<string> {
+  const user = await accounts.users.findByEmail(email.trim().toLowerCase());
   if (!user) throw new UsageError('no account has this e-mail address');
-  const added = roles.filter((role) => !user.roles.includes(role));
+  const added = await accounts.giveRoles(user, roles);
   if (added.length === 0) return `nothing to change: roles are ${user.roles.join(', ')}`;
-  // The record first: a role that nobody saw given must not exist.
-  await guard.appendEvent(user._id, { eventId: randomUUID(), type: 'admin_action' });
-  await users.addRoles(user._id, added);
   return `added ${added.join(', ')}: roles are ${[...user.roles, ...added].join(', ')}`;
 }
 

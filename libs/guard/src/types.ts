@@ -190,13 +190,13 @@ export interface GuardSummary {
 
 /** A change by the user or an officer that raises the epoch, settles a live reservation and leaves one event. */
 export type EpochChange =
-  | { kind: 'unlock'; actorId: string }
+  | { kind: 'unlock'; actorId?: string }
   | { kind: 'consent_given'; version: string }
   | { kind: 'consent_withdrawn' }
   | { kind: 'unenrol' }
   | { kind: 're_enrolment_required'; by: 'recovery' | 'officer'; actorId?: string }
   | { kind: 'password_changed' }
-  | { kind: 'disable' | 'enable'; actorId: string }
+  | { kind: 'disable' | 'enable'; actorId?: string }
   | { kind: 'erase' };
 
 export type ChangeOutcome =

@@ -7,7 +7,7 @@ const COLLECTIONS = {
   face_templates: 'userId',
   consents: 'userId',
   face_attempts: 'userId',
-  email_tokens: 'userId',
+  link_tokens: 'userId',
   recovery_codes: '_id',
 } as const;
 

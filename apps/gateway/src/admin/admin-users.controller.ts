@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Controller, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
+import type { UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
@@ -9,7 +10,6 @@ import { Accepts } from '../http/accepts.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser, Requires } from '../http/session.guard.js';
-import type { UserRow } from '../users/user.repository.js';
 
 const userParams = z.strictObject({ id: z.uuid() });
 

@@ -11,6 +11,7 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import { z } from 'zod';
+import { emailSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
 import { type Acr, type Amr, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { guardOf } from '../face/authority.js';
@@ -19,10 +20,8 @@ import { Accepts } from '../http/accepts.js';
 import { RequestOrigin } from '../http/origin.js';
 import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
 import { sessionAnswer } from '../sessions/session-record.js';
-import type { UserRow } from '../users/user.repository.js';
 import { AuthService, RegistrationService } from './auth.service.js';
 import { loggedIn, LoginGuard } from './local.strategy.js';
-import { emailSchema, passwordAttemptSchema, passwordSchema } from './passwords.js';
 
 const registerSchema = z.strictObject({ email: emailSchema, password: passwordSchema });
 const loginSchema = z.strictObject({ email: emailSchema, password: passwordAttemptSchema });

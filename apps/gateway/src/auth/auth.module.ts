@@ -5,13 +5,12 @@ import { SessionModule } from '../sessions/session.module.js';
 import { UserModule } from '../users/user.module.js';
 import { AuthController } from './auth.controller.js';
 import { AuthService, RegistrationService } from './auth.service.js';
-import { EmailTokenRepository } from './email-token.repository.js';
 import { LocalStrategy } from './local.strategy.js';
 import { LoginThrottle } from './login-throttle.js';
 
 @Module({
   imports: [PassportModule, SessionModule, UserModule, MailModule],
   controllers: [AuthController],
-  providers: [AuthService, RegistrationService, EmailTokenRepository, LocalStrategy, LoginThrottle],
+  providers: [AuthService, RegistrationService, LocalStrategy, LoginThrottle],
 })
 export class AuthModule {}

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import { Accounts, hashPassword, LinkTokenRepository, UserRepository, type UserRow, verifyPassword } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
@@ -9,12 +10,9 @@ import { assertMayManage } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/session.guard.js';
-import { MailRepository } from '../mail/mail.repository.js';
+import { Mails } from '../mail/mail.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
-import { UserRepository, type UserRow } from '../users/user.repository.js';
-import { EmailTokenRepository } from './email-token.repository.js';
 import { LoginThrottle } from './login-throttle.js';
-import { hashPassword, verifyPassword } from './passwords.js';
 
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
 const NOBODY = randomUUID();
@@ -35,7 +33,7 @@ export class AuthService {
     const user = await this.users.findByEmail(email);
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
-    if (user && matches && summary?.state === 'active') return user;
+    if (user && matches && !user.disabled && summary?.state === 'active') return user;
     this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
     return null;
   }
@@ -76,47 +74,33 @@ export class AuthService {
 export class RegistrationService {
   constructor(
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
+    private readonly accounts: Accounts,
     private readonly users: UserRepository,
-    private readonly tokens: EmailTokenRepository,
-    private readonly mails: MailRepository,
-    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly links: LinkTokenRepository,
+    private readonly mails: Mails,
   ) {}
 
   async register(email: string, password: string, origin: Origin): Promise<UserRow> {
     if (this.config.REGISTRATION === 'closed') throw new Problem('registration_closed');
     const passwordHash = await hashPassword(password);
-    if (await this.users.findByEmail(email)) throw new Problem('email_taken');
-    const row: UserRow = {
-      _id: randomUUID(),
-      email,
-      emailVerified: false,
-      passwordHash,
-      roles: ['user'],
-      sessionEpoch: 0,
-      createdAt: new Date(),
-    };
-    // The guard first: a user without one could not be protected, a guard without a user is swept.
-    await this.guard.create(row._id, {
-      faceRequired: true,
-      event: { eventId: randomUUID(), type: 'registered', ...origin },
-    });
-    if (!(await this.users.insert(row))) throw new Problem('email_taken');
-    await this.sendVerification(row);
-    return row;
+    const created = await this.accounts.create({ email, passwordHash, origin });
+    if (created.kind === 'email_taken') throw new Problem('email_taken');
+    await this.sendVerification(created.user);
+    return created.user;
   }
 
   /** The link's token is taken even if the address changed meanwhile: a link works once. */
   async verifyEmail(token: string): Promise<void> {
-    const taken = await this.tokens.take(token);
+    const taken = await this.links.take('verify_email', token);
     if (!taken || !(await this.users.setEmailVerified(taken.userId, taken.email))) throw new Problem('token_invalid');
   }
 
   private async sendVerification(user: UserRow): Promise<void> {
-    await this.mails.enqueue({
+    await this.mails.send({
       userId: user._id,
       template: 'email_verify',
       params: {},
-      secret: await this.tokens.issue(user._id, user.email),
+      secret: await this.links.issue('verify_email', { userId: user._id, email: user.email }),
     });
   }
 }

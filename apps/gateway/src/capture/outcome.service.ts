@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
+import { UserRepository } from '#accounts';
 import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import { raisedByFace, raisedByHeldFace, sessionAnswer } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
-import { UserRepository } from '../users/user.repository.js';
 import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
 

@@ -1,9 +1,9 @@
 import { type CanActivate, createParamDecorator, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
+import { UserRepository, type UserRow } from '#accounts';
 import { ACR, type Role } from '#contracts';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
-import { UserRepository, type UserRow } from '../users/user.repository.js';
 import { Problem } from './problem.js';
 
 const PUBLIC = 'countersign:public';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
+import { UserRepository, type UserRow } from '#accounts';
 import type { ErasureRow } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
@@ -10,7 +11,6 @@ import { Accepts } from '../http/accepts.js';
 import { Problem } from '../http/problem.js';
 import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
 import { SessionService } from '../sessions/session.service.js';
-import { UserRepository, type UserRow } from '../users/user.repository.js';
 import { ErasureRepository } from './erasure.repository.js';
 
 const erasureParams = z.strictObject({ id: z.uuid() });

@@ -1,11 +1,11 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { z } from 'zod';
+import type { UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { RequestOrigin } from '../http/origin.js';
 import { CurrentSession, CurrentUser, type Principal, Requires } from '../http/session.guard.js';
 import { sessionAnswer } from '../sessions/session-record.js';
-import type { UserRow } from '../users/user.repository.js';
 import { RecoveryService } from './recovery.service.js';
 
 /** Spaces, dashes and case do not count: it is typed from a mail. */

@@ -1,16 +1,16 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import type { UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
-import { MailRepository } from '../mail/mail.repository.js';
+import { Mails } from '../mail/mail.module.js';
 import { raisedByCode } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { Keys } from '../store/keys.js';
-import type { UserRow } from '../users/user.repository.js';
 import { issue, RECOVERY_LIMITS, type RecoveryState, tryCode } from './recovery-state.js';
 import { RecoveryRepository } from './recovery.repository.js';
 
@@ -25,7 +25,7 @@ const ROUNDS = 5;
 export class RecoveryService {
   constructor(
     private readonly codes: RecoveryRepository,
-    private readonly mails: MailRepository,
+    private readonly mails: Mails,
     private readonly sessions: SessionService,
     private readonly keys: Keys,
     private readonly events: UserEvents,
@@ -42,7 +42,7 @@ export class RecoveryService {
       throw new Problem('too_many_codes', { retryAfterSeconds: issued.retryAfterSeconds });
     }
     const params = { minutes: RECOVERY_LIMITS.lifeMs / 60_000, ...mailOrigin(origin) };
-    await this.mails.enqueue({ userId: user._id, template: 'recovery_code', params, secret: code });
+    await this.mails.send({ userId: user._id, template: 'recovery_code', params, secret: code });
     await this.events.append(user._id, 'recovery_sent', origin);
     return { expiresAt: (issued.next.live?.expiresAt ?? new Date()).toISOString() };
   }
@@ -58,7 +58,7 @@ export class RecoveryService {
     await this.guard.change(user._id, { kind: 're_enrolment_required', by: 'recovery' }, origin, randomUUID());
     const raised = await this.sessions.rotate(session, raisedByCode(session.record), this.sessions.newToken());
     await this.events.append(user._id, 'recovery_used', origin);
-    await this.mails.enqueue({ userId: user._id, template: 'recovery_used', params: mailOrigin(origin) });
+    await this.mails.send({ userId: user._id, template: 'recovery_used', params: mailOrigin(origin) });
     if (!raised) throw new Problem('unauthenticated');
     return raised;
   }

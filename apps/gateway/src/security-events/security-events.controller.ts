@@ -1,12 +1,12 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { z } from 'zod';
+import type { UserRow } from '#accounts';
 import { eventTypeSchema, type Origin, type WireEvent } from '#contracts';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { Accepts } from '../http/accepts.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentSession, CurrentUser, type Principal, Requires } from '../http/session.guard.js';
-import type { UserRow } from '../users/user.repository.js';
 import { AuditClient } from './audit-client.js';
 
 const LIMIT_DEFAULT = 50;

@@ -1,5 +1,26 @@
-import { Module } from '@nestjs/common';
-import { UserRepository } from './user.repository.js';
+import { Global, Module } from '@nestjs/common';
+import { getConnectionToken } from '@nestjs/mongoose';
+import type { Connection } from 'mongoose';
+import { Accounts, LinkTokenRepository, openAccounts, UserRepository } from '#accounts';
+import type { GuardStore } from '#guard';
+import { GUARD } from '../face/guard.module.js';
 
-@Module({ providers: [UserRepository], exports: [UserRepository] })
+/** Users, their mailed links, and what makes and changes accounts. */
+@Global()
+@Module({
+  providers: [
+    {
+      provide: Accounts,
+      inject: [getConnectionToken(), GUARD],
+      useFactory: async (connection: Connection, guard: GuardStore): Promise<Accounts> => {
+        const { accounts, ensureIndexes } = openAccounts(connection.getClient().db(connection.name), guard);
+        await ensureIndexes();
+        return accounts;
+      },
+    },
+    { provide: UserRepository, inject: [Accounts], useFactory: (accounts: Accounts) => accounts.users },
+    { provide: LinkTokenRepository, inject: [Accounts], useFactory: (accounts: Accounts) => accounts.links },
+  ],
+  exports: [Accounts, UserRepository, LinkTokenRepository],
+})
 export class UserModule {}

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hash, verify } from '@node-rs/argon2';
 import { z } from 'zod';
+import { COMMON_PASSWORDS } from './common-passwords.js';
 
 /** OWASP's second choice for argon2id (19 MiB, two passes, one lane): about 10 ms a check. */
 const ARGON2ID = { algorithm: 2, memoryCost: 19 * 1024, timeCost: 2, parallelism: 1 } as const;
@@ -28,12 +29,24 @@ export const emailSchema = z
   .transform((text) => text.trim().toLowerCase())
   .pipe(z.email());
 
+export const localeSchema = z.string().regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$/);
+
 export const hashPassword = (password: string): Promise<string> => hash(password, ARGON2ID);
+
+const DISTINCT_MIN = 5;
+
+/** NIST SP 800-63B: not a password that everybody tries, not the same few characters over and over, not the address. */
+export function isCommonPassword(password: string, email: string): boolean {
+  const text = password.toLowerCase();
+  if (COMMON_PASSWORDS.has(text) || new Set(text).size < DISTINCT_MIN) return true;
+  const [name = ''] = email.split('@');
+  return text === email || text.replaceAll(name, '').length < DISTINCT_MIN;
+}
 
 /** Nobody's password: an unknown user costs the same work as a wrong password. */
 const nobodysHash = hashPassword(randomBytes(16).toString('base64url'));
 
-export async function verifyPassword(passwordHash: string | undefined, password: string): Promise<boolean> {
+export async function verifyPassword(passwordHash: string | null | undefined, password: string): Promise<boolean> {
   const matches = await verify(passwordHash ?? (await nobodysHash), password, ARGON2ID);
-  return matches && passwordHash !== undefined;
+  return matches && typeof passwordHash === 'string';
 }

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import type { mongo } from 'mongoose';
+import type { MailRow, Origin, Role } from '#contracts';
+import type { GuardStore } from '#guard';
+import { LinkTokenRepository } from './link-token.repository.js';
+import { MailRepository } from './mail.repository.js';
+import type { UserRow } from './user.js';
+import { UserRepository } from './user.repository.js';
+
+export interface NewAccount {
+  /** As `emailSchema` leaves it. */
+  email: string;
+  /** Null: the person is invited and chooses one. */
+  passwordHash: string | null;
+  roles?: readonly Role[];
+  locale?: string;
+  emailVerified?: boolean;
+  /** Policy: whether protected actions ask for a face. */
+  faceRequired?: boolean;
+  /** Who of the staff made it. */
+  actorId?: string;
+  origin?: Origin;
+}
+
+export type Created = { kind: 'created'; user: UserRow } | { kind: 'email_taken' };
+
+/** Makes and changes accounts; the same for the gateway and for the command line. */
+export class Accounts {
+  constructor(
+    readonly users: UserRepository,
+    readonly links: LinkTokenRepository,
+    private readonly guard: GuardStore,
+  ) {}
+
+  async create(account: NewAccount): Promise<Created> {
+    const { email, passwordHash, locale, actorId } = account;
+    if (await this.users.findByEmail(email)) return { kind: 'email_taken' };
+    const user: UserRow = {
+      _id: randomUUID(),
+      email,
+      emailVerified: account.emailVerified ?? false,
+      passwordHash,
+      roles: [...new Set<Role>(['user', ...(account.roles ?? [])])],
+      sessionEpoch: 0,
+      createdAt: new Date(),
+      disabled: false,
+      mustResetPassword: false,
+      ...(locale === undefined ? {} : { locale }),
+      invite: passwordHash === null ? { by: actorId ?? null, at: new Date() } : null,
+      newEmail: null,
+      hasNewEmail: false,
+    };
+    // The guard first: a user without one could not be protected, a guard without a user is swept.
+    await this.guard.create(user._id, {
+      faceRequired: account.faceRequired ?? true,
+      event: {
+        eventId: randomUUID(),
+        type: 'registered',
+        ...account.origin,
+        ...(actorId === undefined ? {} : { actorId }),
+      },
+    });
+    return (await this.users.insert(user)) ? { kind: 'created', user } : { kind: 'email_taken' };
+  }
+
+  /** The record first: a role that nobody saw given must not exist. */
+  async giveRoles(user: UserRow, roles: readonly Role[], actorId?: string): Promise<Role[]> {
+    const added = roles.filter((role) => !user.roles.includes(role));
+    if (added.length === 0) return [];
+    await this.guard.appendEvent(user._id, {
+      eventId: randomUUID(),
+      type: 'admin_action',
+      ...(actorId === undefined ? {} : { actorId }),
+    });
+    await this.users.addRoles(user._id, added);
+    return added;
+  }
+
+  /** The guard decides who may do what, so it is told last when letting in and first when shutting out. */
+  async setDisabled(userId: string, disabled: boolean, origin: Origin, actorId?: string): Promise<boolean> {
+    const kind = disabled ? 'disable' : 'enable';
+    if (!disabled) await this.users.setDisabled(userId, false);
+    const outcome = await this.guard.change(
+      userId,
+      { kind, ...(actorId === undefined ? {} : { actorId }) },
+      origin,
+      randomUUID(),
+    );
+    if (outcome.kind === 'not_found') return false;
+    if (disabled) await this.users.setDisabled(userId, true);
+    return true;
+  }
+}
+
+/** Everything that accounts need of a database. Indexes are made by `ensureIndexes`. */
+export function openAccounts(db: mongo.Db, guard: GuardStore) {
+  const users = new UserRepository(db.collection('users'));
+  const links = new LinkTokenRepository(db.collection('link_tokens'));
+  return {
+    accounts: new Accounts(users, links, guard),
+    users,
+    links,
+    ensureIndexes: async (): Promise<void> => {
+      await users.ensureIndexes();
+      await links.ensureIndexes();
+    },
+  };
+}
+
+/** Where mails are put for the audit service to send. `mailKey`: MAIL_KEY, which seals their codes and tokens. */
+export const openMails = (db: mongo.Db, mailKey: Buffer): MailRepository =>
+  new MailRepository(db.collection<MailRow>('mails'), mailKey);

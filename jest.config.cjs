@@ -7,7 +7,8 @@ const common = {
   ],
   moduleNameMapper: {
     '^#stack$': '<rootDir>/tools/stack/src',
-    '^#(contracts|config|observability|sealing|audit-log|guard|accounts|queue|testing)$': '<rootDir>/libs/$1/src',
+    '^#(contracts|config|observability|sealing|audit-log|guard|accounts|queue|service-clients|testing)$':
+      '<rootDir>/libs/$1/src',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],

@@ -4,10 +4,14 @@ import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { Redis } from 'ioredis';
+import type { ServiceClientStore } from '#service-clients';
 import { type Answer, type ApiClient, encodeStep } from '#testing';
+import { SERVICE_CLIENTS } from '../../apps/gateway/src/clients/clients.service.js';
 import { GatewayWorld, jpegOf, PASSWORD, sleep, stepBody } from './gateway-world.js';
 
 jest.setTimeout(60_000);
+
+const INTROSPECT = '/v1/sessions/introspect';
 
 interface Route {
   method: string;
@@ -39,6 +43,7 @@ function routesOf(world: GatewayWorld): Route[] {
 describe('bad input at the gateway', () => {
   let world: GatewayWorld;
   let staff: ApiClient;
+  let relyingApp: string;
   beforeAll(async () => {
     world = await GatewayWorld.start(3);
     const officer = await world.account();
@@ -48,6 +53,10 @@ describe('bad input at the gateway', () => {
     await world.verifyEmail(officer.userId);
     await world.recover(officer);
     staff = officer.client;
+    const app = await world.app
+      .get<ServiceClientStore>(SERVICE_CLIENTS, { strict: false })
+      .create('app', ['introspect']);
+    relyingApp = `Basic ${Buffer.from(`${app?.client.clientId}:${app?.secret}`).toString('base64')}`;
   });
   afterAll(() => world?.stop());
 
@@ -55,7 +64,7 @@ describe('bad input at the gateway', () => {
     const response = await fetch(`${world.url}${route.path}${o.query ?? ''}`, {
       method: route.method,
       headers: {
-        Authorization: `Bearer ${staff.token ?? ''}`,
+        Authorization: route.path === INTROSPECT ? relyingApp : `Bearer ${staff.token ?? ''}`,
         ...(o.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(o.body === undefined ? {} : { body: JSON.stringify(o.body) }),

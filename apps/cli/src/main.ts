@@ -1,10 +1,11 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './audit/commands.js';
+import { clientCommands } from './clients/commands.js';
 import { keyCommands } from './keys/commands.js';
 import { CommandError, type CommandGroup, EXIT, type ExitCode, type Io } from './command.js';
 
 /** One folder a group. */
-const GROUPS: readonly CommandGroup[] = [auditCommands, keyCommands];
+const GROUPS: readonly CommandGroup[] = [auditCommands, clientCommands, keyCommands];
 
 const PROGRESS_MS = 10_000;
 

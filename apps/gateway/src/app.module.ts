@@ -5,6 +5,7 @@ import { AdminModule } from './admin/admin.module.js';
 import { AuditTrailModule } from './audit-trail/audit-trail.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { CaptureModule } from './capture/capture.module.js';
+import { ClientsModule } from './clients/clients.module.js';
 import { ConfigModule } from './config.module.js';
 import type { GatewayConfig } from './config.js';
 import { ConsentModule } from './consent/consent.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         StoreModule,
         GuardModule,
         AuditTrailModule,
+        ClientsModule,
         HttpModule,
 
         AuthModule,

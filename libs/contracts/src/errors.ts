@@ -5,6 +5,7 @@
 export const ERROR_CODES = [
   'invalid_request',
   'invalid_credentials',
+  'invalid_client',
   'unauthenticated',
   'forbidden',
   'step_up_required',

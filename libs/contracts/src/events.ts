@@ -16,6 +16,7 @@ export const EVENT_TYPES = [
   're_enrolment_required',
   'login_ok',
   'login_failed',
+  'introspected',
   'logout',
   'password_changed',
   'recovery_sent',
@@ -86,6 +87,8 @@ export const auditEventSchema = z.strictObject({
   timestamp: z.date(),
   ...originSchema.shape,
   attemptId: z.uuid().optional(),
+  /** The relying application that asked. */
+  clientId: z.uuid().optional(),
   reason: eventReasonSchema.optional(),
   charged: z.boolean().optional(),
   similarity: z.number().min(-1).max(1).optional(),

@@ -54,6 +54,7 @@ function eventOf(entry: LogEntry, row: StoredEntry, subjects: Subjects, withSimi
     timestamp: new Date(ts),
     sessionId: isErased ? undefined : (entry.sessionId ?? undefined),
     attemptId: entry.attemptId ?? undefined,
+    clientId: entry.clientId ?? undefined,
     reason: entry.reason ?? undefined,
     charged: entry.charged ?? undefined,
     modelDigest: entry.modelDigest ?? undefined,

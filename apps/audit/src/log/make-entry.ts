@@ -40,7 +40,7 @@ function makeEntry(event: AuditEvent, subjects: ReadonlyMap<string, Subject>, he
     subjectPseudonym: pseudonym,
     sessionId: event.sessionId ?? null,
     attemptId: event.attemptId ?? null,
-    clientId: null,
+    clientId: event.clientId ?? null,
     reason: event.reason ?? null,
     charged: event.charged ?? null,
     modelDigest: event.modelDigest ?? null,

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { KEY_PURPOSES, type KnownKey, knownKeys } from '#config';
 import { sealingPublicKey, signingPublicKey } from '#sealing';
 import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
+import { table } from '../table.js';
 
 const DAY_MS = 86_400_000;
 
@@ -52,8 +53,7 @@ function list(json: boolean, io: Io): void {
       KEY_PURPOSES[key.variable],
     ];
   });
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of rows) io.out(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  table(rows, io);
 }
 
 const ageDays = ({ madeAt }: KnownKey): number | null =>

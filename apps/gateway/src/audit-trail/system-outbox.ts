@@ -11,6 +11,7 @@ interface SystemEvent {
   userId: string | null;
   origin: Origin;
   reason?: EventReason;
+  clientId?: string;
 }
 
 const SWEEP_MS = 5_000;
@@ -37,7 +38,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Counted: at most one entry a kind (type and reason), user and minute. Never waits, so that its cost tells nothing about the user. */
   record(event: SystemEvent): void {
-    this.counted.add(`${event.type}:${event.reason ?? ''}:${event.userId ?? ''}`, event);
+    this.counted.add(`${event.type}:${event.reason ?? ''}:${event.userId ?? ''}:${event.clientId ?? ''}`, event);
   }
 
   /** Before the connection closes; requests still in work afterwards are not counted together any more. */
@@ -55,6 +56,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
       timestamp: new Date(),
       ...first.origin,
       reason: first.reason,
+      clientId: first.clientId,
       count,
     });
     const done = this.push(entry).catch((err: unknown) => {

@@ -18,7 +18,7 @@ export class UserEvents {
     userId: string,
     type: EventType,
     origin: Origin,
-    more: { actorId?: string; count?: number } = {},
+    more: { actorId?: string; clientId?: string; count?: number } = {},
   ): Promise<boolean> {
     const kept = await this.guard.appendEvent(userId, { eventId: randomUUID(), type, ...origin, ...more });
     this.nudge.drain(userId);

@@ -11,6 +11,7 @@ export interface ErrorRow {
 export const ERROR_TABLE = {
   invalid_request: { status: 400, title: 'The request is not what this route takes' },
   invalid_credentials: { status: 401, title: 'E-mail or password is wrong' },
+  invalid_client: { status: 401, title: 'Client id or secret is wrong' },
   unauthenticated: { status: 401, title: 'A session is needed' },
   forbidden: { status: 403, title: 'This session may not do that' },
   step_up_required: { status: 403, title: 'A higher session level is needed' },

@@ -31,7 +31,9 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
   const row = errorRow(problem.code);
   const retryAfter = problem.retryAfterSeconds ?? row.retryAfterSeconds;
   if (retryAfter !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfter))));
-  if (row.status === 401) reply.header('www-authenticate', 'Bearer');
+  if (row.status === 401) {
+    reply.header('www-authenticate', problem.code === 'invalid_client' ? 'Basic realm="countersign"' : 'Bearer');
+  }
   void reply
     .code(row.status)
     .header('content-type', 'application/problem+json; charset=utf-8')

@@ -49,6 +49,11 @@ export const sessionAnswer = (token: string, record: SessionRecord) => ({
   token,
   acr: record.acr,
   amr: record.amr,
+  ...sessionTimes(record),
+});
+
+/** ISO 8601. `faceAuthTime` is null unless a verified attempt has raised the session. */
+export const sessionTimes = (record: SessionRecord) => ({
   authTime: new Date(record.authTime).toISOString(),
   faceAuthTime: record.faceAuthTime === null ? null : new Date(record.faceAuthTime).toISOString(),
 });

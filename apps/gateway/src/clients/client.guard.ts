@@ -1,0 +1,56 @@
+import {
+  applyDecorators,
+  type CanActivate,
+  createParamDecorator,
+  type ExecutionContext,
+  Injectable,
+  SetMetadata,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import type { FastifyRequest } from 'fastify';
+import type { ClientScope, ClientView } from '#service-clients';
+import { originOf } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { Public } from '../http/session.guard.js';
+import { ClientsService } from './clients.service.js';
+
+const CLIENT_SCOPE = 'countersign:client-scope';
+const CLIENT = Symbol('client');
+
+/** A route for relying applications: no session, but a service credential with this scope (HTTP Basic, RFC 7617). */
+export const ForClients = (scope: ClientScope): MethodDecorator =>
+  applyDecorators(Public(), SetMetadata(CLIENT_SCOPE, scope));
+
+@Injectable()
+export class ClientGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly clients: ClientsService,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const scope = this.reflector.get<ClientScope | undefined>(CLIENT_SCOPE, context.getHandler());
+    if (scope === undefined) return true;
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const client = await this.clients.authenticate(basic(request), originOf(request));
+    if (!client.scopes.includes(scope)) throw new Problem('forbidden');
+    (request as { [CLIENT]?: ClientView })[CLIENT] = client;
+    return true;
+  }
+}
+
+/** The relying application that asks; only on routes with `@ForClients`. */
+export const CurrentClient = createParamDecorator((_: unknown, context: ExecutionContext): ClientView => {
+  const client = (context.switchToHttp().getRequest<FastifyRequest>() as { [CLIENT]?: ClientView })[CLIENT];
+  if (!client) throw new Error('this route did not ask for a client');
+  return client;
+});
+
+/** RFC 7617: base64 of `id:secret`. Null for anything else. */
+function basic(request: FastifyRequest): { clientId: string; secret: string } | null {
+  const encoded = /^Basic ([A-Za-z0-9+/=]{1,400})$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (encoded === undefined) return null;
+  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  return colon < 0 ? null : { clientId: text.slice(0, colon), secret: text.slice(colon + 1) };
+}

@@ -1,0 +1,26 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { z } from 'zod';
+import type { ClientView } from '#service-clients';
+import { Accepts } from '../http/accepts.js';
+import { sessionTimes } from '../sessions/session-record.js';
+import { CurrentClient, ForClients } from './client.guard.js';
+import { IntrospectionService } from './clients.service.js';
+
+const introspectSchema = z.strictObject({ token: z.string().min(1).max(1_024) });
+
+@Controller('v1/sessions')
+export class IntrospectionController {
+  constructor(private readonly introspection: IntrospectionService) {}
+
+  /** In the manner of RFC 7662: of a token that is no live session's nothing is told but that. */
+  @Post('introspect')
+  @HttpCode(200)
+  @ForClients('introspect')
+  @Accepts({ body: introspectSchema })
+  async introspect(@CurrentClient() client: ClientView, @Body() { token }: z.infer<typeof introspectSchema>) {
+    const record = await this.introspection.find(token, client);
+    if (!record) return { active: false as const };
+    const { userId, acr, amr } = record;
+    return { active: true as const, sub: userId, acr, amr, ...sessionTimes(record), clientId: client.clientId };
+  }
+}

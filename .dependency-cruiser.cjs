@@ -74,7 +74,7 @@ module.exports = {
     {
       name: 'testing-only-from-tests',
       severity: 'error',
-      from: { pathNot: [TEST, lib('testing'), '^tools/'] },
+      from: { pathNot: [TEST, lib('testing'), '^tools/', '^bench/'] },
       to: { path: lib('testing') },
     },
     {

@@ -1,7 +1,11 @@
 import { benchAudit } from './audit.js';
+import { benchInference } from './inference.js';
 
 /** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
-const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = { audit: benchAudit };
+const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
+  audit: benchAudit,
+  inference: benchInference,
+};
 
 const [name = '', ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;

@@ -44,7 +44,7 @@ const COMMANDS = {
     quiet: true,
     running: 'if any',
   },
-  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit', quiet: true },
+  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit, bench inference', quiet: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },

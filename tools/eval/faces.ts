@@ -17,13 +17,12 @@ import {
   DETECTOR_SIDE,
   detectorInput,
 } from '../../apps/inference/src/pipeline/detector.js';
+import { findFace, type MeshReading, prominence } from '../../apps/inference/src/pipeline/find-face.js';
 import {
   type Landmarks,
   MESH_SIDE,
   meshInput,
   type Region,
-  regionOfDetection,
-  regionOfLandmarks,
   toPicture,
 } from '../../apps/inference/src/pipeline/mesh.js';
 import { type Picture, Pyramid } from '../../apps/inference/src/pipeline/picture.js';
@@ -32,11 +31,6 @@ import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.
 import { repositoryRoot } from '#stack';
 import { MissingFilesError } from './fault.js';
 import { progress } from './progress.js';
-
-/** As in the product (`pipeline/analyse.ts`). */
-const PRESENCE_MIN = 0.5;
-/** A capture has a next frame, a still has not: boxes this weak are looked at when there is nothing better. */
-const SECOND_LOOK_SCORE = 0.15;
 
 export interface Models {
   manifest: ModelManifest;
@@ -70,7 +64,7 @@ interface Embedded {
 /**
  * Stills → embeddings by the product's functions: decode, detect, mesh, mesh again in the tracked crop, align, embed. A
  * frame of a capture is also refused for its pose or for a second face; a still is not, there is no other to choose.
- * Data sets show their subject in the middle, so of several faces the large and central one is taken.
+ * Of several faces the large and central one is taken, as in a capture.
  */
 class Embedder {
   private readonly detectorTensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
@@ -96,38 +90,21 @@ class Embedder {
     return { own: { kind: 'face', vector: own }, mirrored: { kind: 'face', vector: both } };
   }
 
-  /** The first face, by prominence, that the mesh confirms; where it confirms none, weaker boxes get a chance. */
   private async find(source: Pyramid): Promise<Landmarks | null> {
     const map = detectorInput(source, this.detectorTensor);
     const output = await this.nets.detect(this.detectorTensor);
-    return (
-      (await this.confirmed(source, decodeDetections(output, map))) ??
-      (await this.confirmed(source, decodeDetections(output, map, SECOND_LOOK_SCORE)))
+    return findFace(
+      (scoreMin) => decodeDetections(output, map, scoreMin),
+      (region) => this.landmarks(source, region),
+      (d) => (this.options.face === 'largest' ? d.width : prominence(d, source.base)),
     );
   }
 
-  private async confirmed(source: Pyramid, found: Detection[]): Promise<Landmarks | null> {
-    const weight = (d: Detection): number =>
-      this.options.face === 'largest' ? d.width : d.width * centrality(d, source.base);
-    for (const face of found.sort((a, b) => weight(b) - weight(a))) {
-      const first = await this.landmarks(source, regionOfDetection(face));
-      const second = await this.landmarks(source, regionOfLandmarks(first.landmarks));
-      if (second.presence >= PRESENCE_MIN) return second.landmarks;
-    }
-    return null;
-  }
-
-  private async landmarks(source: Pyramid, region: Region): Promise<{ landmarks: Landmarks; presence: number }> {
+  private async landmarks(source: Pyramid, region: Region): Promise<MeshReading> {
     const map = meshInput(source, region, this.meshTensor);
     const { landmarks, presence } = await this.nets.mesh(this.meshTensor);
     return { landmarks: toPicture(landmarks, map), presence };
   }
-}
-
-/** 1 in the middle of the picture, 0 in a corner. */
-function centrality(d: Detection, { width, height }: Picture): number {
-  const off = Math.hypot(d.x + d.width / 2 - width / 2, d.y + d.height / 2 - height / 2);
-  return 1 - off / Math.hypot(width / 2, height / 2);
 }
 
 function mirrorRows(tensor: Float32Array): void {
@@ -146,12 +123,13 @@ export async function livenessOf(nets: OnnxNets, picture: Picture | null): Promi
   const source = new Pyramid(picture);
   const tensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
   const map = detectorInput(source, tensor);
-  const largest = decodeDetections(await nets.detect(tensor), map).sort((a, b) => b.width - a.width)[0];
-  if (!largest || largest.width < ANTISPOOF_FACE_PX_MIN) return null;
+  const weight = (d: Detection): number => prominence(d, picture);
+  const face = decodeDetections(await nets.detect(tensor), map).sort((a, b) => weight(b) - weight(a))[0];
+  if (!face || face.width < ANTISPOOF_FACE_PX_MIN) return null;
   const crop = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
-  antispoofInput(source, largest, 2.7, crop);
+  antispoofInput(source, face, 2.7, crop);
   const near = await nets.live(crop);
-  antispoofInput(source, largest, 4.0, crop);
+  antispoofInput(source, face, 4.0, crop);
   return { tMs: 0, near, far: await nets.live(crop) };
 }
 

@@ -12,6 +12,7 @@ import {
   recogniserInput,
 } from './crops.js';
 import { decodeDetections, type Detection, DETECTOR_SIDE, detectorInput, overlap } from './detector.js';
+import { findFace, type MeshReading, PRESENCE_MIN, prominence } from './find-face.js';
 import {
   cornerLift,
   distance,
@@ -27,13 +28,12 @@ import {
   px,
   py,
   type Region,
-  regionOfDetection,
   regionOfLandmarks,
   toPicture,
 } from './mesh.js';
 import type { FaceNets } from './nets.js';
 import { type Picture, Pyramid } from './picture.js';
-import { bandCorrelation, luminance, sharpness } from './quality.js';
+import { bandCorrelation, exposure, luminance, sharpness } from './quality.js';
 import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { cosine, normalise } from './vector.js';
 
@@ -70,7 +70,6 @@ export interface DecodedFrame {
 
 /** The detector runs again every so many frames: to see a second face, and whether the tracked one is still the best. */
 const DETECT_EVERY = 15;
-const PRESENCE_MIN = 0.5;
 /** A step is cut into so many spans of time; each gives its best frame to the recogniser, its first to the anti-spoof. */
 const EMBEDDING_SPANS = 6;
 const ANTISPOOF_SPANS = 8;
@@ -128,27 +127,26 @@ export class StepAnalyser {
     let landmarks: Landmarks | null = null;
     let detections: Detection[] | null = null;
     if (state.region && state.sinceDetect < DETECT_EVERY) {
-      landmarks = await this.mesh(source, state.region);
+      landmarks = await this.tracked(source, state.region);
       state.sinceDetect++;
     }
     if (!landmarks) {
-      detections = await this.detect(source);
+      const look = await this.detect(source);
+      detections = look();
       state.sinceDetect = 1;
-      // The tracked face stays the tracked face while it is there, else the largest is taken.
-      if (state.region) landmarks = await this.mesh(source, state.region);
+      // The tracked face stays the tracked face while it is there.
+      if (state.region) landmarks = await this.tracked(source, state.region);
       const box = landmarks && boxAround(landmarks);
       if (!box || !detections.some((d) => overlap(d, box) > 0.2)) {
-        landmarks = null;
         state.hasPatch = false;
-        const largest = [...detections].sort((a, b) => b.width - a.width)[0];
-        if (largest) landmarks = await this.mesh(source, regionOfDetection(largest));
-        // The detector cuts another crop than tracking does, and the pose shifts with the crop: measure in the tracked one.
-        if (landmarks) landmarks = await this.mesh(source, regionOfLandmarks(landmarks));
+        const mesh = (region: Region): Promise<MeshReading> => this.mesh(source, region);
+        landmarks = await findFace(look, mesh, (d) => prominence(d, source.base));
       }
     }
     if (!landmarks) {
       state.region = null;
       state.hasPatch = false;
+      frame.exposure = exposure(source);
       return frame;
     }
     if (detections) frame.second = secondFace(detections, landmarks, state);
@@ -159,20 +157,25 @@ export class StepAnalyser {
     return frame;
   }
 
-  private async detect(source: Pyramid): Promise<Detection[]> {
+  private async detect(source: Pyramid): Promise<(scoreMin?: number) => Detection[]> {
     const t = performance.now();
     const map = detectorInput(source, this.detectorTensor);
-    const found = decodeDetections(await this.nets.detect(this.detectorTensor), map);
+    const output = await this.nets.detect(this.detectorTensor);
     this.spent.detect += performance.now() - t;
-    return found;
+    return (scoreMin) => decodeDetections(output, map, scoreMin);
   }
 
-  private async mesh(source: Pyramid, region: Region): Promise<Landmarks | null> {
+  private async mesh(source: Pyramid, region: Region): Promise<MeshReading> {
     const t = performance.now();
     const map = meshInput(source, region, this.meshTensor);
     const { landmarks, presence } = await this.nets.mesh(this.meshTensor);
     this.spent.mesh += performance.now() - t;
-    return presence >= PRESENCE_MIN ? toPicture(landmarks, map) : null;
+    return { landmarks: toPicture(landmarks, map), presence };
+  }
+
+  private async tracked(source: Pyramid, region: Region): Promise<Landmarks | null> {
+    const { landmarks, presence } = await this.mesh(source, region);
+    return presence >= PRESENCE_MIN ? landmarks : null;
   }
 
   private async signals(source: Pyramid, l: Landmarks, state: TrackState): Promise<FaceSignal> {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Action, ACTIONS, type StepVerdict } from '#contracts';
 import { judgeStep } from './judge-step.js';
-import type { FaceSignal, SignalTrack, StepSamples } from './signals.js';
+import type { Exposure, FaceSignal, SignalTrack, StepSamples } from './signals.js';
 
 const REST: FaceSignal = {
   yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
@@ -178,6 +178,19 @@ describe('what cannot be judged is quality, never a verdict on the person', () =
     const t = good();
     only('no_face', { ...t, frames: t.frames.map((f) => ({ ...f, face: null })) });
     only('no_face', { ...t, frames: t.frames.map((f, i) => (i % 2 ? { ...f, face: null } : f)) });
+  });
+
+  it('the light, where that is why there is no face', () => {
+    const t = good();
+    const lit = (exposure: Exposure): SignalTrack => ({
+      ...t,
+      frames: t.frames.map((f) => ({ ...f, face: null, exposure })),
+    });
+    only('too_dark', lit({ dark: 0.97, clipped: 0, middle: 0 }));
+    only('too_bright', lit({ dark: 0, clipped: 0.6, middle: 0.1 }));
+    // A bright window beside well lit things, a shadow beside them.
+    only('no_face', lit({ dark: 0.1, clipped: 0.4, middle: 0.45 }));
+    only('no_face', lit({ dark: 0.5, clipped: 0, middle: 0.4 }));
   });
 
   it('a second face that is nearly as large', () => {

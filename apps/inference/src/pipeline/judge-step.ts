@@ -1,6 +1,6 @@
 import type { Action, QualityCode, StepVerdict } from '#contracts';
 import { countBlinks, GESTURE, type Sample, smiled, strayed, turned } from './gestures.js';
-import type { SignalTrack, StepSamples } from './signals.js';
+import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
 
 /** What must hold before a step is judged at all, and what ends it whatever was asked. */
@@ -17,6 +17,10 @@ export const STEP = {
   eyeSpanShareMax: 0.45,
   insideMin: 0.95,
   outsideShareMax: 0.4,
+  /** Without a face: a picture whose area is dark to this share, or clipped to that with this little well lit. */
+  darkShare: 0.85,
+  clippedShare: 0.3,
+  litShareMax: 0.35,
   luminanceMin: 35,
   luminanceMax: 235,
   sharpnessMin: 0.28,
@@ -81,7 +85,7 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   const frames = track.frames;
   if (frames.length === 0 || track.unreadable > STEP.unreadableShareMax * (frames.length + track.unreadable))
     return 'unreadable';
-  if (faces.length < STEP.faceShareMin * frames.length) return 'no_face';
+  if (faces.length < STEP.faceShareMin * frames.length) return whyNoFace(frames);
   const looks = frames.filter((f) => f.second !== undefined);
   const shared = looks.filter((f) => (f.second ?? 0) >= STEP.secondFaceArea);
   if (shared.length > 0 && shared.length >= STEP.secondFaceShare * looks.length) return 'multiple_faces';
@@ -97,6 +101,15 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   if (light > STEP.luminanceMax) return 'too_bright';
   if (middle((s) => s.sharpness) < STEP.sharpnessMin) return 'blurred';
   return null;
+}
+
+/** The light, where it is so bad on most of the frames without a face that it hides one. */
+function whyNoFace(frames: readonly FrameSignal[]): QualityCode {
+  const seen = frames.flatMap((f) => f.exposure ?? []);
+  const mostly = (test: (e: Exposure) => boolean): boolean => 2 * seen.filter(test).length > seen.length;
+  if (mostly((e) => e.dark >= STEP.darkShare)) return 'too_dark';
+  if (mostly((e) => e.clipped >= STEP.clippedShare && e.middle <= STEP.litShareMax)) return 'too_bright';
+  return 'no_face';
 }
 
 /** A change between neighbouring frames that no head makes: a cut, or another face. */

@@ -26,6 +26,8 @@ const LUMA_R = 0.299;
 const LUMA_G = 0.587;
 const LUMA_B = 0.114;
 
+export const luma = (r: number, g: number, b: number): number => r * LUMA_R + g * LUMA_G + b * LUMA_B;
+
 /** Above this reduction bilinear sampling skips pixels, so the next halved level is read instead. */
 const LEVEL_UP_AT = 1.6;
 

@@ -1,5 +1,6 @@
 import { PATCH_SIDE } from './crops.js';
-import { bandCorrelation, luminance, sharpness } from './quality.js';
+import { Pyramid } from './picture.js';
+import { bandCorrelation, exposure, luminance, sharpness } from './quality.js';
 
 const patch = (f: (x: number, y: number) => number): Float32Array =>
   Float32Array.from({ length: PATCH_SIDE * PATCH_SIDE }, (_, i) => f(i % PATCH_SIDE, Math.floor(i / PATCH_SIDE)));
@@ -46,5 +47,22 @@ describe('signals of a face patch', () => {
     expect(sharpness(flat)).toBeCloseTo(sharpness(sharp), 3);
     expect(sharpness(patch(() => 10))).toBe(0);
     expect(luminance(patch(() => 10))).toBe(10);
+  });
+});
+
+describe('exposure of a whole picture', () => {
+  const picture = (grey: (x: number) => number): Pyramid =>
+    new Pyramid({
+      width: 320,
+      height: 240,
+      data: Uint8Array.from({ length: 320 * 240 * 3 }, (_, i) => grey(Math.floor(i / 3) % 320)),
+    });
+
+  it('is given as shares of its area', () => {
+    expect(exposure(picture(() => 8))).toEqual({ dark: 1, clipped: 0, middle: 0 });
+    expect(exposure(picture(() => 255))).toEqual({ dark: 0, clipped: 1, middle: 0 });
+    const half = exposure(picture((x) => (x < 160 ? 120 : 254)));
+    expect(half.middle).toBeCloseTo(0.5, 1);
+    expect(half.clipped).toBeCloseTo(0.5, 1);
   });
 });

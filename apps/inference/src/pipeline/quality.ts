@@ -1,4 +1,6 @@
 import { PATCH_SIDE } from './crops.js';
+import { luma, type Pyramid } from './picture.js';
+import type { Exposure } from './signals.js';
 
 interface Area {
   x0: number;
@@ -69,6 +71,30 @@ function correlation(a: Float32Array, b: Float32Array, area: Area, dx: number, d
   // A band without any structure says nothing about an occluder; equal ones count as equal.
   if (va < n || vb < n) return va < n && vb < n ? 1 : 0;
   return (sab - (sa * sb) / n) / Math.sqrt(va * vb);
+}
+
+/** Grey below which a picture is dark, the range in which it is well lit, and grey from which on it is clipped. */
+const DARK_BELOW = 40;
+const LIT_FROM = 60;
+const LIT_TO = 200;
+const CLIPPED_FROM = 248;
+/** Longest side, about, of the picture in which exposure is measured. */
+const EXPOSURE_SIDE = 80;
+
+/** How a whole picture is exposed. */
+export function exposure(source: Pyramid): Exposure {
+  const { data } = source.at(Math.max(source.base.width, source.base.height) / EXPOSURE_SIDE).picture;
+  const pixels = data.length / 3;
+  let dark = 0;
+  let clipped = 0;
+  let middle = 0;
+  for (let i = 0; i < data.length; i += 3) {
+    const grey = luma(data[i]!, data[i + 1]!, data[i + 2]!);
+    if (grey < DARK_BELOW) dark++;
+    else if (grey >= CLIPPED_FROM) clipped++;
+    else if (grey >= LIT_FROM && grey < LIT_TO) middle++;
+  }
+  return { dark: dark / pixels, clipped: clipped / pixels, middle: middle / pixels };
 }
 
 /** Mean grey of the face, 0..255. */

@@ -25,10 +25,21 @@ export interface FaceSignal {
   luminance: number;
 }
 
+/** Shares of a picture's area, 0..1. */
+export interface Exposure {
+  dark: number;
+  /** So bright that nothing is drawn there any more. */
+  clipped: number;
+  /** Neither of the two and not near them. */
+  middle: number;
+}
+
 export interface FrameSignal {
   tMs: number;
   /** Null: no face in this frame. */
   face: FaceSignal | null;
+  /** Where there is no face: how the picture is exposed, which may be why. */
+  exposure?: Exposure;
   /** Where the detector ran: area of the second face ÷ area of the tracked one, 0 if there is no second. */
   second?: number;
 }

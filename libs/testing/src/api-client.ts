@@ -12,8 +12,9 @@ export class ApiClient {
   token: string | null = null;
 
   constructor(
-    readonly baseUrl: string,
+    public baseUrl: string,
     private readonly deviceModel = 'Pixel 9',
+    private readonly headers: Record<string, string> = {},
   ) {}
 
   get(path: string): Promise<Answer> {
@@ -53,6 +54,7 @@ export class ApiClient {
       method,
       headers: {
         'X-Device-Model': this.deviceModel,
+        ...this.headers,
         ...(contentType ? { 'Content-Type': contentType } : {}),
         ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}),
       },

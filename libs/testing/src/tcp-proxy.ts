@@ -1,9 +1,13 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP proxy that can be cut, so that a test takes a server away without stopping it for others. */
+/** A TCP proxy with which a test takes a server away from somebody, or makes it slow, without touching the server. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
   private server: Server | null = null;
+  private holding = false;
+  private held: (() => void)[] = [];
+  /** How much later everything arrives, in each direction. */
+  latencyMs = 0;
   port = 0;
 
   private constructor(private readonly target: { host: string; port: number }) {}
@@ -31,12 +35,14 @@ export class TcpProxy {
         [client, upstream],
         [upstream, client],
       ] as const) {
+        const pass = this.direction();
         this.sockets.add(from);
-        from.pipe(to);
         from
+          .on('data', (bytes: Buffer) => pass(() => to.write(bytes)))
+          .on('end', () => pass(() => to.end()))
           .on('error', () => to.destroy())
           .on('close', () => {
-            to.destroy();
+            pass(() => to.destroy());
             this.sockets.delete(from);
           });
       }
@@ -56,4 +62,29 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.resetAndDestroy();
     if (server) await new Promise((resolve) => server.close(resolve));
   }
+
+  /** Connections stay and are still made, and nothing arrives any more, in either direction: a half-open network. */
+  hold(): void {
+    this.holding = true;
+  }
+
+  /** What was held arrives now. */
+  release(): void {
+    this.holding = false;
+    const held = this.held;
+    this.held = [];
+    for (const go of held) go();
+  }
+
+  /** One direction of one connection: whatever comes leaves in the same order, each at its time. */
+  private direction(): (go: () => void) => void {
+    let last: Promise<void> = Promise.resolve();
+    return (go) => {
+      const due = performance.now() + this.latencyMs;
+      last = last.then(() => wait(due - performance.now())).then(() => (this.holding ? void this.held.push(go) : go()));
+    };
+  }
 }
+
+const wait = (ms: number): Promise<void> | undefined =>
+  ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : undefined;

@@ -1,8 +1,19 @@
-export { type AppName, operatorEnvironment, withDatabase, withRedisDatabase } from './app-environment.js';
+export {
+  type AppName,
+  appEnvironment,
+  gatewayUrl,
+  operatorEnvironment,
+  withDatabase,
+  withRedisDatabase,
+} from './app-environment.js';
 export { type Apps, type AppsOptions, startApps } from './apps.js';
 export { developmentCertificate } from './certificates.js';
-export { repositoryRoot, temporaryFolder } from './folders.js';
+export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
+export { developmentKeys } from './keys.js';
 export { type Lock, tryLock } from './lock.js';
+export { anyFreePort } from './ports.js';
+export { ManagedProcess } from './process.js';
+export { findRedis, type Redis, type RedisProgram, startRedis } from './redis.js';
 export {
   type ServiceControl,
   type ServiceName,

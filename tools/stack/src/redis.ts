@@ -52,14 +52,28 @@ export async function findRedis(env: NodeJS.ProcessEnv, cache: () => string, log
 /** A private Redis on a free port of the loopback interface, with a password of its own. */
 export async function startRedis(
   program: RedisProgram,
-  o: { name: string; dir: string; persistent: boolean; logFile: string; env: NodeJS.ProcessEnv },
+  o: {
+    name: string;
+    dir: string;
+    persistent: boolean;
+    logFile: string;
+    env: NodeJS.ProcessEnv;
+    /** Lines of redis.conf that come after ours. */
+    settings?: readonly string[];
+  },
 ): Promise<Redis> {
   fs.mkdirSync(o.dir, { recursive: true, mode: 0o700 });
   const password = randomBytes(18).toString('base64url');
   for (let attempt = 1; ; attempt++) {
     const port = await anyFreePort();
     // On standard input and not in the arguments: those are everybody's to read.
-    const input = configuration({ port, password, dir: path.resolve(o.dir), persistent: o.persistent });
+    const input = configuration({
+      port,
+      password,
+      dir: path.resolve(o.dir),
+      persistent: o.persistent,
+      settings: o.settings ?? [],
+    });
     const [command, args] = program.command(['-']);
     const process = new ManagedProcess({
       name: o.name,
@@ -84,7 +98,13 @@ export async function startRedis(
   }
 }
 
-function configuration(o: { port: number; password: string; dir: string; persistent: boolean }): string {
+function configuration(o: {
+  port: number;
+  password: string;
+  dir: string;
+  persistent: boolean;
+  settings: readonly string[];
+}): string {
   return [
     `port ${o.port}`,
     'bind 127.0.0.1',
@@ -96,6 +116,7 @@ function configuration(o: { port: number; password: string; dir: string; persist
     'maxmemory-policy noeviction',
     `databases ${DATABASES}`,
     'daemonize no',
+    ...o.settings,
     '',
   ].join('\n');
 }

@@ -1,0 +1,224 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { createConnection, type Connection } from 'mongoose';
+import {
+  anyFreePort,
+  appEnvironment,
+  type AppName,
+  cacheFolder,
+  developmentCertificate,
+  developmentKeys,
+  findRedis,
+  gatewayUrl,
+  ManagedProcess,
+  type Redis,
+  repositoryRoot,
+  type Services,
+  startRedis,
+  withDatabase,
+} from '#stack';
+import { type Point, type PointHandler, ProbeServer } from './probe.js';
+import type { Context } from './scenario.js';
+
+const READY_MS = 60_000;
+/** Programs of the harness: the product's apps with points of the probe in them. */
+const HARNESS = 'dist/test/faults/harness';
+
+export interface FleetOptions {
+  gateways?: number;
+  workers?: number;
+  audits?: number;
+  /** `scripted` workers find what stands in the frames; `real` ones are the product's, with its models. */
+  worker?: 'scripted' | 'real';
+  /** With points between any two database calls. */
+  probedAudit?: boolean;
+  redisSettings?: readonly string[];
+  /** Over what a process gets anyway. */
+  env?: Partial<Record<AppName | 'all', Record<string, string>>>;
+  /** Puts something before a server; for one process by its name. */
+  through?: (services: Services, process: string) => Partial<Services>;
+  /** Processes that see another time, by name: `faketime` arguments. */
+  wrap?: (process: string, command: string, args: string[]) => [string, string[]];
+}
+
+/** Real processes on real servers: several gateways, workers and audit services, each to be killed and started by name. */
+export class Fleet {
+  private readonly members = new Map<string, { process: ManagedProcess; url: string; app: AppName }>();
+
+  private constructor(
+    readonly services: Services,
+    readonly redis: Redis,
+    readonly blobs: Redis,
+    readonly database: Connection,
+    readonly dir: string,
+    private readonly probe: ProbeServer,
+    private readonly context: Context,
+  ) {}
+
+  /** A Redis pair of the scenario's own; the database server is shared, the database in it is not. */
+  static async start(context: Context, o: FleetOptions = {}): Promise<Fleet> {
+    const { dir } = context;
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const program = await findRedis(process.env, cacheFolder, () => undefined);
+    const redisOf = (name: string, persistent: boolean): Promise<Redis> =>
+      startRedis(program, {
+        name,
+        dir: path.join(dir, name),
+        persistent,
+        logFile: path.join(dir, 'logs', `${name}.log`),
+        env: process.env,
+        settings: o.redisSettings ?? [],
+      });
+    const [redis, blobs] = [await redisOf('redis', true), await redisOf('redis-blob', false)];
+    const name = `faults_${path.basename(dir).replace(/\W/g, '_')}_${process.pid}`;
+    const services: Services = {
+      ...context.services,
+      redisUrl: redis.url,
+      redisBlobUrl: blobs.url,
+      mongoUri: withDatabase(context.services.mongoUri, name),
+    };
+    const database = await createConnection(services.mongoUri).asPromise();
+    const fleet = new Fleet(services, redis, blobs, database, dir, await ProbeServer.listen(dir), context);
+    try {
+      await fleet.startApps(o);
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
+    return fleet;
+  }
+
+  get gateways(): string[] {
+    return this.urls('gateway');
+  }
+
+  /** Names of the processes of an app. */
+  names(app: AppName): string[] {
+    return [...this.members].filter(([, member]) => member.app === app).map(([name]) => name);
+  }
+
+  of(name: string): ManagedProcess {
+    return this.member(name).process;
+  }
+
+  /** From now on `handler` is asked at every point of every process. */
+  onPoint(handler?: PointHandler): void {
+    this.probe.onPoint(handler);
+  }
+
+  /** SIGKILL, and started again when it is dead; resolves then, not when it is ready. */
+  async killAndRestart(name: string): Promise<void> {
+    const { process } = this.member(name);
+    await process.kill('SIGKILL');
+    await process.start();
+  }
+
+  async kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.of(name).kill(signal);
+  }
+
+  async start(name: string): Promise<void> {
+    await this.of(name).start();
+    await this.ready(name);
+  }
+
+  async ready(name: string): Promise<void> {
+    const { process, url } = this.member(name);
+    await process.waitUntil(() => isReady(url), READY_MS, 50);
+  }
+
+  isAlive(point: Point): boolean {
+    return this.of(point.process).pid === point.pid;
+  }
+
+  /** All that a process wrote, over all its lives. */
+  log(name: string): string {
+    const file = path.join(this.dir, 'logs', `${name}.log`);
+    return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  }
+
+  async stop(): Promise<void> {
+    this.probe.onPoint();
+    const apps = [...this.members.values()];
+    for (const { process } of apps) process.signal('SIGCONT');
+    await Promise.all(apps.map(({ process }) => process.kill('SIGKILL')));
+    await Promise.all([this.redis, this.blobs].map(({ process }) => process.kill('SIGKILL')));
+    this.probe.close();
+    await this.database.dropDatabase().catch(() => undefined);
+    await this.database.close();
+  }
+
+  private async startApps(o: FleetOptions): Promise<void> {
+    const count = { audit: o.audits ?? 1, inference: o.workers ?? 2, gateway: o.gateways ?? 1 };
+    const shared = { audit: await anyFreePort(), inferenceHealth: 0, auditHealth: 0, gateway: 0 };
+    for (const app of ['audit', 'inference', 'gateway'] as const)
+      for (let i = 1; i <= count[app]; i++) await this.add(app, `${app}-${i}`, shared, o);
+    const processes = [...this.members.values()].map(({ process }) => process);
+    await Promise.all(processes.map((process) => process.start()));
+    await Promise.all([...this.members.keys()].map((name) => this.ready(name)));
+    this.context.say(`${this.members.size} processes are ready`);
+  }
+
+  private async add(app: AppName, name: string, shared: { audit: number }, o: FleetOptions): Promise<void> {
+    const ports = {
+      gateway: await anyFreePort(),
+      // The first one answers the gateways; others are for the work.
+      audit: name === 'audit-1' || app === 'gateway' ? shared.audit : await anyFreePort(),
+      inferenceHealth: await anyFreePort(),
+      auditHealth: await anyFreePort(),
+    };
+    const services = { ...this.services, ...o.through?.(this.services, name) };
+    const environment = appEnvironment(app, {
+      services,
+      keys: developmentKeys(this.dir),
+      auditTls: developmentCertificate(this.dir),
+      ports,
+      checkpointFile: path.join(this.dir, 'checkpoints.jsonl'),
+      inferenceThreads: 1,
+      extra: { FAULTS_PROBE: this.probe.path, FAULTS_NAME: name, ...own(app), ...o.env?.all, ...o.env?.[app] },
+    });
+    const file = path.join(repositoryRoot(), programOf(app, o));
+    const [command, args] = o.wrap?.(name, process.execPath, [file]) ?? [process.execPath, [file]];
+    const member = new ManagedProcess({
+      name,
+      command,
+      args,
+      env: environment,
+      cwd: repositoryRoot(),
+      logFile: path.join(this.dir, 'logs', `${name}.log`),
+    });
+    const url = { gateway: gatewayUrl(ports), inference: health(ports.inferenceHealth), audit: health(ports.auditHealth) }; // prettier-ignore
+    this.members.set(name, { process: member, url: url[app], app });
+  }
+
+  private member(name: string) {
+    const member = this.members.get(name);
+    if (!member) throw new Error(`there is no process ${name}`);
+    return member;
+  }
+
+  private urls(app: AppName): string[] {
+    return this.names(app).map((name) => this.member(name).url);
+  }
+}
+
+function programOf(app: AppName, o: FleetOptions): string {
+  if (app === 'gateway') return `${HARNESS}/gateway-main.js`;
+  if (app === 'inference' && o.worker !== 'real') return `${HARNESS}/worker-main.js`;
+  return `dist/apps/${app}/src/main.js`;
+}
+
+/** Every person of the harness comes from an address of their own: throttles are not what is looked for here. */
+const own = (app: AppName): Record<string, string> => (app === 'gateway' ? { TRUSTED_PROXIES: '127.0.0.1,::1' } : {});
+
+const health = (port: number): string => `http://127.0.0.1:${port}`;
+
+async function isReady(base: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${base}/health/ready`, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
+}

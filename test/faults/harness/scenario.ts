@@ -1,0 +1,42 @@
+import type { Services } from '#stack';
+
+/** What one scenario found: a row of docs/reliability.md. */
+export interface Finding {
+  /** `T21`, or `T21 twice` where a test has several rows. */
+  id: string;
+  scenario: string;
+  /** How often what was done, in words and numbers. */
+  injected: string;
+  found: string;
+  ok: boolean;
+  /** Trials in which a failure would have shown, where none may be: zero of n says at most 3/n at 95 %. */
+  trials?: number;
+}
+
+/** A row that could not be made here, and why. */
+export interface Skipped {
+  id: string;
+  scenario: string;
+  why: string;
+}
+
+export interface Context {
+  /** Servers that all scenarios share. Whoever breaks one starts his own. */
+  services: Services;
+  /** A folder of this scenario's own. */
+  dir: string;
+  /** Fewer rounds, for a look: such a run writes no row. */
+  quick: boolean;
+  /** A line of progress. */
+  say: (line: string) => void;
+}
+
+export interface Scenario {
+  id: string;
+  title: string;
+  /** About how long on two quiet cores, full and quick. */
+  seconds: readonly [full: number, quick: number];
+  run(context: Context): Promise<(Finding | Skipped)[]>;
+}
+
+export const isSkipped = (row: Finding | Skipped): row is Skipped => 'why' in row;

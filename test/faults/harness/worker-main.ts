@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DynamicModule, Injectable, type Provider } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type FaceEnrolPayload, type FaceMatchPayload, type FaceStepPayload, manifestSchema } from '#contracts';
+import { AppLogger, NestLogBridge } from '#observability';
+import { type JobContext, JobHandler } from '#queue';
+import { AppModule } from '../../../apps/inference/src/app.module.js';
+import { type InferenceConfig, loadConfig } from '../../../apps/inference/src/config.js';
+import { ENGINE, type Engine } from '../../../apps/inference/src/engine.js';
+import { InferenceProcessor } from '../../../apps/inference/src/inference.processor.js';
+import { InferenceService } from '../../../apps/inference/src/inference.service.js';
+import { Probe } from './probe.js';
+import { faceOf, scriptOf } from './script.js';
+
+/**
+ * The inference process with everything in it but the models: keys, queues, evidence, signatures and the decision are
+ * the product's. What the models would find stands in the frames (script.ts), so that a hundred attempts cost seconds.
+ */
+const probe = Probe.fromEnvironment();
+
+class ScriptedEngine implements Engine {
+  readonly ready = true;
+  readonly modelDigest: string;
+  readonly threshold: { id: string; value: number };
+
+  constructor(manifestPath: string) {
+    const { digest, thresholds } = manifestSchema.parse(JSON.parse(readFileSync(manifestPath, 'utf8')));
+    this.modelDigest = digest;
+    this.threshold = thresholds.match;
+  }
+
+  async analyse(body: Uint8Array): ReturnType<Engine['analyse']> {
+    const { person, verdict, workMs } = scriptOf(body);
+    await sleep(workMs);
+    const face = { tMs: 0, yaw: 0, pitch: 0, sharpness: 1, fitness: 1, embedding: faceOf(person) };
+    return { verdict, embeddings: [face], antispoof: [{ tMs: 0, near: 1, far: 1 }], frames: 1 };
+  }
+}
+
+/** The product's handlers, each between two points of the probe. */
+@Injectable()
+class ProbedProcessor {
+  constructor(private readonly inference: InferenceService) {}
+
+  @JobHandler('face.step')
+  step(payload: FaceStepPayload, context: JobContext): Promise<void> {
+    return probed('step', payload, context, () => this.inference.step(payload, context));
+  }
+
+  @JobHandler('face.enrol')
+  enrol(payload: FaceEnrolPayload, context: JobContext): Promise<void> {
+    return probed('enrol', payload, context, () => this.inference.enrol(payload, context));
+  }
+
+  @JobHandler('face.match')
+  match(payload: FaceMatchPayload, context: JobContext): Promise<void> {
+    return probed('match', payload, context, () => this.inference.match(payload, context));
+  }
+}
+
+async function probed(
+  job: string,
+  { attemptId, userId, run }: FaceStepPayload | FaceEnrolPayload | FaceMatchPayload,
+  { jobId, stalledCount }: JobContext,
+  work: () => Promise<void>,
+): Promise<void> {
+  const about = { job, jobId, attemptId, userId, run, stalledCount };
+  await probe.at('job:begin', about);
+  await work();
+  await probe.at('job:end', about);
+}
+
+function scripted(config: InferenceConfig): DynamicModule {
+  const module = AppModule.forRoot(config);
+  const providers = (module.providers ?? []).map((provider): Provider => {
+    if (provider === InferenceProcessor) return ProbedProcessor;
+    const isEngine = 'provide' in provider && provider.provide === ENGINE;
+    return isEngine ? { provide: ENGINE, useValue: new ScriptedEngine(config.MODEL_MANIFEST) } : provider;
+  });
+  return { ...module, providers };
+}
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const app = await NestFactory.create<NestFastifyApplication>(scripted(config), new FastifyAdapter(), {
+    bufferLogs: true,
+    abortOnError: false,
+  });
+  app.useLogger(new NestLogBridge(app.get(AppLogger)));
+  app.enableShutdownHooks([], { useProcessExit: true });
+  await app.listen(config.HEALTH_PORT, config.HEALTH_HOST);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});

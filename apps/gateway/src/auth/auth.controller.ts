@@ -12,14 +12,15 @@ import {
 } from '@nestjs/common';
 import { z } from 'zod';
 import { emailSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
-import { type Acr, type Amr, type Origin } from '#contracts';
+import { acrSchema, amrSchema, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
-import { sessionAnswer } from '../sessions/session-record.js';
+import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
+import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { AuthService, RegistrationService } from './auth.service.js';
 import { loggedIn, LoginGuard } from './local.strategy.js';
 
@@ -30,17 +31,28 @@ const tokenSchema = z.strictObject({ token: z.string().regex(/^[A-Za-z0-9_-]{43}
 
 const LoggedInUser = createParamDecorator((_: unknown, context) => loggedIn(context));
 
-interface SessionView {
-  userId: string;
-  email: string;
-  emailVerified: boolean;
-  sessionId: string;
-  acr: Acr;
-  amr: Amr;
-  authTime: string;
-  faceAuthTime: string | null;
-  face: { enrolled: boolean; required: boolean; lockedUntil?: string; reEnrolBy?: string; heldUntil?: string };
-}
+const someTime = z.iso.datetime().optional();
+const registeredSchema = z.strictObject({ userId: z.uuid(), email: z.string(), emailVerified: z.boolean() });
+const verifiedSchema = z.strictObject({ emailVerified: z.literal(true) });
+const sessionSchema = z
+  .strictObject({
+    userId: z.uuid(),
+    email: z.string(),
+    emailVerified: z.boolean(),
+    sessionId: z.uuid(),
+    acr: acrSchema,
+    amr: amrSchema,
+    authTime: z.iso.datetime(),
+    faceAuthTime: z.iso.datetime().nullable(),
+    face: z.strictObject({
+      enrolled: z.boolean(),
+      required: z.boolean(),
+      lockedUntil: someTime,
+      reEnrolBy: someTime,
+      heldUntil: someTime,
+    }),
+  })
+  .meta({ id: 'Session' });
 
 @Controller('v1/auth')
 export class AuthController {
@@ -51,8 +63,8 @@ export class AuthController {
   ) {}
 
   @Post('register')
-  @Public()
   @Accepts({ body: registerSchema })
+  @Answers({ summary: 'Makes an account', schema: registeredSchema, errors: ['registration_closed', 'email_taken'] })
   async register(@Body() body: z.infer<typeof registerSchema>, @RequestOrigin() origin: Origin) {
     const user = await this.registration.register(body.email, body.password, origin);
     return { userId: user._id, email: user.email, emailVerified: user.emailVerified };
@@ -60,8 +72,12 @@ export class AuthController {
 
   @Post('login')
   @HttpCode(200)
-  @Public()
   @Accepts({ body: loginSchema })
+  @Answers({
+    summary: 'Opens a session by password',
+    schema: sessionAnswerSchema,
+    errors: ['invalid_credentials', 'too_many_requests'],
+  })
   @UseGuards(LoginGuard)
   async login(@LoggedInUser() user: UserRow, @RequestOrigin() origin: Origin) {
     const session = await this.auth.openSession(user, origin);
@@ -70,13 +86,21 @@ export class AuthController {
 
   @Post('logout')
   @HttpCode(204)
+  @Answers({ summary: 'Ends this session' })
   async logout(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin): Promise<void> {
     await this.auth.logout(session, origin);
   }
 
   @Get('session')
-  @Requires({ account: true })
-  async session(@CurrentSession() session: Principal, @CurrentUser() user: UserRow): Promise<SessionView> {
+  @Answers({
+    summary: 'This session: its level, and the state of the face',
+    schema: sessionSchema,
+    errors: ['account_inactive'],
+  })
+  async session(
+    @CurrentSession() session: Principal,
+    @CurrentUser() user: UserRow,
+  ): Promise<z.infer<typeof sessionSchema>> {
     const { record } = session;
     const face = await guardOf(this.guard, session);
     const held = face.heldUntil !== null && face.heldUntil.getTime() > Date.now();
@@ -101,8 +125,11 @@ export class AuthController {
 
   @Put('password')
   @HttpCode(204)
-  @Requires({ account: true })
   @Accepts({ body: passwordChangeSchema })
+  @Answers({
+    summary: 'Changes the password and ends the other sessions',
+    errors: ['invalid_credentials', 'too_many_requests'],
+  })
   async changePassword(
     @CurrentSession() session: Principal,
     @CurrentUser() user: UserRow,
@@ -114,8 +141,12 @@ export class AuthController {
 
   @Post('email/verify')
   @HttpCode(200)
-  @Public()
   @Accepts({ body: tokenSchema })
+  @Answers({
+    summary: 'Confirms the e-mail address by the mailed token',
+    schema: verifiedSchema,
+    errors: ['token_invalid'],
+  })
   async verifyEmail(@Body() body: z.infer<typeof tokenSchema>): Promise<{ emailVerified: true }> {
     await this.registration.verifyEmail(body.token);
     return { emailVerified: true };
@@ -123,8 +154,8 @@ export class AuthController {
 
   /** The mailed link, until there are pages. */
   @Get('email/verify')
-  @Public()
   @Accepts({ query: tokenSchema })
+  @Answers({ summary: 'The mailed link itself', schema: verifiedSchema, errors: ['token_invalid'] })
   async followLink(@Query() query: z.infer<typeof tokenSchema>): Promise<{ emailVerified: true }> {
     await this.registration.verifyEmail(query.token);
     return { emailVerified: true };

@@ -6,7 +6,6 @@ import type { GuardStore } from '#guard';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
-import { assertMayManage } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/session.guard.js';
@@ -56,7 +55,6 @@ export class AuthService {
     passwords: { current: string; next: string },
     origin: Origin,
   ) {
-    await assertMayManage(this.guard, session);
     // A session must not be a way to guess the password faster than at login.
     const address = origin.ipAddress ?? '';
     await this.throttle.take(user.email, address);

@@ -1,26 +1,40 @@
-import { type Action, CAPTURE_LIMITS, CHALLENGE_STEPS, type QualityCode } from '#contracts';
+import { z } from 'zod';
+import { actionSchema, CAPTURE_LIMITS, CHALLENGE_STEPS, qualityCodeSchema } from '#contracts';
 import type { RecentAttempt, Reservation } from '#guard';
-import type { sessionAnswer } from '../sessions/session-record.js';
+import { sessionAnswerSchema } from '../sessions/session-record.js';
 
-interface StepView {
-  index: number;
-  count: number;
-  action: Action;
-  windowMs: number;
-}
+export const stepSchema = z
+  .strictObject({ index: z.int(), count: z.int(), action: actionSchema, windowMs: z.int() })
+  .meta({ id: 'Step' });
+type StepView = z.infer<typeof stepSchema>;
+
+const remaining = { attemptsRemaining: z.int().optional() };
+const capturingSchema = z.strictObject({
+  status: z.literal('capturing'),
+  expiresAt: z.iso.datetime(),
+  step: stepSchema,
+});
+const decidingSchema = z.strictObject({ status: z.literal('deciding') });
+export const liveAnswerSchema = z
+  .discriminatedUnion('status', [capturingSchema, decidingSchema])
+  .meta({ id: 'Progress' });
 
 /** Everything a client can learn of an attempt. No score, and never which check failed. */
-export type AttemptAnswer =
-  | { status: 'capturing'; expiresAt: string; step: StepView }
-  | { status: 'deciding' }
-  | { status: 'verified'; session: ReturnType<typeof sessionAnswer> }
-  | { status: 'not_verified' | 'cancelled' | 'expired'; attemptsRemaining?: number }
-  | { status: 'retry'; quality: QualityCode; attemptsRemaining?: number }
-  | { status: 'locked'; minutes: number; lockedUntil: string }
-  | { status: 'enrolled' | 'practised' | 'error' };
+export const attemptAnswerSchema = z
+  .discriminatedUnion('status', [
+    capturingSchema,
+    decidingSchema,
+    z.strictObject({ status: z.literal('verified'), session: sessionAnswerSchema }),
+    z.strictObject({ status: z.enum(['not_verified', 'cancelled', 'expired']), ...remaining }),
+    z.strictObject({ status: z.literal('retry'), quality: qualityCodeSchema, ...remaining }),
+    z.strictObject({ status: z.literal('locked'), minutes: z.int(), lockedUntil: z.iso.datetime() }),
+    z.strictObject({ status: z.enum(['enrolled', 'practised', 'error']) }),
+  ])
+  .meta({ id: 'Outcome' });
+export type AttemptAnswer = z.infer<typeof attemptAnswerSchema>;
 
 /** The step that is awaited, or that all have come. */
-export function liveAnswer(reservation: Reservation): Extract<AttemptAnswer, { status: 'capturing' | 'deciding' }> {
+export function liveAnswer(reservation: Reservation): z.infer<typeof liveAnswerSchema> {
   const step = stepView(reservation);
   return step
     ? { status: 'capturing', expiresAt: reservation.captureUntil.toISOString(), step }

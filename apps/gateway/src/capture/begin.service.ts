@@ -13,7 +13,7 @@ import {
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { CURRENT_CONSENT } from '../consent/consent-text.js';
-import { assertMayManage, guardOf } from '../face/authority.js';
+import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { Problem } from '../http/problem.js';
@@ -34,7 +34,8 @@ export class BeginService {
   ) {}
 
   async begin(session: Principal, purpose: Purpose, origin: Origin): Promise<Reservation> {
-    const before = await this.permitted(session, purpose);
+    // An enrolment was permitted on the guard that the policy looked at: that one must not have changed since.
+    const before = session.face ?? (await guardOf(this.guard, session));
     const admission = await this.admission.check();
     // A locked face is told so even when nothing could be judged: waiting for capacity would not help.
     if (admission.kind === 'busy' && !(purpose === 'verify' && before.lockedMinutes > 0)) {
@@ -62,10 +63,6 @@ export class BeginService {
     if (outcome.kind === 'refused') throw refused(outcome);
     await this.assertUnchanged(session, before, outcome.reservation);
     return outcome.reservation;
-  }
-
-  private permitted(session: Principal, purpose: Purpose): Promise<GuardSummary> {
-    return purpose === 'enrol' ? assertMayManage(this.guard, session) : guardOf(this.guard, session);
   }
 
   /** A row that the guard names and that is gone (a restored backup) asks for a new enrolment; it is no fault. */

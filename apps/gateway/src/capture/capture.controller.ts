@@ -4,10 +4,19 @@ import { z } from 'zod';
 import { CAPTURE_LIMITS, CHALLENGE_STEPS, type Origin, type Purpose } from '#contracts';
 import type { Reservation } from '#guard';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { receivedAtMs } from '../http/received-at.js';
-import { CurrentSession, type Principal, Requires } from '../http/session.guard.js';
-import { type AttemptAnswer, framesMaxOf, liveAnswer, stepView } from './attempt-answer.js';
+import { CurrentSession, type Principal } from '../http/session.guard.js';
+import {
+  type AttemptAnswer,
+  attemptAnswerSchema,
+  framesMaxOf,
+  liveAnswer,
+  liveAnswerSchema,
+  stepSchema,
+  stepView,
+} from './attempt-answer.js';
 import { BeginService } from './begin.service.js';
 import { OutcomeService } from './outcome.service.js';
 import { StepService } from './step.service.js';
@@ -26,6 +35,39 @@ function wholeNumber(min: number, max: number) {
     .pipe(z.int().min(min).max(max));
 }
 
+const begunSchema = z
+  .strictObject({
+    attemptId: z.uuid(),
+    expiresAt: z.iso.datetime(),
+    step: stepSchema.nullable(),
+    capture: z.strictObject({
+      fpsMin: z.number(),
+      fpsMax: z.number(),
+      framesMax: z.int(),
+      frameBytesMax: z.int(),
+      framePixelsMax: z.int(),
+      bytesMax: z.int(),
+      format: z.array(z.string()),
+    }),
+  })
+  .meta({ id: 'BegunCapture' });
+
+const BEGIN_ERRORS = [
+  'account_inactive',
+  'consent_required',
+  'consent_outdated',
+  'attempt_in_progress',
+  'too_many_attempts',
+  'busy',
+] as const;
+const BEGIN_VERIFY_ERRORS = [
+  ...BEGIN_ERRORS,
+  'enrolment_required',
+  're_enrolment_required',
+  'face_disabled',
+  'face_locked',
+] as const;
+
 /** Captures of all three purposes. The route that begins one decides its purpose; the rest is the same for all. */
 @Controller('v1/face')
 export class CaptureController {
@@ -36,19 +78,19 @@ export class CaptureController {
   ) {}
 
   @Post('enrolments')
-  @Requires({ account: true })
+  @Answers({ summary: 'Begins the enrolment of a face', schema: begunSchema, errors: BEGIN_ERRORS })
   enrol(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'enrol', origin);
   }
 
   @Post('attempts')
-  @Requires({ account: true })
+  @Answers({ summary: 'Begins an attempt to be recognised', schema: begunSchema, errors: BEGIN_VERIFY_ERRORS })
   verify(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'verify', origin);
   }
 
   @Post('practice')
-  @Requires({ account: true })
+  @Answers({ summary: 'Begins a capture that compares nothing', schema: begunSchema, errors: BEGIN_ERRORS })
   practise(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'practice', origin);
   }
@@ -56,6 +98,21 @@ export class CaptureController {
   @Post('attempts/:id/steps/:n')
   @HttpCode(202)
   @Accepts({ params: stepParams, bytes: true })
+  @Answers({
+    summary: 'Takes the frames of one step and reveals the next',
+    schema: liveAnswerSchema,
+    errors: [
+      'not_found',
+      'step_out_of_order',
+      'step_already_received',
+      'step_too_early',
+      'attempt_over',
+      'frames_reused',
+      'too_many_frames',
+      'unsupported_image',
+      'image_too_large',
+    ],
+  })
   async step(
     @CurrentSession() session: Principal,
     @Param() { id, n }: z.infer<typeof stepParams>,
@@ -72,6 +129,7 @@ export class CaptureController {
 
   @Get('attempts/:id')
   @Accepts({ params: attemptParams, query: pollQuery })
+  @Answers({ summary: 'What became of a capture; waits for it', schema: attemptAnswerSchema, errors: ['not_found'] })
   poll(
     @CurrentSession() session: Principal,
     @Param() { id }: z.infer<typeof attemptParams>,
@@ -83,6 +141,7 @@ export class CaptureController {
   @Delete('attempts/:id')
   @HttpCode(204)
   @Accepts({ params: attemptParams })
+  @Answers({ summary: 'Cancels a capture', errors: ['not_found'] })
   cancel(@CurrentSession() session: Principal, @Param() { id }: z.infer<typeof attemptParams>): Promise<void> {
     return this.outcomes.cancel(session, id);
   }
@@ -92,7 +151,7 @@ export class CaptureController {
   }
 }
 
-const begun = (reservation: Reservation) => ({
+const begun = (reservation: Reservation): z.infer<typeof begunSchema> => ({
   attemptId: reservation.attemptId,
   expiresAt: reservation.captureUntil.toISOString(),
   step: stepView(reservation),

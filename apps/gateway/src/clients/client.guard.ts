@@ -1,45 +1,30 @@
-import {
-  applyDecorators,
-  type CanActivate,
-  createParamDecorator,
-  type ExecutionContext,
-  Injectable,
-  SetMetadata,
-} from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { type CanActivate, createParamDecorator, type ExecutionContext, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import type { ClientScope, ClientView } from '#service-clients';
+import type { ClientView } from '#service-clients';
 import { originOf } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { Public } from '../http/session.guard.js';
+import { accessOf } from '../http/policy.js';
 import { ClientsService } from './clients.service.js';
 
-const CLIENT_SCOPE = 'countersign:client-scope';
 const CLIENT = Symbol('client');
 
-/** A route for relying applications: no session, but a service credential with this scope (HTTP Basic, RFC 7617). */
-export const ForClients = (scope: ClientScope): MethodDecorator =>
-  applyDecorators(Public(), SetMetadata(CLIENT_SCOPE, scope));
-
+/** Enforces the policy's routes for relying applications: no session, but a service credential (HTTP Basic, RFC 7617). */
 @Injectable()
 export class ClientGuard implements CanActivate {
-  constructor(
-    private readonly reflector: Reflector,
-    private readonly clients: ClientsService,
-  ) {}
+  constructor(private readonly clients: ClientsService) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const scope = this.reflector.get<ClientScope | undefined>(CLIENT_SCOPE, context.getHandler());
-    if (scope === undefined) return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const access = accessOf(request.method, request.routeOptions.url);
+    if (access?.who !== 'service') return true;
     const client = await this.clients.authenticate(basic(request), originOf(request));
-    if (!client.scopes.includes(scope)) throw new Problem('forbidden');
+    if (!client.scopes.includes(access.scope)) throw new Problem('forbidden');
     (request as { [CLIENT]?: ClientView })[CLIENT] = client;
     return true;
   }
 }
 
-/** The relying application that asks; only on routes with `@ForClients`. */
+/** The relying application that asks; only on routes that the policy gives to services. */
 export const CurrentClient = createParamDecorator((_: unknown, context: ExecutionContext): ClientView => {
   const client = (context.switchToHttp().getRequest<FastifyRequest>() as { [CLIENT]?: ClientView })[CLIENT];
   if (!client) throw new Error('this route did not ask for a client');

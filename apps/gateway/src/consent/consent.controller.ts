@@ -8,6 +8,7 @@ import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentSession, type Principal } from '../http/session.guard.js';
@@ -16,13 +17,15 @@ import { CURRENT_CONSENT } from './consent-text.js';
 
 const consentSchema = z.strictObject({ version: z.string().max(40), textSha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
-interface ConsentView {
-  version: string;
-  text: string;
-  textSha256: string;
-  /** The version this account agreed to. */
-  given: string | null;
-}
+const consentViewSchema = z
+  .strictObject({
+    version: z.string(),
+    text: z.string(),
+    textSha256: z.string(),
+    given: z.string().nullable().meta({ description: 'The version this account agreed to.' }),
+  })
+  .meta({ id: 'Consent' });
+type ConsentView = z.infer<typeof consentViewSchema>;
 
 @Controller('v1/face/consent')
 export class ConsentController {
@@ -34,6 +37,11 @@ export class ConsentController {
   ) {}
 
   @Get()
+  @Answers({
+    summary: 'The text in force, and what was agreed to',
+    schema: consentViewSchema,
+    errors: ['account_inactive'],
+  })
   async get(@CurrentSession() session: Principal): Promise<ConsentView> {
     return { ...CURRENT_CONSENT, given: (await guardOf(this.guard, session)).consentVersion };
   }
@@ -41,6 +49,11 @@ export class ConsentController {
   /** Names the text by its hash: one agrees to what one was shown, not to whatever is current by now. */
   @Put()
   @Accepts({ body: consentSchema })
+  @Answers({
+    summary: 'Agrees to the text that was shown',
+    schema: consentViewSchema,
+    errors: ['account_inactive', 'consent_outdated'],
+  })
   async put(
     @CurrentSession() session: Principal,
     @Body() body: z.infer<typeof consentSchema>,
@@ -62,6 +75,7 @@ export class ConsentController {
   /** As easy as giving it: no higher level is asked for. The account still demands a face for protected actions. */
   @Delete()
   @HttpCode(204)
+  @Answers({ summary: 'Withdraws consent and destroys the template', errors: ['account_inactive'] })
   async delete(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin): Promise<void> {
     const { userId } = session.record;
     await guardOf(this.guard, session);

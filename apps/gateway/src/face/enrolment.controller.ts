@@ -3,6 +3,7 @@ import { Controller, Delete, HttpCode, Inject } from '@nestjs/common';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { CurrentSession, type Principal } from '../http/session.guard.js';
 import { guardOf } from './authority.js';
@@ -20,6 +21,7 @@ export class EnrolmentController {
   /** Works with a password alone; enrolling another face afterwards does not. */
   @Delete()
   @HttpCode(204)
+  @Answers({ summary: 'Removes the face', errors: ['account_inactive'] })
   async delete(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin): Promise<void> {
     const { userId } = session.record;
     await guardOf(this.guard, session);

@@ -5,10 +5,10 @@ import { actionSchema, ACTIONS, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, type Principal, Requires } from '../http/session.guard.js';
-import { assertMayManage } from './authority.js';
+import { CurrentSession, type Principal } from '../http/session.guard.js';
 import { GUARD } from './guard.module.js';
 
 const GESTURES_LEFT_MIN = 2;
@@ -22,6 +22,8 @@ const preferencesSchema = z.strictObject({
   extraTime: z.boolean(),
 });
 
+const preferencesAnswer = z.strictObject({ optOuts: z.array(actionSchema), extraTime: z.boolean() });
+
 @Controller('v1/face/preferences')
 export class PreferencesController {
   constructor(
@@ -30,14 +32,17 @@ export class PreferencesController {
   ) {}
 
   @Put()
-  @Requires({ account: true })
   @Accepts({ body: preferencesSchema })
+  @Answers({
+    summary: 'Gestures one cannot make, and extra time',
+    schema: preferencesAnswer,
+    errors: ['account_inactive'],
+  })
   async put(
     @CurrentSession() session: Principal,
     @Body() body: z.infer<typeof preferencesSchema>,
     @RequestOrigin() origin: Origin,
   ): Promise<z.infer<typeof preferencesSchema>> {
-    await assertMayManage(this.guard, session);
     const outcome = await this.guard.setPreferences(session.record.userId, body, origin, randomUUID());
     if (outcome.kind === 'not_found') throw new Problem('unauthenticated');
     this.nudge.drain(session.record.userId);

@@ -1,12 +1,13 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, HealthIndicatorService, MongooseHealthIndicator } from '@nestjs/terminus';
-import { Public } from '../http/session.guard.js';
+import { z } from 'zod';
+import { Answers } from '../http/answers.js';
 import { RedisStore } from '../redis/redis.js';
 
 const ANSWER_MS = 1_000;
+const statusSchema = z.strictObject({ status: z.string() });
 
 @Controller('health')
-@Public()
 export class HealthController {
   constructor(
     private readonly health: HealthCheckService,
@@ -17,11 +18,13 @@ export class HealthController {
 
   /** The process answers. What it depends on is not its life. */
   @Get('live')
+  @Answers({ summary: 'The process answers', schema: statusSchema })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }
 
   @Get('ready')
+  @Answers({ summary: 'Redis and MongoDB answer, too', schema: statusSchema })
   async ready(): Promise<{ status: string }> {
     const { status } = await this.health.check([
       () => this.mongo.pingCheck('mongodb', { timeout: ANSWER_MS }),

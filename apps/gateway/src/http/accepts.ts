@@ -1,5 +1,4 @@
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Problem } from './problem.js';
@@ -17,6 +16,9 @@ export interface Accepted {
 /** What a route takes. Whatever is not declared must be absent. */
 export const Accepts = (accepted: Accepted): MethodDecorator => SetMetadata(ACCEPTS, accepted);
 
+export const acceptedBy = (handler: object): Accepted =>
+  (Reflect.getMetadata(ACCEPTS, handler) as Accepted | undefined) ?? {};
+
 const NOTHING = z.union([z.undefined(), z.null(), z.strictObject({})]);
 const EMPTY = z.strictObject({});
 
@@ -26,10 +28,8 @@ const EMPTY = z.strictObject({});
  */
 @Injectable()
 export class InputGuard implements CanActivate {
-  constructor(private readonly reflector: Reflector) {}
-
   canActivate(context: ExecutionContext): boolean {
-    const accepted = this.reflector.get<Accepted | undefined>(ACCEPTS, context.getHandler()) ?? {};
+    const accepted = acceptedBy(context.getHandler());
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     request.params = parse(accepted.params ?? EMPTY, request.params ?? {}, 'not_found');
     request.query = parse(accepted.query ?? EMPTY, { ...(request.query as object) }, 'invalid_request');

@@ -1,17 +1,23 @@
 import { Module } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core';
 import { SessionModule } from '../sessions/session.module.js';
 import { UserModule } from '../users/user.module.js';
 import { InputGuard } from './accepts.js';
+import { AnswerInterceptor } from './answers.js';
+import { DocsController } from './docs.controller.js';
 import { ProblemFilter } from './problem.filter.js';
+import { Routes } from './routes.js';
 import { SessionGuard } from './session.guard.js';
 
 /** What holds on every route, in this order: a session, then the shape of the input, then one form of refusal. */
 @Module({
-  imports: [SessionModule, UserModule],
+  imports: [DiscoveryModule, SessionModule, UserModule],
+  controllers: [DocsController],
   providers: [
+    Routes,
     { provide: APP_GUARD, useClass: SessionGuard },
     { provide: APP_GUARD, useClass: InputGuard },
+    { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
     { provide: APP_FILTER, useClass: ProblemFilter },
   ],
 })

@@ -4,7 +4,8 @@ import type { ErrorCode } from '#contracts';
 import { AppLogger } from '#observability';
 import { errorRow } from './error-table.js';
 import { toProblem } from './faults.js';
-import type { Problem } from './problem.js';
+import { methodsAt } from './policy.js';
+import { Problem } from './problem.js';
 
 /** What an operator has to look at; `busy` is a state, not a fault. */
 const FAULTS: readonly ErrorCode[] = ['unavailable', 'internal'];
@@ -18,12 +19,20 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const problem = toProblem(error);
+    const problem = request.is404 ? nothingThere(request, reply) : toProblem(error);
     const fields = { code: problem.code, method: request.method, route: request.routeOptions?.url };
     if (FAULTS.includes(problem.code)) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
     else this.logger.debug(fields, 'refused');
     if (!reply.sent) sendProblem(reply, problem);
   }
+}
+
+/** A path that is there, asked in a way that it does not take, is not the same as no path. */
+function nothingThere(request: FastifyRequest, reply: FastifyReply): Problem {
+  const methods = methodsAt(request.url.split('?')[0] ?? '');
+  if (methods.length === 0) return new Problem('not_found');
+  reply.header('allow', methods.join(', '));
+  return new Problem('method_not_allowed');
 }
 
 /** RFC 9457. The body holds the code's fixed words and the refusal's own numbers; never a value of the request. */

@@ -33,6 +33,7 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     bodyLimit: CAPTURE_LIMITS.bytesMax,
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEADERS_MS },
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 100 },
     forceCloseConnections: 'idle',
     frameworkErrors: (error: unknown, _request: unknown, reply: unknown) =>

@@ -1,67 +1,70 @@
-import { type CanActivate, createParamDecorator, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { type CanActivate, createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { UserRepository, type UserRow } from '#accounts';
-import { ACR, type Role } from '#contracts';
+import { ACR } from '#contracts';
+import type { GuardStore, GuardSummary } from '#guard';
+import { GUARD } from '../face/guard.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
+import { type Access, accessOf } from './policy.js';
 import { Problem } from './problem.js';
 
-const PUBLIC = 'countersign:public';
-const REQUIRES = 'countersign:requires';
 const PRINCIPAL = Symbol('principal');
 
-export interface Requirement {
-  /** The account is read and the session's epoch compared, so that an ended session that Redis revived is refused. */
-  account?: true;
-  /** Implies `account`. */
-  role?: Role;
-  /** At least `pwd+otp`; else 403 `step_up_required`. */
-  raised?: true;
-}
+/** Who calls: the session and, where the policy asks for it, its account and the guard by which it was judged. */
+export type Principal = ActiveSession & { user?: UserRow; face?: GuardSummary };
 
-export type Principal = ActiveSession & { user?: UserRow };
-
-/** A route without a session. Everything else needs one. */
-export const Public = (): MethodDecorator & ClassDecorator => SetMetadata(PUBLIC, true);
-export const Requires = (requirement: Requirement): MethodDecorator => SetMetadata(REQUIRES, requirement);
-
+/** Enforces the policy file on every route, before anything of the request is looked at. */
 @Injectable()
 export class SessionGuard implements CanActivate {
   constructor(
-    private readonly reflector: Reflector,
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
+    @Inject(GUARD) private readonly guard: GuardStore,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const targets = [context.getHandler(), context.getClass()];
-    if (this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC, targets)) return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const access = accessOf(request.method, request.routeOptions.url);
+    if (!access) throw new Error('a route without a line in the policy');
+    if (access.who === 'session') await this.admitSession(request, access);
+    return true;
+  }
+
+  private async admitSession(request: FastifyRequest, access: Extract<Access, { who: 'session' }>): Promise<void> {
     const session = await this.sessions.find(bearer(request));
     if (!session) throw new Problem('unauthenticated');
-
-    const required = this.reflector.getAllAndOverride<Requirement | undefined>(REQUIRES, targets) ?? {};
     const principal: Principal = session;
-    if (required.account || required.role) principal.user = await this.account(session);
-    if (required.role && !principal.user?.roles.includes(required.role)) throw new Problem('forbidden');
-    if (required.raised && session.record.acr === ACR.pwd) throw stepUpRequired();
+    if (access.account) principal.user = await this.account(session);
+    if (access.roles.length > 0 && !access.roles.some((role) => principal.user?.roles.includes(role))) {
+      throw new Problem('forbidden');
+    }
+    if (access.level === 'manage') principal.face = await this.guardOf(session);
+    const enough = access.level === 'pwd' || session.record.acr !== ACR.pwd || principal.face?.everEnrolled === false;
+    if (!enough) throw stepUpRequired();
     (request as { [PRINCIPAL]?: Principal })[PRINCIPAL] = principal;
-    return true;
   }
 
   private async account(session: ActiveSession): Promise<UserRow> {
     const user = await this.users.findById(session.record.userId);
-    if (!user || user.sessionEpoch !== session.record.epoch) {
-      await this.sessions.end(session);
-      throw new Problem('unauthenticated');
-    }
-    return user;
+    if (user?.sessionEpoch === session.record.epoch) return user;
+    await this.sessions.end(session);
+    throw new Problem('unauthenticated');
+  }
+
+  private async guardOf(session: ActiveSession): Promise<GuardSummary> {
+    return activeGuard(await this.guard.summary(session.record.userId));
   }
 }
 
+/** A session without a guard belongs to an account that is gone. */
+export function activeGuard(summary: GuardSummary | null): GuardSummary {
+  if (!summary || summary.state === 'erasing') throw new Problem('unauthenticated');
+  if (summary.state === 'disabled') throw new Problem('account_inactive');
+  return summary;
+}
+
 /** Which levels would do: RFC 9470 names the parameter `acr_values`. */
-export const stepUpRequired = (): Problem =>
-  new Problem('step_up_required', { extras: { acrValues: [ACR.face, ACR.otp] } });
+const stepUpRequired = (): Problem => new Problem('step_up_required', { extras: { acrValues: [ACR.face, ACR.otp] } });
 
 export const principalOf = (request: FastifyRequest): Principal | undefined =>
   (request as { [PRINCIPAL]?: Principal })[PRINCIPAL];
@@ -73,7 +76,7 @@ export const CurrentSession = createParamDecorator((_: unknown, context: Executi
   return principal;
 });
 
-/** The account of the request; only on routes with `@Requires({ account: true })` or a role. */
+/** The account of the request; only on routes whose policy reads it. */
 export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionContext): UserRow => {
   const user = principalOf(context.switchToHttp().getRequest<FastifyRequest>())?.user;
   if (!user) throw new Error('this route did not ask for the account');

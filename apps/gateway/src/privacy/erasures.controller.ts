@@ -1,31 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
+import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { UserRepository, type UserRow } from '#accounts';
-import type { ErasureRow } from '#contracts';
-import type { GuardStore } from '#guard';
+import { type ErasureRow, erasureRowSchema } from '#contracts';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
-import { assertMayManage } from '../face/authority.js';
-import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, CurrentUser, type Principal, Public, Requires } from '../http/session.guard.js';
+import { CurrentUser } from '../http/session.guard.js';
 import { SessionService } from '../sessions/session.service.js';
 import { ErasureRepository } from './erasure.repository.js';
 
 const erasureParams = z.strictObject({ id: z.uuid() });
 
-interface Receipt {
-  erasureId: string;
-  state: ErasureRow['state'];
-  requestedAt: string;
-  completedAt?: string;
-}
+const receiptSchema = z
+  .strictObject({
+    erasureId: z.uuid(),
+    state: erasureRowSchema.shape.state,
+    requestedAt: z.iso.datetime(),
+    completedAt: z.iso.datetime().optional(),
+  })
+  .meta({ id: 'Erasure' });
+type Receipt = z.infer<typeof receiptSchema>;
 
 @Controller('v1/privacy/erasures')
 export class ErasuresController {
   constructor(
-    @Inject(GUARD) private readonly guard: GuardStore,
     private readonly erasures: ErasureRepository,
     private readonly users: UserRepository,
     private readonly sessions: SessionService,
@@ -35,9 +35,8 @@ export class ErasuresController {
   /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
   @Post()
   @HttpCode(202)
-  @Requires({ account: true })
-  async request(@CurrentSession() session: Principal, @CurrentUser() user: UserRow): Promise<Receipt> {
-    await assertMayManage(this.guard, session);
+  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema })
+  async request(@CurrentUser() user: UserRow): Promise<Receipt> {
     const row = await this.erasures.insertOrFind({
       _id: randomUUID(),
       userId: user._id,
@@ -53,8 +52,8 @@ export class ErasuresController {
 
   /** The session is gone by then: whoever holds the receipt's random id may ask. It says nothing about whom. */
   @Get(':id')
-  @Public()
   @Accepts({ params: erasureParams })
+  @Answers({ summary: 'How far an erasure is', schema: receiptSchema, errors: ['not_found'] })
   async state(@Param() { id }: z.infer<typeof erasureParams>): Promise<Receipt> {
     const row = await this.erasures.find(id);
     if (!row) throw new Problem('not_found');

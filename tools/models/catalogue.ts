@@ -5,9 +5,14 @@ import { decodeModel, type Model } from './graph.js';
 import { fileOf } from './npm-package.js';
 import { appendSoftmax } from './passes/append-softmax.js';
 import { decomposePrelu } from './passes/decompose-prelu.js';
+import { fillChannelBlocks } from './passes/fill-channel-blocks.js';
 import { flushDenormals } from './passes/flush-denormals.js';
+import { foldNormalisation } from './passes/fold-normalisation.js';
 import { nameTensors } from './passes/name-tensors.js';
 import { type Pass } from './passes/pass.js';
+import { pruneDeadChannels } from './passes/prune-dead-channels.js';
+import { removeTransposes } from './passes/remove-transposes.js';
+import { widenByConvolution } from './passes/widen-by-convolution.js';
 import { type PinnedPackage, SOURCES } from './sources.js';
 
 type Files = ReadonlyMap<string, Buffer>;
@@ -23,7 +28,7 @@ export interface CatalogueEntry {
   readonly input: {
     readonly name: string;
     readonly shape: readonly number[];
-    readonly layout: 'NHWC' | 'NCHW';
+    readonly layout: 'NCHW';
     readonly colour: 'RGB' | 'BGR' | 'GREY';
     readonly normalisation: string;
     readonly mean: readonly number[];
@@ -58,8 +63,8 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     licence: MEDIAPIPE_LICENCE,
     input: {
       name: 'input',
-      shape: [1, 256, 256, 3],
-      layout: 'NHWC',
+      shape: [1, 3, 256, 256],
+      layout: 'NCHW',
       colour: 'RGB',
       normalisation: 'RGB / 127.5 − 1; the whole picture scaled to fit 256 × 256 and centred, borders −1',
       mean: [127.5, 127.5, 127.5],
@@ -84,7 +89,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
         { from: 'Identity_2', name: 'boxes16', shape: [1, 512, 16] },
         { from: 'Identity_3', name: 'boxes8', shape: [1, 384, 16] },
       ]),
-    passes: [flushDenormals],
+    passes: [removeTransposes, flushDenormals, widenByConvolution, fillChannelBlocks],
   },
   {
     role: 'mesh',
@@ -94,12 +99,12 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     licence: MEDIAPIPE_LICENCE,
     input: {
       name: 'input',
-      shape: [1, 192, 192, 3],
-      layout: 'NHWC',
+      shape: [1, 3, 192, 192],
+      layout: 'NCHW',
       colour: 'RGB',
-      normalisation: 'RGB / 255; square crop of 1.5 × the face box, rolled so that the eyes are level',
+      normalisation: 'RGB 0..255 as it is; square crop of 1.5 × the face box, rolled so that the eyes are level',
       mean: [0, 0, 0],
-      scale: PIXEL_SCALE,
+      scale: 1,
     },
     outputs: [
       {
@@ -115,7 +120,13 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
         { from: 'Identity_2', name: 'landmarks', shape: [1, 1404] },
         { from: 'Identity_1', name: 'presence', shape: [1, 1] },
       ]),
-    passes: [flushDenormals, decomposePrelu],
+    passes: [
+      removeTransposes,
+      flushDenormals,
+      widenByConvolution,
+      decomposePrelu,
+      foldNormalisation({ mean: [0, 0, 0], scale: PIXEL_SCALE }),
+    ],
   },
   {
     role: 'recogniser',
@@ -138,6 +149,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     passes: [
       nameTensors({ name: 'input', shape: [1, 3, 112, 112] }, { name: 'embedding', shape: [1, 512] }),
       flushDenormals,
+      pruneDeadChannels,
       decomposePrelu,
     ],
   },
@@ -168,6 +180,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
       nameTensors({ name: 'input', shape: [1, 3, 128, 128] }, { name: 'probabilities', shape: [1, 3] }),
       appendSoftmax,
       flushDenormals,
+      fillChannelBlocks,
       decomposePrelu,
     ],
   },
@@ -179,8 +192,8 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     licence: { spdx: 'MIT', statement: 'Weights by the authors of face-api.js, MIT, as shipped in the package.' },
     input: {
       name: 'input',
-      shape: [1, 112, 112, 3],
-      layout: 'NHWC',
+      shape: [1, 3, 112, 112],
+      layout: 'NCHW',
       colour: 'RGB',
       normalisation:
         '(RGB − mean) / 255; box of brows and jaw × 1.2, aspect kept, the border black (so −mean / 255 after normalisation)',
@@ -199,7 +212,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
       convertFaceExpression(fileOf(files, 'model/face_expression_model-weights_manifest.json'), (path) =>
         fileOf(files, `model/${path}`),
       ),
-    passes: [flushDenormals],
+    passes: [removeTransposes, flushDenormals],
   },
   {
     role: 'eye',
@@ -212,9 +225,9 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
       shape: [1, 1, 24, 24],
       layout: 'NCHW',
       colour: 'GREY',
-      normalisation: 'grey / 255; level square of 1.6 × the eye’s width around its centre, one eye a run',
+      normalisation: 'grey 0..255 as it is; level square of 1.6 × the eye’s width around its centre, one eye a run',
       mean: [0],
-      scale: PIXEL_SCALE,
+      scale: 1,
     },
     outputs: [
       {
@@ -229,6 +242,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
       nameTensors({ name: 'input', shape: [1, 1, 24, 24] }, { name: 'probabilities', shape: [1, 2] }),
       appendSoftmax,
       flushDenormals,
+      foldNormalisation({ mean: [0], scale: PIXEL_SCALE }),
     ],
   },
 ];

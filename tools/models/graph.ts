@@ -53,6 +53,14 @@ export function valueInfo(name: string, shape: readonly number[]): onnx.IValueIn
   return { name, type: { tensorType: { elemType: onnx.TensorProto.DataType.FLOAT, shape: { dim } } } };
 }
 
+export function shapeOf(info: onnx.IValueInfoProto): number[] {
+  return (info.type?.tensorType?.shape?.dim ?? []).map(({ dimValue }) => Number(dimValue));
+}
+
+export function setShape(info: onnx.IValueInfoProto, shape: readonly number[]): void {
+  info.type = valueInfo('', shape).type;
+}
+
 export function floatTensor(name: string, dims: readonly number[], data: Iterable<number>): Tensor {
   const values = Float32Array.from(data);
   return { name, dims: [...dims], dataType: onnx.TensorProto.DataType.FLOAT, rawData: bytesOf(values) };
@@ -76,6 +84,11 @@ export function floatsOf(tensor: Tensor): Float32Array {
   return new Float32Array(Uint8Array.from(tensor.rawData).buffer);
 }
 
+export function int64sOf(tensor: Tensor): number[] {
+  if (!tensor.rawData?.length) return (tensor.int64Data ?? []).map(Number);
+  return Array.from(new BigInt64Array(Uint8Array.from(tensor.rawData).buffer), Number);
+}
+
 export function setFloats(tensor: Tensor, values: Float32Array, dims = dimsOf(tensor)): void {
   tensor.rawData = bytesOf(values);
   tensor.floatData = [];
@@ -90,6 +103,31 @@ export function node(
 ): Node {
   const attribute = Object.entries(attributes).map(([name, value]) => attributeOf(name, value));
   return { opType, input: [...input], output: [output], name: output, attribute };
+}
+
+/** An integer attribute, or a list of them; empty when the node has none of this name. */
+export function integersOf(step: Node, name: string): number[] {
+  const attribute = step.attribute?.find((a) => a.name === name);
+  if (!attribute) return [];
+  return attribute.type === onnx.AttributeProto.AttributeType.INTS
+    ? (attribute.ints ?? []).map(Number)
+    : [Number(attribute.i)];
+}
+
+export function textOf(step: Node, name: string): string | undefined {
+  const bytes = step.attribute?.find((a) => a.name === name)?.s;
+  return bytes ? Buffer.from(bytes).toString('utf8') : undefined;
+}
+
+export function setAttribute(step: Node, name: string, value: AttributeValue): void {
+  step.attribute = [...(step.attribute ?? []).filter((a) => a.name !== name), attributeOf(name, value)];
+}
+
+/** After a rewrite: weights that nothing reads any more would stay in the file. */
+export function dropUnusedInitializers(model: Model): void {
+  const graph = graphOf(model);
+  const used = new Set(graph.node.flatMap((step) => step.input ?? []));
+  graph.initializer = graph.initializer.filter((tensor) => used.has(tensor.name ?? ''));
 }
 
 export function initializersByName(model: Model): Map<string, Tensor> {

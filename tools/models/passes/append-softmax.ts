@@ -4,6 +4,7 @@ import { type Pass } from './pass.js';
 /** Ends a classifier in probabilities, so that every user of the model reads the same scale. */
 export const appendSoftmax: Pass = {
   name: 'append-softmax',
+  names: true,
   apply(model) {
     const graph = graphOf(model);
     const output = graph.output[0]?.name;

@@ -11,6 +11,7 @@ export function nameTensors(
 ): Pass {
   return {
     name: 'name-tensors',
+    names: true,
     apply(model) {
       const graph = graphOf(model);
       const weights = new Set(graph.initializer.map((tensor) => tensor.name));

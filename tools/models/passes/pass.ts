@@ -1,8 +1,13 @@
 import { type Model } from '../graph.js';
+import { type Normalisation } from './fold-normalisation.js';
 
-/** One rewrite of a graph in place. It changes how fast a model runs, never what it answers. */
+/** One rewrite of a graph in place. It changes how fast a model runs and how it takes its input, never what it answers. */
 export interface Pass {
   readonly name: string;
+  /** The normalisation that the graph expects before this pass and no longer after it. */
+  readonly folds?: Normalisation;
+  /** Gives the graph our names or our kind of output: part of the conversion, not of what is measured. */
+  readonly names?: true;
   /** Returns what it found, for the build's progress line. */
   apply(model: Model): string;
 }

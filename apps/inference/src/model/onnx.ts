@@ -9,11 +9,11 @@ import type { FaceNets } from '../pipeline/nets.js';
 export type ModelBytes = Record<ModelRole, Uint8Array>;
 
 const SHAPES: Record<ModelRole, readonly number[]> = {
-  detector: [1, DETECTOR_SIDE, DETECTOR_SIDE, 3],
-  mesh: [1, MESH_SIDE, MESH_SIDE, 3],
+  detector: [1, 3, DETECTOR_SIDE, DETECTOR_SIDE],
+  mesh: [1, 3, MESH_SIDE, MESH_SIDE],
   recogniser: [1, 3, RECOGNISER_SIDE, RECOGNISER_SIDE],
   antispoof: [1, 3, ANTISPOOF_SIDE, ANTISPOOF_SIDE],
-  expression: [1, EXPRESSION_SIDE, EXPRESSION_SIDE, 3],
+  expression: [1, 3, EXPRESSION_SIDE, EXPRESSION_SIDE],
   eye: [1, 1, EYE_SIDE, EYE_SIDE],
 };
 const HAPPY = 1;

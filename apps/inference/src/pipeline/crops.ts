@@ -79,7 +79,7 @@ export function antispoofInput(source: Pyramid, box: Box, scale: number, out: Fl
 
 /** Mean colour that face-api's nets were trained with. */
 const EXPRESSION: TensorFormat = {
-  layout: 'nhwc',
+  layout: 'nchw',
   colour: 'rgb',
   scale: 1 / 255,
   offset: [-122.782 / 255, -117.001 / 255, -104.298 / 255],
@@ -109,7 +109,7 @@ export function expressionInput(source: Pyramid, l: Landmarks, out: Float32Array
   });
 }
 
-const EYE: TensorFormat = { layout: 'nchw', colour: 'grey', scale: 1 / 255, offset: [0] };
+const EYE: TensorFormat = { layout: 'nchw', colour: 'grey', scale: 1, offset: [0] };
 const EYE_MARGIN = 1.6;
 
 /** A level square, 1.6 × the eye's width, around the middle between its corners. */

@@ -20,7 +20,7 @@ export interface DetectorOutput {
 }
 
 export const DETECTOR_SIDE = 256;
-const FORMAT: TensorFormat = { layout: 'nhwc', colour: 'rgb', scale: 1 / 127.5, offset: [-1, -1, -1] };
+const FORMAT: TensorFormat = { layout: 'nchw', colour: 'rgb', scale: 1 / 127.5, offset: [-1, -1, -1] };
 const SCORE_MIN = 0.5;
 const IOU_SAME_FACE = 0.3;
 

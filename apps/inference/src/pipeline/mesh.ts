@@ -6,7 +6,7 @@ export type Landmarks = Float32Array;
 
 export const MESH_SIDE = 192;
 const MARGIN = 1.5;
-const FORMAT: TensorFormat = { layout: 'nhwc', colour: 'rgb', scale: 1 / 255, offset: [0, 0, 0] };
+const FORMAT: TensorFormat = { layout: 'nchw', colour: 'rgb', scale: 1, offset: [0, 0, 0] };
 
 /** Points of MediaPipe's mesh by name. "Right" and "left" are the person's own sides. */
 export const POINT = {

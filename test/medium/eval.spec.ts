@@ -72,6 +72,28 @@ describe('evaluation on the committed footage', () => {
     expect(report()).toMatchObject({ bySpecies: { bona_fide: { windows: { n: 1, notChecked: 0, denied: 0 } } } });
   });
 
+  it('attempt verifies the enrolled man and refuses the other one, and a still', () => {
+    const row = (person: string, part: string, action: string, end: number): string =>
+      `${person},${action},${path.join(MEDIA, person, part)},0,${end}`;
+    const library = list('library.csv', [
+      'person,action,file,start_s,end_s',
+      row('franck', 'neutral-1', 'neutral', 1.4),
+      row('franck', 'smile-1', 'smile', 2.2),
+      row('franck', 'turn-right-1', 'turn_right', 2.4),
+      row('cap', 'blink-1', 'blink', 2.7),
+      row('cap', 'turn-right-1', 'turn_right', 1.7),
+    ]);
+    const play = (strategy: string) =>
+      run('attempt', '--library', library, '--strategy', strategy, '--n', '4', '--seed', '7', '--variants', '1', '--frames-fps', '24'); // prettier-ignore
+    const genuine = play('genuine');
+    expect(genuine.stderr).not.toContain('error');
+    expect(genuine.report()).toMatchObject({ n: 4, byPerson: { franck: { n: 2, verified: 2 }, cap: { n: 2 } } });
+    play('impostor');
+    expect(genuine.report()).toMatchObject({ n: 4, verified: 0, reasons: { mismatch: 1 } });
+    play('still');
+    expect(genuine.report()).toMatchObject({ n: 4, verified: 0, reasons: { no_action: 4 } });
+  });
+
   it('names every missing file at once, and the line of a wrong one', () => {
     const missing = run(
       'match',

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { attempt } from './attempt.js';
 import { calibrate } from './calibrate.js';
 import type { Command, OptionValues } from './command.js';
 import { MissingFilesError, UsageError } from './fault.js';
@@ -9,7 +10,7 @@ import { pad } from './pad.js';
 import { quality } from './quality.js';
 import { writeSection } from './report.js';
 
-const COMMANDS: readonly Command[] = [match, calibrate, gestures, pad, quality];
+const COMMANDS: readonly Command[] = [match, calibrate, gestures, pad, quality, attempt];
 
 const COMMON = {
   out: { type: 'string' },

@@ -1,0 +1,103 @@
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { ModelBytes } from '../../apps/inference/src/model/onnx.js';
+import type { StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
+import type { Look } from './camera.js';
+import type { Film } from './film.js';
+
+export interface AnalysisTask {
+  id: number;
+  film: Film;
+  look: Look;
+}
+
+export type AnalysisMessage =
+  | { kind: 'ready' }
+  | { kind: 'done'; id: number; analysis: StepAnalysis }
+  | { kind: 'failed'; id: number; error: string };
+
+interface Waiting {
+  task: AnalysisTask;
+  resolve: (analysis: StepAnalysis) => void;
+  reject: (error: Error) => void;
+}
+
+/** Threads that film and analyse steps with the product's pipeline. What is asked twice under one key is done once. */
+export class AnalysisPool {
+  private readonly idle: Worker[] = [];
+  private readonly workers: Worker[] = [];
+  private readonly waiting: Waiting[] = [];
+  private readonly running = new Map<number, Waiting>();
+  private readonly known = new Map<string, Promise<StepAnalysis>>();
+  private nextId = 0;
+
+  private constructor() {}
+
+  static async start(models: ModelBytes, threads: number): Promise<AnalysisPool> {
+    const pool = new AnalysisPool();
+    await Promise.all(Array.from({ length: threads }, () => pool.open(models)));
+    return pool;
+  }
+
+  /** Steps that were analysed, each once. */
+  get analysed(): number {
+    return this.known.size;
+  }
+
+  get threads(): number {
+    return this.workers.length;
+  }
+
+  /** @param key names film and look together. */
+  analyse(key: string, film: () => Promise<Film>, look: Look): Promise<StepAnalysis> {
+    const known = this.known.get(key);
+    if (known) return known;
+    const found = film().then((frames) => this.run(frames, look));
+    this.known.set(key, found);
+    return found;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.workers.map((w) => w.terminate()));
+  }
+
+  private run(film: Film, look: Look): Promise<StepAnalysis> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ task: { id: this.nextId++, film, look }, resolve, reject });
+      this.dispatch();
+    });
+  }
+
+  private open(models: ModelBytes): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(path.join(__dirname, 'analysis-thread-main.js'), { workerData: models, env: {} });
+      this.workers.push(worker);
+      worker.on('message', (message: AnalysisMessage) => {
+        if (message.kind === 'ready') resolve();
+        else this.settle(message);
+        this.idle.push(worker);
+        this.dispatch();
+      });
+      worker.on('error', (error) => {
+        reject(error);
+        // Whatever broke, no answer of this thread will come: fail loudly rather than wait for ever.
+        for (const { reject: lost } of this.running.values()) lost(error);
+      });
+    });
+  }
+
+  private settle(message: Exclude<AnalysisMessage, { kind: 'ready' }>): void {
+    const found = this.running.get(message.id);
+    this.running.delete(message.id);
+    if (message.kind === 'done') found?.resolve(message.analysis);
+    else found?.reject(new Error(`analysis failed: ${message.error}`));
+  }
+
+  private dispatch(): void {
+    while (this.idle.length > 0 && this.waiting.length > 0) {
+      const next = this.waiting.shift()!;
+      this.running.set(next.task.id, next);
+      this.idle.pop()!.postMessage(next.task);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { type ModelBytes, OnnxNets } from '../../apps/inference/src/model/onnx.js';
+import { type DecodedFrame, StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
+import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
+import type { AnalysisMessage, AnalysisTask } from './analysis-pool.js';
+import { filmed } from './camera.js';
+
+/** Entry of a thread: films a film, then what a worker of the product does with the frames before it judges them. */
+async function main(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('to be started as a worker thread');
+  const say = (message: AnalysisMessage): void => port.postMessage(message);
+  prepareDecoder();
+  const analyser = new StepAnalyser(await OnnxNets.load(workerData as ModelBytes));
+  const analysed = async ({ film, look }: AnalysisTask) => {
+    const frames = await filmed(film, look);
+    const decoded = async function* (): AsyncGenerator<DecodedFrame> {
+      for (const { tMs, jpeg } of frames) yield { tMs, picture: await decode(jpeg) };
+    };
+    return analyser.run(decoded(), frames.at(-1)?.tMs ?? 0);
+  };
+  port.on('message', (task: AnalysisTask) => {
+    analysed(task).then(
+      (analysis) => say({ kind: 'done', id: task.id, analysis }),
+      (error: unknown) =>
+        say({ kind: 'failed', id: task.id, error: error instanceof Error ? error.message : 'unknown' }),
+    );
+  });
+  say({ kind: 'ready' });
+}
+
+void main();

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { type Action, blobKeys, type SealedTemplate, signedTemplateSchema } from '#contracts';
+import { type Action, blobKeys, type SealedTemplate, signedTemplateSchema, templateIdentity } from '#contracts';
 import { valueDigest } from '#sealing';
 import { servicesOfTestRun, withRedisDatabase } from '#stack';
 import { type Frame, Media, RecordedPerson, StillPhoto } from '#testing';
@@ -45,7 +45,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
   const userId = randomUUID();
   let templateId: string;
   let template: SealedTemplate;
-  const its = () => ({ templateId, templateDigest: valueDigest(template) });
+  const its = () => ({ templateId, templateDigest: valueDigest(templateIdentity(template)) });
   const putTemplate = (attempt: Attempt, row: object) =>
     sender.blobs.put(blobKeys.template(attempt.id), Buffer.from(JSON.stringify(row)), 120);
   const withTemplate = async (attempt: Attempt): Promise<Attempt> => {
@@ -164,7 +164,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const row = { ...template, templateId: other };
     await putTemplate(moved, row);
     await moved.stepResult(1);
-    await expect(moved.match({ templateId: other, templateDigest: valueDigest(row) }, 3_000)).rejects.toThrow(
+    await expect(moved.match({ templateId: other, templateDigest: valueDigest(templateIdentity(row)) }, 3_000)).rejects.toThrow(
       'in time',
     );
   });

@@ -17,6 +17,7 @@ import { PrivacyModule } from './privacy/privacy.module.js';
 import { RecoveryModule } from './recovery/recovery.module.js';
 import { ResultsModule } from './results/results.module.js';
 import { SecurityEventsModule } from './security-events/security-events.module.js';
+import { KeyRotationModule } from './key-rotation/key-rotation.module.js';
 import { mongoModule } from './store/mongo.js';
 import { StoreModule } from './store/store.module.js';
 
@@ -53,6 +54,7 @@ export class AppModule {
         SecurityEventsModule,
         AdminModule,
         PrivacyModule,
+        KeyRotationModule,
         HealthModule,
       ],
     };

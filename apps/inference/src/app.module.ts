@@ -8,8 +8,11 @@ import { ENGINE } from './engine.js';
 import { HealthModule } from './health/health.module.js';
 import { InferenceProcessor } from './inference.processor.js';
 import { InferenceService } from './inference.service.js';
+import { KEK_PROVIDER } from './keys/kek-provider.js';
+import { LocalKeks } from './keys/local-keks.js';
 import { ResultSender } from './keys/result-sender.js';
 import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
+import { RewrapService } from './template/rewrap.service.js';
 import { usableCores } from './threads/cores.js';
 import { ENGINE_OPTIONS, type EngineOptions, ThreadEngine } from './threads/thread-engine.js';
 
@@ -25,7 +28,7 @@ export class AppModule {
         QueueModule.forRoot({
           redisUrl: config.REDIS_URL,
           blobUrl: config.REDIS_BLOB_URL ?? config.REDIS_URL,
-          consumes: ['face.step', 'face.enrol', 'face.match'],
+          consumes: ['face.step', 'face.enrol', 'face.match', 'template.rewrap'],
           // One more than threads: a decision needs none and must not wait behind steps.
           concurrency: threads + 1,
         }),
@@ -35,7 +38,9 @@ export class AppModule {
         { provide: ENGINE_OPTIONS, useValue: { manifestPath: config.MODEL_MANIFEST, threads } satisfies EngineOptions },
         { provide: ENGINE, useClass: ThreadEngine },
         { provide: WORKER_KEYS, useValue: keysOf(config) },
+        { provide: KEK_PROVIDER, useValue: new LocalKeks(config.TEMPLATE_KEK) },
         AttemptEvidence,
+        RewrapService,
         ResultSender,
         InferenceService,
         InferenceProcessor,
@@ -46,7 +51,6 @@ export class AppModule {
 }
 
 const keysOf = (config: InferenceConfig): WorkerKeys => ({
-  templateKeks: config.TEMPLATE_KEK,
   evidence: config.EVIDENCE_KEY,
   frames: config.FRAME_PRIVATE_KEYS,
   signing: newestOf(config.RESULT_PRIVATE_KEY),

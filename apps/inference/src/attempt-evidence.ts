@@ -10,13 +10,15 @@ import {
   sealedTemplateSchema,
   SIGNED_AS,
   similarityAad,
+  templateIdentity,
 } from '#contracts';
 import { BlobStore, PermanentError, RetryableError } from '#queue';
-import { newestOf, openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
+import { openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
 import { ENGINE, type Engine } from './engine.js';
 import { type Evidence, openEvidence, sealEvidence } from './evidence/evidence.js';
+import { KEK_PROVIDER, type KekProvider, UnknownKekError } from './keys/kek-provider.js';
 import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
-import { keyVersionOf, openTemplate, sealTemplate } from './template/template.js';
+import { openTemplate, sealTemplate } from './template/template.js';
 
 type StepPlace = Pick<FaceStepPayload, 'attemptId' | 'step' | 'framesDigest'>;
 
@@ -40,6 +42,7 @@ export class AttemptEvidence {
     private readonly blobs: BlobStore,
     @Inject(ENGINE) private readonly engine: Engine,
     @Inject(WORKER_KEYS) private readonly keys: WorkerKeys,
+    @Inject(KEK_PROVIDER) private readonly keks: KekProvider,
   ) {}
 
   /** The frames of one step as the gateway received them. */
@@ -94,11 +97,15 @@ export class AttemptEvidence {
     if (!blob) throw new RetryableError('the template is missing');
     const template = sealedTemplateSchema.safeParse(readJson(blob)).data;
     const isAsked = template?.userId === of.userId && template.templateId === of.templateId;
-    if (!isAsked || valueDigest(template) !== of.templateDigest) throw new SwappedInputError('template');
+    if (!isAsked || valueDigest(templateIdentity(template)) !== of.templateDigest)
+      throw new SwappedInputError('template');
     if (template.modelDigest !== this.engine.modelDigest) throw new PermanentError('a template of other models');
-    const kek = this.keys.templateKeks.find(({ bytes }) => keyVersionOf(bytes) === template.keyVersion);
-    if (!kek) throw new PermanentError('a template of another key');
-    return openTemplate(kek.bytes, template);
+    try {
+      return await openTemplate(this.keks, template);
+    } catch (error) {
+      if (error instanceof UnknownKekError) throw new PermanentError('a template of another key', { cause: error });
+      throw error instanceof SealError ? new SwappedInputError('template') : error;
+    }
   }
 
   async putNewTemplate(
@@ -107,7 +114,7 @@ export class AttemptEvidence {
   ): Promise<void> {
     const { attemptId, run, userId, templateId } = of;
     const place = { userId, templateId, modelDigest: this.engine.modelDigest };
-    const template: SealedTemplate = sealTemplate(newestOf(this.keys.templateKeks).bytes, place, face);
+    const template: SealedTemplate = await sealTemplate(this.keks, place, face);
     const signed = this.signed('newTemplate', { attemptId, run, template });
     await this.blobs.put(blobKeys.newTemplate(attemptId, run), signed, BLOB_TTL_SECONDS);
   }

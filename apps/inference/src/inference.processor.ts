@@ -1,11 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import type { FaceEnrolPayload, FaceMatchPayload, FaceStepPayload } from '#contracts';
+import type { FaceEnrolPayload, FaceMatchPayload, FaceStepPayload, TemplateRewrapPayload } from '#contracts';
 import { type JobContext, JobHandler } from '#queue';
 import { InferenceService } from './inference.service.js';
+import { RewrapService } from './template/rewrap.service.js';
 
 @Injectable()
 export class InferenceProcessor {
-  constructor(private readonly inference: InferenceService) {}
+  constructor(
+    private readonly inference: InferenceService,
+    private readonly rewrap: RewrapService,
+  ) {}
 
   @JobHandler('face.step')
   async step(payload: FaceStepPayload, context: JobContext): Promise<void> {
@@ -20,5 +24,10 @@ export class InferenceProcessor {
   @JobHandler('face.match')
   async match(payload: FaceMatchPayload, context: JobContext): Promise<void> {
     await this.inference.match(payload, context);
+  }
+
+  @JobHandler('template.rewrap')
+  async rewrapTemplates(payload: TemplateRewrapPayload): Promise<void> {
+    await this.rewrap.rewrap(payload);
   }
 }

@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './face.js';
 export * from './jobs.js';
+export * from './key-rotation.js';
 export * from './levels.js';
 export * from './limits.js';
 export * from './mail.js';

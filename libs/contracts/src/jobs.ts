@@ -45,7 +45,7 @@ export const faceMatchPayload = attemptTupleSchema.extend({
   inputs: z.array(inputSchema),
   /** Absent for purpose `practice`: nothing is compared. The sealed template itself travels as a blob. */
   templateId: z.uuid().optional(),
-  /** SHA-256 (hex) of that row's canonical JSON: a worker takes no other row for it. */
+  /** SHA-256 (hex) of the canonical JSON of its `templateIdentity`: a worker takes no other row for it. */
   templateDigest: digestSchema.optional(),
 });
 export type FaceMatchPayload = z.infer<typeof faceMatchPayload>;
@@ -107,11 +107,22 @@ const signatureShape = {
 export const signedResultSchema = z.strictObject({ result: faceResultSchema, ...signatureShape });
 export type SignedResult = z.infer<typeof signedResultSchema>;
 
+/** The templates whose keys are to be wrapped anew, and by which key (null: none yet, only say which one is in use). */
+export const templateRewrapPayload = z.strictObject({
+  rotationId: z.uuid(),
+  batchId: z.uuid(),
+  target: z.string().max(64).nullable(),
+  /** SHA-256 (hex) of the blob that holds the batch. */
+  inputDigest: digestSchema,
+});
+export type TemplateRewrapPayload = z.infer<typeof templateRewrapPayload>;
+
 /** What a signature is for: one made for one thing is none for another. */
 export const SIGNED_AS = {
   result: 'countersign/face-result/v1',
   similarity: 'countersign/similarity/v1',
   newTemplate: 'countersign/new-template/v1',
+  rewrap: 'countersign/rewrap/v1',
 } as const;
 export type StepResult = z.infer<typeof stepResultSchema>;
 export type MatchResult = z.infer<typeof matchResultSchema>;
@@ -140,6 +151,14 @@ export const JOBS = {
   'face.step': define({ queue: 'face', payload: faceStepPayload, tries: 3, backoffMs: 200, timeoutMs: 15_000 }),
   'face.enrol': define({ queue: 'face', payload: faceEnrolPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
   'face.match': define({ queue: 'face', payload: faceMatchPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
+  /** Rows and answer are blobs: nothing of a key, wrapped as it is, lies in the queue. */
+  'template.rewrap': define({
+    queue: 'face',
+    payload: templateRewrapPayload,
+    tries: 3,
+    backoffMs: 200,
+    timeoutMs: 10_000,
+  }),
   /**
    * Whoever reaches Redis can put anything here. The handler itself parses (`signedResultSchema`) and verifies, so that
    * what is refused is counted and audited, and not just another failed job.
@@ -196,6 +215,9 @@ export const blobKeys = {
   newTemplate: (attemptId: string, run: number): string => `newtemplate:${attemptId}:${run}`,
   /** The similarity on its way from the worker: JSON of `signedSimilaritySchema`, sealed to the gateways' key. */
   similarity: (attemptId: string, run: number): string => `similarity:${attemptId}:${run}`,
+  /** Wrapped keys on their way to a worker (JSON of `rewrapBatchSchema`) and back (JSON of `signedRewrapSchema`). */
+  rewrap: (batchId: string): string => `rewrap:${batchId}`,
+  rewrapped: (batchId: string): string => `rewrapped:${batchId}`,
 };
 
 /** Longest life of frames and evidence, seconds. Deleted earlier, at the decision. */
@@ -214,6 +236,14 @@ export const sealedTemplateSchema = z.strictObject({
   wrappedDek: z.string(),
 });
 export type SealedTemplate = z.infer<typeof sealedTemplateSchema>;
+
+/** What of a template never changes, and whose digest names it: its key may be wrapped anew while an attempt runs. */
+export const templateIdentity = ({ templateId, userId, modelDigest, ciphertext }: SealedTemplate) => ({
+  templateId,
+  userId,
+  modelDigest,
+  ciphertext,
+});
 
 export const templateAad = (t: { userId: string; templateId: string; modelDigest: string }): string =>
   `tpl:v2:${t.userId}:${t.templateId}:${t.modelDigest}`;
@@ -234,3 +264,18 @@ export const signedTemplateSchema = z.strictObject({
   value: z.strictObject({ attemptId: z.uuid(), run: z.int().nonnegative(), template: sealedTemplateSchema }),
   ...signatureShape,
 });
+
+/** Rows of `face_templates` as far as wrapping is concerned. */
+export const rewrapBatchSchema = z
+  .array(sealedTemplateSchema.pick({ templateId: true, userId: true, keyVersion: true, wrappedDek: true }))
+  .max(200);
+export type RewrapBatch = z.infer<typeof rewrapBatchSchema>;
+
+const rewrapValueSchema = templateRewrapPayload.omit({ target: true }).extend({
+  /** The version that wrapped, or would; null: this worker does not have the key that was asked for. */
+  keyVersion: z.string().max(64).nullable(),
+  /** In the batch's order; null for a key that did not open. */
+  wrappedDeks: z.array(z.string().nullable()).max(200),
+});
+export type RewrapValue = z.infer<typeof rewrapValueSchema>;
+export const signedRewrapSchema = z.strictObject({ value: rewrapValueSchema, ...signatureShape });

@@ -5,6 +5,7 @@ import { KEY_PURPOSES, type KnownKey, knownKeys } from '#config';
 import { sealingPublicKey, signingPublicKey } from '#sealing';
 import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
 import { table } from '../table.js';
+import { rotate } from './rotate.js';
 
 const DAY_MS = 86_400_000;
 
@@ -28,6 +29,12 @@ export const keyCommands: CommandGroup = (program, io) => {
     .description('names, purposes and ages; never a byte of a key')
     .option('--json', 'print one JSON object')
     .action(({ json }: { json?: boolean }) => list(json ?? false, io));
+  keys
+    .command('rotate')
+    .description('wraps the keys of all templates by the newest KEK; online, goes on after a crash (needs MONGODB_URI)')
+    .option('--no-wait', 'ask for it and do not follow it')
+    .option('--json', 'print one JSON object')
+    .action((o: { json?: boolean; wait: boolean }) => rotate(o, io));
   keys
     .command('new')
     .description('makes a key and writes it to a file of its own, readable by its owner only')

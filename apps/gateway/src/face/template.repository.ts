@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import { Connection, type mongo } from 'mongoose';
 import { z } from 'zod';
-import { type SealedTemplate, sealedTemplateSchema } from '#contracts';
+import { type RewrapBatch, type SealedTemplate, sealedTemplateSchema } from '#contracts';
 import { collection, isDuplicateKey } from '../store/mongo.js';
 
 const templateRowSchema = sealedTemplateSchema
@@ -21,6 +21,7 @@ export class TemplateRepository implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     await this.rows.createIndex({ userId: 1 });
+    await this.rows.createIndex({ keyVersion: 1 });
   }
 
   /** A repeat of the same row changes nothing. */
@@ -37,6 +38,39 @@ export class TemplateRepository implements OnModuleInit {
     if (row === null) return null;
     const { _id, createdAt: _createdAt, ...rest } = templateRowSchema.parse(row);
     return { templateId: _id, ...rest };
+  }
+
+  /** Rows whose key this version wraps: equality is what every server finds fast. */
+  async ofVersion(keyVersion: string, except: ReadonlySet<string>, limit: number): Promise<RewrapBatch> {
+    const filter = { keyVersion: { $eq: keyVersion }, ...(except.size > 0 ? { _id: { $nin: [...except] } } : {}) };
+    const rows = await this.rows.find(filter).limit(limit).toArray();
+    return rows.map(({ _id, userId, wrappedDek }) => ({ templateId: _id, userId, keyVersion, wrappedDek }));
+  }
+
+  /** How many rows name each version other than this one. */
+  async otherVersions(keyVersion: string): Promise<ReadonlyMap<string, number>> {
+    const others = (await this.rows.distinct('keyVersion')).filter((version) => version !== keyVersion).sort();
+    const counted = others.map(
+      async (other) => [other, await this.rows.countDocuments({ keyVersion: { $eq: other } })] as const,
+    );
+    return new Map(await Promise.all(counted));
+  }
+
+  /** Each only if its key is still wrapped as it was read. How many were. */
+  async rewrap(
+    moves: readonly { from: RewrapBatch[number]; to: Pick<TemplateRow, 'keyVersion' | 'wrappedDek'> }[],
+  ): Promise<number> {
+    if (moves.length === 0) return 0;
+    const { matchedCount } = await this.rows.bulkWrite(
+      moves.map(({ from, to }) => ({
+        updateOne: {
+          filter: { _id: { $eq: from.templateId }, wrappedDek: { $eq: from.wrappedDek } },
+          update: { $set: { keyVersion: to.keyVersion, wrappedDek: to.wrappedDek } },
+        },
+      })),
+      { ordered: false },
+    );
+    return matchedCount;
   }
 
   async idsOf(userId: string): Promise<string[]> {

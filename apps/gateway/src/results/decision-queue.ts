@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { attemptTupleOf, jobIds } from '#contracts';
+import { attemptTupleOf, jobIds, templateIdentity } from '#contracts';
 import type { GuardStore, Reservation } from '#guard';
 import { AppLogger } from '#observability';
 import { JobQueue } from '#queue';
@@ -35,7 +35,7 @@ export class DecisionQueue {
       return this.logger.error({ attemptId, userId }, 'template row missing');
     }
     await this.blobs.putTemplate(attemptId, template);
-    const which = { templateId: template.templateId, templateDigest: valueDigest(template) };
+    const which = { templateId: template.templateId, templateDigest: valueDigest(templateIdentity(template)) };
     await this.jobs.enqueue('face.match', { ...payload, ...which }, jobId);
   }
 

@@ -8,6 +8,7 @@ import {
   type SealedTemplate,
   signedResultSchema,
   type StepResult,
+  templateIdentity,
 } from '#contracts';
 import type { DecideOutcome, GuardStore } from '#guard';
 import { AppLogger } from '#observability';
@@ -75,7 +76,7 @@ export class ResultsService {
     const { userId, templateId, templateDigest } = result;
     const row = templateId === undefined ? null : await this.templates.find(userId, templateId);
     // Another row of the name that we keep: somebody gave the worker something else to compare with.
-    if (row && valueDigest(row) !== templateDigest) return this.forgeries.found('input_swapped');
+    if (row && valueDigest(templateIdentity(row)) !== templateDigest) return this.forgeries.found('input_swapped');
     await this.finish(result, await this.guard.decide(result, await this.similarity(result)));
   }
 

@@ -4,7 +4,6 @@ export const WORKER_KEYS = Symbol('worker keys');
 
 /** The keys of a worker. Of each set the first makes; all of them open. */
 export interface WorkerKeys {
-  templateKeks: KeySet;
   evidence: KeySet;
   /** X25519, private: opens frames. */
   frames: KeySet;

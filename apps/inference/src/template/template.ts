@@ -1,10 +1,7 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { dekAad, type SealedTemplate, templateAad } from '#contracts';
 import { open, seal } from '#sealing';
-
-/** Names the key that wraps, without telling anything about it: a template of another key is seen before opening. */
-export const keyVersionOf = (kek: Uint8Array): string =>
-  createHmac('sha256', kek).update('countersign/key-version').digest('hex').slice(0, 16);
+import type { KekProvider } from '../keys/kek-provider.js';
 
 export interface TemplatePlace {
   userId: string;
@@ -12,20 +9,25 @@ export interface TemplatePlace {
   modelDigest: string;
 }
 
-/** Seals a face under a key of its own, and that key under the KEK: destroying the row's key destroys the face. */
-export function sealTemplate(kek: Uint8Array, place: TemplatePlace, face: Float32Array): SealedTemplate {
+/** Seals a face under a key of its own, and that key under the newest KEK: destroying the row's key destroys the face. */
+export async function sealTemplate(
+  keks: KekProvider,
+  place: TemplatePlace,
+  face: Float32Array,
+): Promise<SealedTemplate> {
   const { userId, templateId, modelDigest } = place;
-  const keyVersion = keyVersionOf(kek);
   const dek = randomBytes(32);
   const plain = Buffer.from(Uint8Array.from(Buffer.from(face.buffer, face.byteOffset, face.byteLength)));
   try {
+    const keyVersion = await keks.newest();
+    const wrapped = await keks.wrap(keyVersion, dekAad({ userId, templateId, keyVersion }), dek);
     return {
       userId,
       templateId,
       modelDigest,
       keyVersion,
       ciphertext: seal(dek, templateAad(place), plain).toString('base64url'),
-      wrappedDek: seal(kek, dekAad({ userId, templateId, keyVersion }), dek).toString('base64url'),
+      wrappedDek: wrapped.toString('base64url'),
     };
   } finally {
     dek.fill(0);
@@ -33,9 +35,13 @@ export function sealTemplate(kek: Uint8Array, place: TemplatePlace, face: Float3
   }
 }
 
-/** The only place where a template is opened. Throws SealError; the caller overwrites the face after use. */
-export function openTemplate(kek: Uint8Array, template: SealedTemplate): Float32Array {
-  const dek = open(kek, dekAad(template), Buffer.from(template.wrappedDek, 'base64url'));
+/**
+ * The only place where a template is opened; the caller overwrites the face after use.
+ *
+ * @throws SealError when anything of the row is not as it was sealed; UnknownKekError.
+ */
+export async function openTemplate(keks: KekProvider, template: SealedTemplate): Promise<Float32Array> {
+  const dek = await keks.unwrap(template.keyVersion, dekAad(template), Buffer.from(template.wrappedDek, 'base64url'));
   let plain: Buffer | null = null;
   try {
     plain = open(dek, templateAad(template), Buffer.from(template.ciphertext, 'base64url'));
@@ -45,5 +51,25 @@ export function openTemplate(kek: Uint8Array, template: SealedTemplate): Float32
   } finally {
     dek.fill(0);
     plain?.fill(0);
+  }
+}
+
+/**
+ * The row's key wrapped by another version; the face is not touched and not opened.
+ *
+ * @throws SealError, UnknownKekError.
+ */
+export async function rewrapDek(
+  keks: KekProvider,
+  row: Pick<SealedTemplate, 'userId' | 'templateId' | 'keyVersion' | 'wrappedDek'>,
+  target: string,
+): Promise<string> {
+  const dek = await keks.unwrap(row.keyVersion, dekAad(row), Buffer.from(row.wrappedDek, 'base64url'));
+  try {
+    const { userId, templateId } = row;
+    const wrapped = await keks.wrap(target, dekAad({ userId, templateId, keyVersion: target }), dek);
+    return wrapped.toString('base64url');
+  } finally {
+    dek.fill(0);
   }
 }

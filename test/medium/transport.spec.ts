@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { ACR, attemptTupleOf, blobKeys, type FaceResultPayload, type MatchResult, SIGNED_AS, similarityAad, type StepResult } from '#contracts'; // prettier-ignore
+import { ACR, attemptTupleOf, blobKeys, type FaceResultPayload, type MatchResult, type SealedTemplate, SIGNED_AS, similarityAad, type StepResult, templateIdentity } from '#contracts'; // prettier-ignore
 import type { Reservation } from '#guard';
 import { BlobStore, JobQueue } from '#queue';
 import { openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
@@ -144,7 +144,7 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
           return { step, action, framesDigest };
         }),
         templateId: String(templateId),
-        templateDigest: valueDigest({ templateId, ...rest }),
+        templateDigest: valueDigest(templateIdentity({ templateId, ...rest } as unknown as SealedTemplate)),
         judgement: 'ok',
         stalledTwice: false,
         modelDigest: world.config.modelDigest,

@@ -24,12 +24,10 @@ export class LocalKeks implements KekProvider {
     return Promise.resolve(this.keks.has(version));
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- as with a remote provider, what it throws is a rejection
   async wrap(version: string, aad: string, dek: Uint8Array): Promise<Buffer> {
     return seal(this.kek(version), aad, dek);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- as with a remote provider, what it throws is a rejection
   async unwrap(version: string, aad: string, wrapped: Uint8Array): Promise<Buffer> {
     return open(this.kek(version), aad, wrapped);
   }

@@ -164,9 +164,9 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const row = { ...template, templateId: other };
     await putTemplate(moved, row);
     await moved.stepResult(1);
-    await expect(moved.match({ templateId: other, templateDigest: valueDigest(templateIdentity(row)) }, 3_000)).rejects.toThrow(
-      'in time',
-    );
+    await expect(
+      moved.match({ templateId: other, templateDigest: valueDigest(templateIdentity(row)) }, 3_000),
+    ).rejects.toThrow('in time');
   });
 
   it('a worker that is killed during a step costs nothing: another one does it', async () => {

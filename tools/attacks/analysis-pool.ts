@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { Frame } from '#testing';
 import type { ModelBytes } from '../../apps/inference/src/model/onnx.js';
 import type { StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
 import type { Look } from './camera.js';
@@ -9,16 +10,19 @@ export interface AnalysisTask {
   id: number;
   film: Film;
   look: Look;
+  /** The frames as sent, or what the product finds in them. */
+  wanted: 'frames' | 'analysis';
 }
 
 export type AnalysisMessage =
   | { kind: 'ready' }
-  | { kind: 'done'; id: number; analysis: StepAnalysis }
+  | { kind: 'frames'; id: number; frames: Frame[] }
+  | { kind: 'analysis'; id: number; analysis: StepAnalysis }
   | { kind: 'failed'; id: number; error: string };
 
 interface Waiting {
   task: AnalysisTask;
-  resolve: (analysis: StepAnalysis) => void;
+  resolve: (message: AnalysisMessage) => void;
   reject: (error: Error) => void;
 }
 
@@ -52,18 +56,30 @@ export class AnalysisPool {
   analyse(key: string, film: () => Promise<Film>, look: Look): Promise<StepAnalysis> {
     const known = this.known.get(key);
     if (known) return known;
-    const found = film().then((frames) => this.run(frames, look));
+    const found = film().then(async (frames) => {
+      const message = await this.run(frames, look, 'analysis');
+      if (message.kind !== 'analysis') throw new Error(`a thread answered ${message.kind}`);
+      return message.analysis;
+    });
     this.known.set(key, found);
     return found;
+  }
+
+  /** The frames that a camera would send. */
+  async film(film: Film, look: Look): Promise<Frame[]> {
+    const message = await this.run(film, look, 'frames');
+    if (message.kind !== 'frames') throw new Error(`a thread answered ${message.kind}`);
+    // A buffer crosses to another thread as plain bytes.
+    return message.frames.map(({ tMs, jpeg }) => ({ tMs, jpeg: Buffer.from(jpeg) }));
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.workers.map((w) => w.terminate()));
   }
 
-  private run(film: Film, look: Look): Promise<StepAnalysis> {
+  private run(film: Film, look: Look, wanted: AnalysisTask['wanted']): Promise<AnalysisMessage> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ task: { id: this.nextId++, film, look }, resolve, reject });
+      this.waiting.push({ task: { id: this.nextId++, film, look, wanted }, resolve, reject });
       this.dispatch();
     });
   }
@@ -89,8 +105,8 @@ export class AnalysisPool {
   private settle(message: Exclude<AnalysisMessage, { kind: 'ready' }>): void {
     const found = this.running.get(message.id);
     this.running.delete(message.id);
-    if (message.kind === 'done') found?.resolve(message.analysis);
-    else found?.reject(new Error(`analysis failed: ${message.error}`));
+    if (message.kind === 'failed') found?.reject(new Error(`analysis failed: ${message.error}`));
+    else found?.resolve(message);
   }
 
   private dispatch(): void {

@@ -12,18 +12,17 @@ async function main(): Promise<void> {
   const say = (message: AnalysisMessage): void => port.postMessage(message);
   prepareDecoder();
   const analyser = new StepAnalyser(await OnnxNets.load(workerData as ModelBytes));
-  const analysed = async ({ film, look }: AnalysisTask) => {
+  const done = async ({ id, film, look, wanted }: AnalysisTask): Promise<AnalysisMessage> => {
     const frames = await filmed(film, look);
+    if (wanted === 'frames') return { kind: 'frames', id, frames };
     const decoded = async function* (): AsyncGenerator<DecodedFrame> {
       for (const { tMs, jpeg } of frames) yield { tMs, picture: await decode(jpeg) };
     };
-    return analyser.run(decoded(), frames.at(-1)?.tMs ?? 0);
+    return { kind: 'analysis', id, analysis: await analyser.run(decoded(), frames.at(-1)?.tMs ?? 0) };
   };
   port.on('message', (task: AnalysisTask) => {
-    analysed(task).then(
-      (analysis) => say({ kind: 'done', id: task.id, analysis }),
-      (error: unknown) =>
-        say({ kind: 'failed', id: task.id, error: error instanceof Error ? error.message : 'unknown' }),
+    done(task).then(say, (error: unknown) =>
+      say({ kind: 'failed', id: task.id, error: error instanceof Error ? error.message : 'unknown' }),
     );
   });
   say({ kind: 'ready' });

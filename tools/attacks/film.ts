@@ -10,7 +10,7 @@ export interface FilmFrame {
 export type Film = readonly FilmFrame[];
 
 /** Longest film: a client stops a little before the window ends, and keeps within the frames of a step. */
-export const filmMsMax = (fps: number): number => Math.min(5_500, ((CAPTURE_LIMITS.framesMax - 1) * 1000) / fps);
+export const filmMsMax = (fps: number): number => Math.min(5_200, ((CAPTURE_LIMITS.framesMax - 1) * 1000) / fps);
 
 export const durationOf = (film: Film): number => (film.at(-1)?.tMs ?? 0) - (film[0]?.tMs ?? 0);
 

@@ -40,7 +40,7 @@ const TAIL_MS = { blink: 500, smile: 150, turn_left: 150, turn_right: 150 };
 const MARGIN_MS = 100;
 /** Blinks this far apart are two answers, not one person who keeps blinking. */
 const BLINK_GAP_MS = 1_500;
-const BLINK_MS = 5_500;
+const BLINK_MS = 5_200;
 const BLINK_ENOUGH_MS = 4_500;
 
 export function actorsOf(library: Library, root: string, framesFps: number): Actor[] {

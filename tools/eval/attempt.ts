@@ -5,6 +5,7 @@ import { repositoryRoot } from '#stack';
 import { AnalysisPool } from '../attacks/analysis-pool.js';
 import { enrolled, type Played, play } from '../attacks/attempts.js';
 import { type Actor, actorsOf } from '../attacks/footage.js';
+import { attemptsAUser, GatewayError, newRun, playUser } from '../attacks/http.js';
 import { type Library, readLibrary } from '../attacks/library.js';
 import { below, randomOf } from '../attacks/random.js';
 import { isStrategy, STRATEGIES, type Strategy, STRATEGY_NAMES } from '../attacks/strategies.js';
@@ -37,7 +38,11 @@ ${STRATEGY_NAMES.map((name) => `      ${name.padEnd(13)}${STRATEGIES[name].what}
   --fps N          pictures a second, 15 to 30 (20); footage with fewer is taken as it is
   --frames-fps N   rate at which folders of frames were taken (25)
   --variants N     different filmings of each piece of footage; each is analysed once (6)
-  --threads N      threads that analyse (one a core, at most 4)
+  --threads N      threads that film and analyse (one a core, at most 4)
+  --http URL       plays against a running gateway instead, through its public API and in real time: registers accounts
+                   (eval-…@example.org), gives consent, enrols, attempts. Challenges are the gateway's; reasons are what
+                   a client learns
+  --parallel N     accounts at a time with --http (4)
 `,
   options: {
     library: { type: 'string' },
@@ -48,6 +53,8 @@ ${STRATEGY_NAMES.map((name) => `      ${name.padEnd(13)}${STRATEGIES[name].what}
     'frames-fps': { type: 'string' },
     variants: { type: 'string' },
     threads: { type: 'string' },
+    http: { type: 'string' },
+    parallel: { type: 'string' },
   },
   async run(values) {
     const options = optionsOf(values);
@@ -60,8 +67,10 @@ ${STRATEGY_NAMES.map((name) => `      ${name.padEnd(13)}${STRATEGIES[name].what}
     );
     const pool = await AnalysisPool.start(bytes, options.threads);
     try {
-      const bench = { pool, threshold: manifest.thresholds.match.value };
-      const played = await playAll(bench, actors, options);
+      const threshold = manifest.thresholds.match;
+      const played = options.http
+        ? await playHttp(pool, options.http, actors, options)
+        : await playAll({ pool, threshold: threshold.value }, actors, options);
       const tally = tallyOf(played);
       const report = {
         strategy: options.name,
@@ -69,13 +78,18 @@ ${STRATEGY_NAMES.map((name) => `      ${name.padEnd(13)}${STRATEGIES[name].what}
         seed: options.seed,
         fps: options.fps,
         variants: options.variants,
-        threshold: manifest.thresholds.match,
-        stepsAnalysed: pool.analysed,
+        ...(options.http ? { http: options.http } : { threshold, stepsAnalysed: pool.analysed }),
         people: await Promise.all(actors.map(described)),
         leftOut: library.leftOut,
         notVerified: played.filter((p) => p.reason !== 'verified').slice(0, FAILURES_LISTED),
       };
-      return { report, section: sectionOf(options, library, tally), modelDigest: manifest.digest };
+      return {
+        report,
+        section: sectionOf(options, library, tally),
+        modelDigest: options.http ? 'unknown' : manifest.digest,
+      };
+    } catch (error) {
+      throw error instanceof GatewayError ? new UsageError(`--http ${options.http}: ${error.message}`) : error;
     } finally {
       await pool.stop();
     }
@@ -95,6 +109,8 @@ interface Options {
   framesFps: number;
   variants: number;
   threads: number;
+  http: string | undefined;
+  parallel: number;
 }
 
 function optionsOf(values: OptionValues): Options {
@@ -114,7 +130,48 @@ function optionsOf(values: OptionValues): Options {
     framesFps,
     variants: whole(values, 'variants', 6, 1),
     threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1),
+    http: urlOf(text(values, 'http')),
+    parallel: whole(values, 'parallel', 4, 1),
   };
+}
+
+function urlOf(given: string | undefined): string | undefined {
+  if (given === undefined) return undefined;
+  if (!URL.canParse(given) || !/^https?:/.test(given)) throw new UsageError(`--http is not a URL: ${given}`);
+  return given.replace(/\/+$/, '');
+}
+
+/** Accounts side by side, each with a few attempts: a person's next account takes up where the last one ended. */
+async function playHttp(
+  pool: AnalysisPool,
+  url: string,
+  actors: readonly Actor[],
+  { strategy, n, seed, fps, variants, parallel }: Options,
+): Promise<Played[]> {
+  const each = attemptsAUser(strategy);
+  const bar = progress('attempts', n);
+  const played: Played[] = [];
+  const run = { url, pool, strategy, run: newRun() };
+  const users = Math.ceil(n / each);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < users) {
+      const user = next++;
+      const victim = actors[user % actors.length]!;
+      const others = actors.filter((a) => a !== victim);
+      const casts = Array.from({ length: Math.min(each, n - user * each) }, (_, i) => ({
+        victim,
+        others,
+        fps,
+        variant: below(randomOf('variant', seed, user, i), variants),
+      }));
+      played.push(...(await playUser(run, user, casts)));
+      bar.tick(casts.length);
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, lane));
+  bar.end();
+  return played;
 }
 
 async function playAll(

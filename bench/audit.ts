@@ -12,10 +12,10 @@ import {
   GrowingTree,
   type LogRecord,
   noteSigner,
-  PAYLOAD_PARTS,
   payloadCommit,
   signCheckpoint,
 } from '#audit-log';
+import { PAYLOAD_PARTS } from '#contracts';
 import { verifyExport } from '../apps/cli/src/audit/sources.js';
 
 const ENTRIES = 60_000;

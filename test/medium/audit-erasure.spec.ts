@@ -1,8 +1,8 @@
+import { uuidOf } from '#sealing';
 import { randomUUID } from 'node:crypto';
 import type { LogEntry, StoredEntry } from '#audit-log';
 import type { ErasureRow } from '#contracts';
 import { JobQueue } from '#queue';
-import { uuidOf } from '../../apps/audit/src/events/malformed.js';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
 import { MailerService } from '../../apps/audit/src/notifications/mailer.service.js';
 import { ERASURE_STEPS, ErasureSteps } from '../../apps/audit/src/privacy/erasure-steps.js';

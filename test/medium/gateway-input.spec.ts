@@ -4,6 +4,7 @@ import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { Redis } from 'ioredis';
+import type { OutboxEvent } from '#contracts';
 import type { ServiceClientStore } from '#service-clients';
 import { type Answer, type ApiClient, encodeStep } from '#testing';
 import { SERVICE_CLIENTS } from '../../apps/gateway/src/clients/clients.service.js';
@@ -131,9 +132,10 @@ describe('bad input at the gateway', () => {
     const email = `${randomUUID()}@example.org`;
     const { body } = await client.post('/v1/auth/register', { email, password: PASSWORD });
     const guard = (await world.guard(String(body.userId))) as {
-      outbox: { event: { deviceModel: string; ipAddress: string } }[];
+      outbox: { event: OutboxEvent }[];
     };
-    expect(guard.outbox[0]?.event).toMatchObject({ deviceModel: '$$ROOT', ipAddress: '127.0.0.1' });
+    const event = guard.outbox[0]?.event as OutboxEvent;
+    expect(await world.personal(event)).toEqual({ deviceModel: '$$ROOT', ipAddress: '127.0.0.1' });
   });
 
   it('does not let a client choose its own address', async () => {

@@ -13,10 +13,13 @@ import {
   type MailTemplate,
   type MatchResult,
   mailSecretAad,
+  type OutboxEvent,
+  type Personal,
   SIGNED_AS,
   similarityAad,
   type StepVerdict,
 } from '#contracts';
+import { openPersonal, openSubject, type SubjectRow } from '#audit-log';
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { openText, sealingPublicKey, sealTo, signingPublicKey, signValue } from '#sealing';
@@ -89,6 +92,7 @@ export class GatewayWorld {
       SESSION_KEY: randomBytes(32).toString('base64url'),
       ...GATEWAY_KEYS,
       MAIL_KEY: randomBytes(32).toString('base64url'),
+      EVENT_KEK: randomBytes(32).toString('base64url'),
       LOG_LEVEL: 'error',
       ...overrides,
     });
@@ -186,6 +190,13 @@ export class GatewayWorld {
     if (!row) throw new Error(`no mail ${template}`);
     const mailId = String(row._id);
     return openText(this.config.MAIL_KEY, mailSecretAad(mailId), String(row.sealedSecret));
+  }
+
+  /** What is personal in an event of an outbox, opened as the audit service would. */
+  async personal({ userId, eventId, sealed }: OutboxEvent): Promise<Personal> {
+    const row = await this.db.collection<SubjectRow>('subjects').findOne({ _id: String(userId) });
+    const dek = row && openSubject(row, this.config.EVENT_KEK).dek;
+    return dek ? openPersonal(eventId, sealed?.parts ?? [], dek) : {};
   }
 
   async verifyEmail(userId: string): Promise<void> {

@@ -16,8 +16,11 @@ import {
   DONE,
   digestOf,
   EPOCH,
+  eventsOf,
+  GLASS,
   GuardWorld,
   HOUR,
+  mailsOf,
   MINUTE,
   MODEL,
   SECOND,
@@ -251,7 +254,7 @@ command(1, 'drain', [], async (r) => {
 /** What both must agree on: everything but what only the database keeps, event ids aside. */
 function comparable(g: GuardDocument): unknown {
   const kept = Object.entries(g).filter(([key]) => !DATABASE_ONLY.has(key));
-  const outbox = g.outbox.map((e) => (e.kind === 'event' ? { ...e, event: { ...e.event, eventId: '' } } : e));
+  const outbox = [...eventsOf(g).map((e) => ({ ...e, eventId: '' })), ...mailsOf(g)];
   // The ring is pruned when it is written; what counts is its last day.
   const uncharged = g.uncharged.filter((t) => clockMs - t.getTime() < DAY);
   return { ...Object.fromEntries(kept), outbox, uncharged };
@@ -281,7 +284,7 @@ it('the database and the pure machine agree on every command of a random schedul
         template: { id: randomUUID(), modelDigest: MODEL, enrolledAt: now(), heldUntil: null },
         firstEnrolledAt: now(),
       });
-      const run: Run = { userId, machine: new GuardMachine(await world.guard(userId), settings, now), seen: [] };
+      const run: Run = { userId, machine: new GuardMachine(await world.guard(userId), settings, now, GLASS), seen: [] };
       const done: string[] = [];
       for (const { text, run: go } of steps) {
         done.push(text);

@@ -31,9 +31,13 @@ it('a device name is stored as it was sent, in events and mails', async () => {
     fc.asyncProperty(text, text, async (deviceModel, ipAddress) => {
       await world.drain(userId);
       await world.put(userId, { strikes: 2, lockedUntil: null, lockMails: [], uncharged: [], reservation: null });
-      await world.attempt(userId, 'mismatch', undefined, { origin: { deviceModel, ipAddress } });
+      await world.attempt(userId, 'mismatch', undefined, {
+        sessionId: deviceModel,
+        origin: { deviceModel, ipAddress },
+      });
       const guard = await world.guard(userId);
-      for (const event of eventsOf(guard)) expect(event).toMatchObject({ deviceModel, ipAddress });
+      for (const event of eventsOf(guard))
+        expect(event).toMatchObject({ deviceModel, ipAddress, sessionId: deviceModel });
       expect(mailsOf(guard).map((m) => [m.params['deviceModel'], m.params['ipAddress']])).toContainEqual([
         deviceModel,
         ipAddress,

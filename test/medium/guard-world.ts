@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
-import type { Action, EnrolResult, GuardLimits, MatchResult, Purpose, StepResult, StepVerdict } from '#contracts';
+import type { Action, AuditEvent, EnrolResult, GuardLimits, MatchResult, Origin, PayloadPart, Personal, Purpose, StepResult, StepVerdict } from '#contracts'; // prettier-ignore
 import {
   type BeginInput,
   type BeginOutcome,
@@ -13,6 +13,7 @@ import {
   type RecentAttempt,
   type Reservation,
   shiftedClock,
+  type UserSealer,
 } from '#guard';
 
 export const MODEL = 'a'.repeat(64);
@@ -39,6 +40,7 @@ export class GuardWorld {
   ) {
     this.store = createGuardStore({
       collection: guards,
+      sealer,
       clock: clock ?? shiftedClock(() => this.aheadMs),
       ...(limits ? { limits } : {}),
     });
@@ -75,7 +77,7 @@ export class GuardWorld {
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
-    return createGuardStore({ collection, clock: shiftedClock(() => this.aheadMs) });
+    return createGuardStore({ collection, sealer, clock: shiftedClock(() => this.aheadMs) });
   }
 
   pass(ms: number): void {
@@ -253,5 +255,37 @@ export function decisionResult(
   return { ...common, kind: 'match', thresholdId: 't1', ...(purpose === 'verify' ? { templateId } : {}) };
 }
 
-export const eventsOf = (guard: GuardDocument) => guard.outbox.flatMap((e) => (e.kind === 'event' ? [e.event] : []));
-export const mailsOf = (guard: GuardDocument) => guard.outbox.flatMap((e) => (e.kind === 'mail' ? [e] : []));
+const pack = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const unpack = (data: string): Record<string, unknown> =>
+  JSON.parse(Buffer.from(data, 'base64url').toString('utf8')) as Record<string, unknown>;
+
+/** In place of the cipher, whose own tests are elsewhere: packed so that a test can look in, with the event it was for. */
+export const GLASS: UserSealer = {
+  event: (eventId, { ipAddress, deviceModel, similarity }) => {
+    const parts: [PayloadPart, Personal][] = [
+      ['address', { ipAddress }],
+      ['origin', { deviceModel }],
+      ['similarity', { similarity }],
+    ];
+    const there = parts.filter(([, personal]) => Object.values(personal).some((v) => v !== undefined));
+    return { parts: there.map(([part, personal]) => ({ part, data: pack({ eventId, ...personal }) })), tags: [] };
+  },
+  mail: ({ deviceModel, ipAddress }: Origin) => pack({ deviceModel, ipAddress }),
+};
+const sealer = { of: async () => GLASS };
+
+/** Events and mails with what was sealed in them; a part that was sealed for another event is an error. */
+export const eventsOf = (guard: Pick<GuardDocument, 'outbox'>): AuditEvent[] =>
+  guard.outbox.flatMap((entry) => {
+    if (entry.kind !== 'event') return [];
+    const { sealed, ...event } = entry.event;
+    const opened = (sealed?.parts ?? []).map(({ data }) => unpack(data));
+    for (const { eventId } of opened) expect(eventId).toBe(event.eventId);
+    return [Object.assign({}, ...opened, event) as AuditEvent];
+  });
+export const mailsOf = (guard: Pick<GuardDocument, 'outbox'>) =>
+  guard.outbox.flatMap((entry) => {
+    if (entry.kind !== 'mail') return [];
+    const { sealedOrigin, ...mail } = entry;
+    return [{ ...mail, params: { ...mail.params, ...(sealedOrigin === undefined ? {} : unpack(sealedOrigin)) } }];
+  });

@@ -29,6 +29,7 @@ const GOOD = {
     AUDIT_TLS_CA_FILE: '/run/tls/ca.pem',
     SESSION_KEY: key(),
     MAIL_KEY: key(),
+    EVENT_KEK: key(),
     FRAME_PUBLIC_KEY: key(),
     RESULT_PUBLIC_KEYS: `${key('k2')},${key('k1')}`,
     SIMILARITY_PRIVATE_KEYS: key(),

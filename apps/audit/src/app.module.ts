@@ -26,7 +26,7 @@ export class AppModule {
           consumes: ['audit.drain', 'audit.mail', 'audit.erase'],
           concurrency: 4,
         }),
-        DatabaseModule.forRoot(config.MONGODB_URI),
+        DatabaseModule.forRoot(config),
         EventsModule,
         NotificationsModule,
         PrivacyModule,

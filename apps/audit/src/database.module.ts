@@ -1,19 +1,22 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { getConnectionToken, MongooseModule } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
+import { createEventSealer, SearchTags } from '#audit-log';
 import { createGuardStore } from '#guard';
+import type { AuditConfig } from './config.js';
 import { GUARD_STORE } from './guard-store.js';
+import { SubjectsRepository } from './log/subjects.repository.js';
 import { UsersRepository } from './users.repository.js';
 
 /** The connection, and what every feature reads through it. Nothing counts as stored before a majority has it on disk. */
 @Module({})
 export class DatabaseModule {
-  static forRoot(uri: string): DynamicModule {
+  static forRoot({ MONGODB_URI, EVENT_KEK }: AuditConfig): DynamicModule {
     return {
       module: DatabaseModule,
       global: true,
       imports: [
-        MongooseModule.forRoot(uri, {
+        MongooseModule.forRoot(MONGODB_URI, {
           writeConcern: { w: 'majority', journal: true },
           bufferCommands: false,
           serverSelectionTimeoutMS: 2_000,
@@ -23,13 +26,17 @@ export class DatabaseModule {
       providers: [
         {
           provide: GUARD_STORE,
-          inject: [getConnectionToken()],
-          useFactory: (connection: Connection) =>
-            createGuardStore({ collection: connection.getClient().db(connection.name).collection('face_guards') }),
+          inject: [getConnectionToken(), SubjectsRepository],
+          useFactory: (connection: Connection, subjects: SubjectsRepository) =>
+            createGuardStore({
+              collection: connection.getClient().db(connection.name).collection('face_guards'),
+              sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK)),
+            }),
         },
+        SubjectsRepository,
         UsersRepository,
       ],
-      exports: [GUARD_STORE, UsersRepository],
+      exports: [GUARD_STORE, SubjectsRepository, UsersRepository],
     };
   }
 }

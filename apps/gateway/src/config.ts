@@ -39,6 +39,8 @@ export const gatewayEnvSchema = z.object({
   /** Opens similarities. */
   SIMILARITY_PRIVATE_KEYS: env.keySet,
   MAIL_KEY: env.key32,
+  /** Opens the key that seals a person's part of his events; audit has the same one. */
+  EVENT_KEK: env.key32,
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   REGISTRATION: z.enum(['open', 'closed'], 'must be open or closed').default('open'),
   TRUSTED_PROXIES: trustedProxiesSchema,

@@ -7,6 +7,8 @@ export interface MailRequest {
   userId: string;
   template: MailTemplate;
   params: Record<string, string | number>;
+  /** Where the request came from, sealed as events are; named in the mail. */
+  sealedOrigin?: string;
   /** Only for an address that is not the user's current one. */
   to?: string;
   /** A code or a token: stored sealed, opened only by whoever sends the mail. */

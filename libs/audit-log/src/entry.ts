@@ -1,11 +1,7 @@
 import { hash } from 'node:crypto';
-import type { EventReason, EventType } from '#contracts';
+import { type EventReason, type EventType, PAYLOAD_PARTS, type PayloadPart } from '#contracts';
 import { canonicalJson } from '#sealing';
 import { leafHash } from './merkle.js';
-
-/** The three parts of what is personal in an event. Each is sealed, stored and deleted by itself. */
-export const PAYLOAD_PARTS = ['address', 'origin', 'similarity'] as const;
-export type PayloadPart = (typeof PAYLOAD_PARTS)[number];
 
 /** What a leaf covers. Every field is there in every entry; what does not apply is null. */
 export interface LogEntry {

@@ -1,13 +1,4 @@
-export {
-  encodeEntry,
-  decodeEntry,
-  entryHash,
-  GENESIS_HASH,
-  type LogEntry,
-  PAYLOAD_PARTS,
-  payloadCommit,
-  type PayloadPart,
-} from './entry.js';
+export { encodeEntry, decodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit } from './entry.js';
 export { consistencyProof, GrowingTree, inclusionProof, isConsistent, isIncluded, rootOf } from './merkle.js';
 export {
   noteSigner,
@@ -17,6 +8,7 @@ export {
   openCheckpoint,
   signCheckpoint,
 } from './note.js';
+export { openMailOrigin, openPersonal, prefixOf, sealMailOrigin, sealPersonal, SearchTags } from './personal.js';
 export {
   type CheckpointRecord,
   exportCheckpoint,
@@ -32,4 +24,14 @@ export {
   type StoredCheckpoint,
   type StoredEntry,
 } from './records.js';
+export {
+  createEventSealer,
+  newSubject,
+  nobodyOf,
+  openSubject,
+  type Subject,
+  type SubjectRow,
+  SubjectKeys,
+  type SubjectRows,
+} from './subjects.js';
 export { LogVerifier, type Problem, type ProblemKind, type VerifyReport } from './verify.js';

@@ -1,4 +1,4 @@
-import type { PayloadPart } from './entry.js';
+import type { PayloadPart, SealedPart } from '#contracts';
 
 /** One entry as a verifier gets it: the bytes of the leaf, and the ciphertext (base64url) of each part it commits to, in that order; null where it is gone. */
 export interface LogRecord {
@@ -27,7 +27,9 @@ export interface StoredEntry {
   timestamp: Date;
   type: string;
   subject: string | null;
-  payload: { part: PayloadPart; data: string }[];
+  payload: SealedPart[];
+  /** Keyed digests of address, network and device, to search by. Outside the leaf, and gone with what they were made of. */
+  tags: string[];
 }
 
 /** A document of `audit_checkpoints`. `_id` is the size of the tree. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { encodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit, type PayloadPart } from './entry.js';
+import type { PayloadPart } from '#contracts';
+import { encodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit } from './entry.js';
 import { rootOf } from './merkle.js';
 import { noteSigner, signCheckpoint } from './note.js';
 import { type CheckpointRecord, exportRecord, type LogRecord, readCheckpointLine, readExportLine } from './records.js';

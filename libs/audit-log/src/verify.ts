@@ -1,4 +1,5 @@
-import { decodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit, type PayloadPart } from './entry.js';
+import type { PayloadPart } from '#contracts';
+import { decodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit } from './entry.js';
 import { GrowingTree } from './merkle.js';
 import { type NoteVerifier, openCheckpoint } from './note.js';
 import type { CheckpointRecord, LogRecord } from './records.js';

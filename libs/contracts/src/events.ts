@@ -100,3 +100,24 @@ export const auditEventSchema = z.strictObject({
   count: z.int().positive().optional(),
 });
 export type AuditEvent = z.infer<typeof auditEventSchema>;
+
+/** The three parts of what is personal in an event. Each is sealed, stored and deleted by itself. */
+export const PAYLOAD_PARTS = ['address', 'origin', 'similarity'] as const;
+export type PayloadPart = (typeof PAYLOAD_PARTS)[number];
+export type Personal = Pick<AuditEvent, 'ipAddress' | 'deviceModel' | 'similarity'>;
+
+const sealedPartSchema = z.strictObject({ part: z.enum(PAYLOAD_PARTS), data: z.base64url().max(2_000) });
+export type SealedPart = z.infer<typeof sealedPartSchema>;
+
+/** What is personal in an event, as it leaves the gateway: ciphertext (base64url), and keyed digests to search by. */
+export const sealedPersonalSchema = z.strictObject({
+  parts: z.array(sealedPartSchema).max(PAYLOAD_PARTS.length),
+  tags: z.array(z.string().regex(/^[adn][\w-]{22}$/)).max(3),
+});
+export type SealedPersonal = z.infer<typeof sealedPersonalSchema>;
+
+/** An event in an outbox: nothing personal in clear. */
+export const outboxEventSchema = auditEventSchema
+  .omit({ deviceModel: true, ipAddress: true, similarity: true })
+  .extend({ sealed: sealedPersonalSchema.optional() });
+export type OutboxEvent = z.infer<typeof outboxEventSchema>;

@@ -24,6 +24,8 @@ export const mailRowSchema = z.strictObject({
   to: z.email().optional(),
   template: mailTemplateSchema,
   params: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** Where the request came from (JSON), under its person's event key, AAD `mail-origin:v1:<userId>`, base64url. */
+  sealedOrigin: z.string().optional(),
   /** AES-256-GCM under MAIL_KEY, AAD `mail:v1:<_id>`, base64url. */
   sealedSecret: z.string().optional(),
   createdAt: z.date(),

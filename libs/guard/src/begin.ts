@@ -33,11 +33,12 @@ import {
   subtract,
   wholeSeconds,
 } from './expressions.js';
-import { cleanOrigin, eventEntry } from './outbox.js';
+import { eventEntry, type SealedOrigin } from './outbox.js';
 import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
 import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS } from './refusal.js';
 import { captureOverdue, settle, within } from './settle.js';
 import type { GuardSettings } from './settings.js';
+import { attemptEventIds, type SealedAttempt } from './sealer.js';
 import type { BeginInput } from './types.js';
 
 const SECOND = 1_000;
@@ -45,11 +46,17 @@ const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 const REFUSALS_KEPT = 8;
 
+/** What the attempt, or its refusal, may have to tell of where it came from. */
+export interface SealedBegin {
+  attempt: SealedAttempt;
+  refused: SealedOrigin;
+}
+
 /**
  * Rule 2. Settles what is overdue, then reserves the user's only attempt, or computes the exact refusal; both in one
  * update with one clock, so that of any number of parallel begins one finds no reservation.
  */
-export function begin(input: BeginInput, plan: BeginPlan, s: GuardSettings): Update {
+export function begin(input: BeginInput, sealed: SealedBegin, plan: BeginPlan, s: GuardSettings): Update {
   return {
     opId: input.attemptId,
     changed: or(isNull(w('refusal')), ifNull(w('ended'), false), ifNull(w('tellRefused'), false)),
@@ -61,8 +68,8 @@ export function begin(input: BeginInput, plan: BeginPlan, s: GuardSettings): Upd
         'w.repeated': isIn(input.attemptId, field('ops')),
       }),
       set({ 'w.refusal': refusal(input, s) }),
-      ...(plan.tells ? tellRefused(input, s) : []),
-      set({ reservation: cond(isNull(w('refusal')), newReservation(input, s), field('reservation')) }),
+      ...(plan.tells ? tellRefused(input, sealed.refused, s) : []),
+      set({ reservation: cond(isNull(w('refusal')), newReservation(input, sealed.attempt, s), field('reservation')) }),
     ],
     last: {
       // A repeat of a begin whose attempt lives answers as the first did.
@@ -81,7 +88,6 @@ const settleAbandoned = (input: BeginInput, s: GuardSettings): Stage[] =>
   settle({
     when: isAbandoned(s),
     cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
-    eventIds: { end: s.newId(), locked: s.newId() },
     limits: s.limits,
   });
 
@@ -167,7 +173,7 @@ const freed = (path: string, limit: number, ms: number): Expr =>
  * A begin refused by the lock leaves one `refused` event a session and minute; those within the minute are counted in
  * the session's next one. With a full outbox they only wait.
  */
-function tellRefused(input: BeginInput, s: GuardSettings): Stage[] {
+function tellRefused(input: BeginInput, refused: SealedOrigin, s: GuardSettings): Stage[] {
   const mine = only(field('refusals'), (r) => eq(r('sessionId'), input.sessionId));
   const others = only(field('refusals'), (r) => ne(r('sessionId'), input.sessionId));
   return [
@@ -185,10 +191,14 @@ function tellRefused(input: BeginInput, s: GuardSettings): Stage[] {
         maybe(
           w('tellRefused'),
           eventEntry({
-            eventId: s.newId(),
+            eventId: refused.eventId,
             type: 'refused',
-            origin: { ...cleanOrigin(input.origin), sessionId: input.sessionId },
-            more: { lockEpoch: field('lockEpoch'), count: add(1, ifNull(at(refusalCounts, 0), 0)) },
+            sealed: refused.sealed,
+            more: {
+              sessionId: input.sessionId,
+              lockEpoch: field('lockEpoch'),
+              count: add(1, ifNull(at(refusalCounts, 0), 0)),
+            },
           }),
         ),
       ),
@@ -206,7 +216,7 @@ const countOneMore = (sessionId: string): Expr =>
     merge(r(), object({ more: add(r('more'), cond(eq(r('sessionId'), sessionId), 1, 0)) })),
   );
 
-function newReservation(input: BeginInput, s: GuardSettings): Expr {
+function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettings): Expr {
   return object({
     attemptId: input.attemptId,
     challengeId: input.challengeId,
@@ -226,6 +236,7 @@ function newReservation(input: BeginInput, s: GuardSettings): Expr {
     lastStepAt: null,
     lockEpoch: field('lockEpoch'),
     transportEpoch: input.transportEpoch,
-    origin: { ...cleanOrigin(input.origin), sessionId: input.sessionId },
+    eventIds: attemptEventIds(input.attemptId),
+    sealed: { ...sealed },
   });
 }

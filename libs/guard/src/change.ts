@@ -1,4 +1,4 @@
-import { type Action, type EventType, type Origin } from '#contracts';
+import type { Action, EventType } from '#contracts';
 import {
   add,
   concat,
@@ -13,10 +13,11 @@ import {
   present,
   text,
 } from './expressions.js';
-import { cleanOrigin, eventEntry, givenEventEntry, mailEntry } from './outbox.js';
+import { eventEntry, givenEventEntry, mailEntry, type SealedOrigin } from './outbox.js';
 import { live, now, set, type Update, w } from './pipeline.js';
 import { settle } from './settle.js';
 import type { GuardSettings } from './settings.js';
+import type { UserSealer } from './sealer.js';
 import type { AuditEventInput, EpochChange } from './types.js';
 
 interface Effect {
@@ -73,9 +74,8 @@ function effectOf(change: EpochChange): Effect {
 }
 
 /** Rule 6: the epoch rises, a live reservation is settled, one event tells of the change. */
-export function change(what: EpochChange, from: Origin, opId: string, s: GuardSettings): Update {
+export function change(what: EpochChange, from: SealedOrigin, opId: string, s: GuardSettings): Update {
   const effect = effectOf(what);
-  const origin = cleanOrigin(from);
   const removes = effect.removesTemplate === true;
   return {
     opId,
@@ -83,7 +83,6 @@ export function change(what: EpochChange, from: Origin, opId: string, s: GuardSe
       ...settle({
         when: live,
         cause: { kind: effect.by },
-        eventIds: { end: s.newId(), locked: s.newId() },
         limits: s.limits,
       }),
       set({ 'w.removed': field('template.id'), lockEpoch: add(field('lockEpoch'), 1) }),
@@ -98,8 +97,8 @@ export function change(what: EpochChange, from: Origin, opId: string, s: GuardSe
           : {}),
         outbox: concat(
           field('outbox'),
-          list(eventEntry({ eventId: s.newId(), type: effect.event, origin, more: moreOf(effect) })),
-          removes ? maybe(present(w('removed')), removedMail(origin)) : [],
+          list(eventOf(effect.event, from, moreOf(effect))),
+          removes ? maybe(present(w('removed')), removedMail(from)) : [],
         ),
       }),
     ],
@@ -112,36 +111,34 @@ const moreOf = (effect: Effect): Readonly<Record<string, Operand>> => ({
   lockEpoch: field('lockEpoch'),
   ...(effect.actorId === undefined ? {} : { actorId: effect.actorId }),
 });
-const removedMail = (origin: Origin): Expr =>
+const eventOf = (type: EventType, { eventId, sessionId, sealed }: SealedOrigin, more = {}): Expr =>
+  eventEntry({ eventId, type, sealed, more: { sessionId, ...more } });
+const removedMail = ({ mail }: SealedOrigin): Expr =>
   mailEntry({
     mailId: text('removed-', field('_id'), '-', w('removed')),
     template: 'face_removed',
-    origin: (path) => origin[path] ?? null,
+    sealedOrigin: mail,
   });
 
 /** Preferences raise no epoch: a running attempt keeps the gestures it drew. */
 export const setPreferences = (
   p: { optOuts: readonly Action[]; extraTime: boolean },
-  origin: Origin,
+  from: SealedOrigin,
   opId: string,
-  s: GuardSettings,
 ): Update => ({
   opId,
   stages: [
     set({
       optOuts: [...p.optOuts],
       extraTime: p.extraTime,
-      outbox: concat(
-        field('outbox'),
-        list(eventEntry({ eventId: s.newId(), type: 'preferences_changed', origin: cleanOrigin(origin) })),
-      ),
+      outbox: concat(field('outbox'), list(eventOf('preferences_changed', from))),
     }),
   ],
   last: { kind: 'changed', id: null },
 });
 
-export const appendEvent = (event: AuditEventInput): Update => ({
+export const appendEvent = (event: AuditEventInput, seal: UserSealer): Update => ({
   opId: event.eventId,
-  stages: [set({ outbox: concat(field('outbox'), list(givenEventEntry(event))) })],
+  stages: [set({ outbox: concat(field('outbox'), list(givenEventEntry(event, seal))) })],
   last: { kind: 'appended' },
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CHALLENGE_STEPS, type EnrolResult, type MatchResult } from '#contracts';
+import { CHALLENGE_STEPS, type EnrolResult, type MatchResult, type SealedPart } from '#contracts';
 import {
   add,
   and,
@@ -72,7 +72,7 @@ export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
   );
 }
 
-export function decide(r: MatchResult | EnrolResult, similarity: number | null, s: GuardSettings): Update {
+export function decide(r: MatchResult | EnrolResult, similarity: readonly SealedPart[], s: GuardSettings): Update {
   return {
     opId: decisionId(r),
     stages: [
@@ -82,11 +82,10 @@ export function decide(r: MatchResult | EnrolResult, similarity: number | null, 
           kind: 'decision',
           judgement: r.judgement,
           stalledTwice: r.stalledTwice,
-          similarity: r.purpose === 'verify' ? similarity : null,
+          similarity,
           modelDigest: r.modelDigest,
           thresholdId: r.kind === 'match' ? r.thresholdId : null,
         },
-        eventIds: { end: s.newId(), locked: s.newId() },
         limits: s.limits,
       }),
       ...(r.kind === 'enrol' ? switchTemplate(r, s) : []),
@@ -107,7 +106,7 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
   const mail = mailEntry({
     mailId: `enrolled-${r.templateId}`,
     template: 'face_enrolled',
-    origin: (path) => w(`was.origin.${path}`),
+    sealedOrigin: w('was.sealed.mail'),
     optionalParams: {
       heldUntil: cond(present(field('template.heldUntil')), isoTime(field('template.heldUntil')), null),
     },
@@ -135,7 +134,6 @@ export const cancel = (s: GuardSettings): Update => ({
   stages: settle({
     when: eq(1, 1),
     cause: { kind: 'cancel' },
-    eventIds: { end: s.newId(), locked: s.newId() },
     limits: s.limits,
   }),
   last: { kind: 'decided' },
@@ -158,7 +156,6 @@ export function settleOverdue(transportEpoch: string | null, s: GuardSettings): 
       ...settle({
         when: or(captureOverdue(s.capture.bodyMs), and(decisionOverdue, not(w('again')))),
         cause: { kind: 'overdue', transportEpoch },
-        eventIds: { end: s.newId(), locked: s.newId() },
         limits: s.limits,
       }),
       set({

@@ -2,5 +2,6 @@ export { allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } fro
 export { type AttemptClass, type AttemptEnd, classifyAttempt } from './classify.js';
 export { databaseClock, fixedClock, type GuardClock, shiftedClock } from './pipeline.js';
 export { GuardMachine } from './machine.js';
+export { attemptEventIds, type EventSealer, nothingPersonal, type SealedAttempt, type UserSealer } from './sealer.js';
 export { createGuardStore, type GuardStoreOptions } from './store.js';
 export type * from './types.js';

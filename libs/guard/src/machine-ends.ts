@@ -1,12 +1,8 @@
-import { type AuditEvent, type EnrolResult, type EventReason, type EventType, type MatchResult } from '#contracts';
+import type { EnrolResult, EventReason, EventType, MatchResult, OutboxEvent } from '#contracts';
 import { type AttemptClass, type AttemptEnd, FAILED_VERDICTS } from './classify.js';
 import type { AttemptOutcome, RecentAttempt, Reservation } from './types.js';
 
-export const decisionFields = (
-  { similarity, result }: { similarity: number | null; result: MatchResult | EnrolResult },
-  cls: AttemptClass,
-): Partial<AuditEvent> => ({
-  ...(similarity !== null && (cls === 'success' || cls === 'failed') ? { similarity } : {}),
+export const decisionFields = (result: MatchResult | EnrolResult): Partial<OutboxEvent> => ({
   modelDigest: result.modelDigest,
   ...(result.kind === 'match' ? { thresholdId: result.thresholdId } : {}),
 });

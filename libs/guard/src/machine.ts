@@ -1,6 +1,6 @@
 import {
   CHALLENGE_STEPS,
-  type AuditEvent,
+  type OutboxEvent,
   type EnrolResult,
   type EventType,
   type MatchResult,
@@ -10,6 +10,7 @@ import {
 import { type AttemptEnd, classifyAttempt } from './classify.js';
 import { decisionFields, describeEnd } from './machine-ends.js';
 import { isAbandoned, isCaptureOverdue, refusalOf } from './refusal.js';
+import { attemptEventIds, personalOf, sealAttempt, type UserSealer } from './sealer.js';
 import type { GuardSettings } from './settings.js';
 import type { BeginInput, EpochChange, GuardDocument, GuardStore, RecentAttempt, Reservation } from './types.js';
 
@@ -32,6 +33,7 @@ export class GuardMachine {
     readonly g: GuardDocument,
     private readonly s: GuardSettings,
     private readonly clock: () => Date,
+    private readonly seal: UserSealer,
   ) {}
 
   begin(input: BeginInput): string {
@@ -64,7 +66,8 @@ export class GuardMachine {
       lastStepAt: null,
       lockEpoch: g.lockEpoch,
       transportEpoch: input.transportEpoch,
-      origin: { ...input.origin, sessionId: input.sessionId },
+      eventIds: attemptEventIds(input.attemptId),
+      sealed: sealAttempt(input.attemptId, input.origin, this.seal),
     };
     g.ops.push(input.attemptId);
     return 'begun';
@@ -209,9 +212,9 @@ export class GuardMachine {
             : what.kind === 'erase'
               ? 'erasure_requested'
               : what.kind;
-    this.event({ type, ...origin, lockEpoch: g.lockEpoch, ...('actorId' in what ? { actorId: what.actorId } : {}) });
+    this.eventFrom(origin, { type, lockEpoch: g.lockEpoch, ...('actorId' in what ? { actorId: what.actorId } : {}) });
     const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
-    if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', origin);
+    if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', this.seal.mail(origin));
     return 'changed';
   }
 
@@ -286,16 +289,24 @@ export class GuardMachine {
     };
     g.recent = [...g.recent, attempt].slice(-s.limits.recentMax);
     g.reservation = null;
+    const counts = decided && (cls === 'success' || cls === 'failed') ? decided.similarity : null;
+    const similarity = counts === null ? [] : this.seal.event(r.eventIds.end, { similarity: counts }).parts;
     this.event({
-      ...r.origin,
+      eventId: r.eventIds.end,
+      sealed: { ...r.sealed.end, parts: [...r.sealed.end.parts, ...similarity] },
       type: shown.type,
+      sessionId: r.sessionId,
       attemptId: r.attemptId,
       ...(shown.reason ? { reason: shown.reason } : {}),
       charged: strike,
       lockEpoch: r.lockEpoch,
-      ...(decided ? decisionFields(decided, cls) : {}),
+      ...(decided ? decisionFields(decided.result) : {}),
     });
-    if (locks) this.event({ ...r.origin, type: 'locked', attemptId: r.attemptId, lockEpoch: g.lockEpoch });
+    if (locks) {
+      const { sessionId, attemptId } = r;
+      const event = { eventId: r.eventIds.locked, sealed: r.sealed.locked, sessionId, attemptId };
+      this.event({ ...event, type: 'locked', lockEpoch: g.lockEpoch });
+    }
     if (locks) this.lockMail(r, now);
     if (strike) this.strikeMail(r, now);
     return attempt;
@@ -313,7 +324,12 @@ export class GuardMachine {
       firstEnrolledAt: g.firstEnrolledAt ?? now,
       lockEpoch: g.lockEpoch + 1,
     });
-    this.mail(`enrolled-${id}`, 'face_enrolled', r.origin, heldUntil ? { heldUntil: heldUntil.toISOString() } : {});
+    this.mail(
+      `enrolled-${id}`,
+      'face_enrolled',
+      r.sealed.mail,
+      heldUntil ? { heldUntil: heldUntil.toISOString() } : {},
+    );
   }
 
   private tellRefused(input: BeginInput, now: Date): void {
@@ -321,7 +337,7 @@ export class GuardMachine {
     const mine = g.refusals.find((r) => r.sessionId === input.sessionId);
     if (g.outbox.length < s.limits.outboxMax && (!mine || mine.at <= later(now, -MINUTE))) {
       const origin = { ...input.origin, sessionId: input.sessionId };
-      this.event({ ...origin, type: 'refused', lockEpoch: g.lockEpoch, count: 1 + (mine?.more ?? 0) });
+      this.eventFrom(origin, { type: 'refused', lockEpoch: g.lockEpoch, count: 1 + (mine?.more ?? 0) });
       g.refusals = [...g.refusals.filter((r) => r !== mine), { sessionId: input.sessionId, at: now, more: 0 }].slice(
         -8,
       );
@@ -335,7 +351,7 @@ export class GuardMachine {
     if (recent.length >= s.limits.lockMailPer30Min || day.length >= s.limits.lockMailPerDay) return;
     g.lockMails = [...day, now].slice(-8);
     const lockedUntil = g.lockedUntil?.toISOString() ?? '';
-    this.mail(`lock-${g._id}-${g.lockEpoch}`, 'face_locked', r.origin, {
+    this.mail(`lock-${g._id}-${g.lockEpoch}`, 'face_locked', r.sealed.mail, {
       lockMinutes: s.limits.lockMinutes,
       lockedUntil,
     });
@@ -347,31 +363,31 @@ export class GuardMachine {
     if (g.strikeRing.length < s.limits.strikesForReview) return;
     if (g.strikeMailAt && g.strikeMailAt > later(now, -days * DAY)) return;
     g.strikeMailAt = now;
-    this.mail(`failures-${r.attemptId}`, 'many_failures', r.origin, { count: g.strikeRing.length, days });
+    this.mail(`failures-${r.attemptId}`, 'many_failures', r.sealed.mail, { count: g.strikeRing.length, days });
   }
 
-  private event(event: Omit<AuditEvent, 'eventId' | 'userId' | 'timestamp'>): void {
+  private event(event: Omit<OutboxEvent, 'userId' | 'timestamp'>): void {
     const now = this.clock();
     this.g.outboxSince ??= now;
-    this.g.outbox.push({
-      kind: 'event',
-      event: { ...event, eventId: this.s.newId(), userId: this.g._id, timestamp: now },
-    });
+    this.g.outbox.push({ kind: 'event', event: { ...event, userId: this.g._id, timestamp: now } });
+  }
+
+  private eventFrom(origin: Origin, event: Omit<OutboxEvent, 'eventId' | 'userId' | 'timestamp' | 'sealed'>): void {
+    const eventId = this.s.newId();
+    const { sessionId } = origin;
+    const sealed = this.seal.event(eventId, personalOf(origin));
+    this.event({ ...event, ...(sessionId === undefined ? {} : { sessionId }), eventId, sealed });
   }
 
   private mail(
     mailId: string,
     template: 'face_locked' | 'face_enrolled' | 'face_removed' | 'many_failures',
-    origin: Origin,
+    sealedOrigin: string | null,
     more: Record<string, string | number> = {},
   ): void {
     const now = this.clock();
-    const params = {
-      deviceModel: origin.deviceModel ?? 'an unknown device',
-      at: now.toISOString(),
-      ...(origin.ipAddress === undefined ? {} : { ipAddress: origin.ipAddress }),
-      ...more,
-    };
-    this.g.outbox.push({ kind: 'mail', mailId, template, params, at: now });
+    const params = { at: now.toISOString(), ...more };
+    const sealed = sealedOrigin === null ? {} : { sealedOrigin };
+    this.g.outbox.push({ kind: 'mail', mailId, template, params, at: now, ...sealed });
   }
 }

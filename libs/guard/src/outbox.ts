@@ -1,59 +1,69 @@
-import type { EventType, MailTemplate, Origin } from '#contracts';
-import { field, ifNull, isoTime, merge, object, type Expr, type Operand, optional } from './expressions.js';
+import type { EventType, MailTemplate, Origin, SealedPersonal } from '#contracts';
+import { field, isoTime, merge, object, type Expr, type Operand, optional } from './expressions.js';
 import { now } from './pipeline.js';
+import { personalOf, type UserSealer } from './sealer.js';
 import type { AuditEventInput } from './types.js';
 
 /** An event as an outbox entry. `more` are optional fields: absent when null. */
 export const eventEntry = (o: {
-  eventId: string;
+  eventId: Operand;
   type: EventType | Expr;
-  origin: Operand;
+  sealed: Operand;
   more?: Readonly<Record<string, Operand>>;
 }): Expr =>
   object({
     kind: 'event',
     event: merge(
-      object({ eventId: o.eventId, userId: field('_id'), type: o.type, timestamp: now }),
-      o.origin,
+      object({ eventId: o.eventId, userId: field('_id'), type: o.type, timestamp: now, sealed: o.sealed }),
       ...Object.entries(o.more ?? {}).map(([key, value]) => optional(key, value)),
     ),
   });
 
 /** An event that a caller made; the guard adds whose it is and the database's time. */
-export const givenEventEntry = (event: AuditEventInput): Expr =>
-  object({
+export const givenEventEntry = (event: AuditEventInput, seal: UserSealer): Expr => {
+  const { deviceModel, ipAddress, similarity, ...clear } = event;
+  const sealed = seal.event(event.eventId, { deviceModel, ipAddress, similarity });
+  return object({
     kind: 'event',
-    event: merge(withoutUndefined(event), object({ userId: field('_id'), timestamp: now })),
+    event: merge(withoutUndefined({ ...clear, sealed }), object({ userId: field('_id'), timestamp: now })),
   });
+};
 
-/** A mail as an outbox entry. Every security mail names the device, the address and the time. */
+/** A mail as an outbox entry. Every security mail says when, and from which device and address. */
 export const mailEntry = (o: {
   mailId: Operand;
   template: MailTemplate;
-  origin: (path: 'deviceModel' | 'ipAddress') => Operand;
+  sealedOrigin: Operand;
   params?: Readonly<Record<string, Operand>>;
   optionalParams?: Readonly<Record<string, Operand>>;
 }): Expr =>
-  object({
-    kind: 'mail',
-    mailId: o.mailId,
-    template: o.template,
-    params: merge(
-      object({ deviceModel: ifNull(o.origin('deviceModel'), 'an unknown device'), at: isoTime(now), ...o.params }),
-      ...Object.entries({ ...o.optionalParams, ipAddress: o.origin('ipAddress') }).map(([key, value]) =>
-        optional(key, value),
+  merge(
+    object({
+      kind: 'mail',
+      mailId: o.mailId,
+      template: o.template,
+      params: merge(
+        object({ at: isoTime(now), ...o.params }),
+        ...Object.entries(o.optionalParams ?? {}).map(([key, value]) => optional(key, value)),
       ),
-    ),
-    at: now,
-  });
+      at: now,
+    }),
+    optional('sealedOrigin', o.sealedOrigin),
+  );
 
-/** The fields of an origin that are ours, without those that are not there. */
-export const cleanOrigin = (origin: Origin): Origin =>
-  withoutUndefined({
-    sessionId: origin.sessionId,
-    deviceModel: origin.deviceModel,
-    ipAddress: origin.ipAddress,
-  });
+/** An event of this very request, with an id made beforehand. */
+export interface SealedOrigin {
+  eventId: string;
+  sessionId: string | null;
+  sealed: SealedPersonal;
+  mail: string | null;
+}
+export const sealOrigin = (eventId: string, origin: Origin, seal: UserSealer): SealedOrigin => ({
+  eventId,
+  sessionId: origin.sessionId ?? null,
+  sealed: seal.event(eventId, personalOf(origin)),
+  mail: seal.mail(origin),
+});
 
-export const withoutUndefined = (from: object): Record<string, unknown> =>
+const withoutUndefined = (from: object): Record<string, unknown> =>
   Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined));

@@ -99,5 +99,6 @@ export function planBegin(
 ): { refusal: BeginRefusal | null; plan: BeginPlan } {
   const settles = g.reservation !== null && isAbandoned(g.reservation, now, s);
   const refusal = refusalOf(g, input, now, s);
-  return { refusal, plan: { settles, tells: refusal?.code === 'face_locked' } };
+  // Settling may cost the third strike, and so this very begin is told of the lock.
+  return { refusal, plan: { settles, tells: settles || refusal?.code === 'face_locked' } };
 }

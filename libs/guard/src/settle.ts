@@ -1,4 +1,11 @@
-import { CHALLENGE_STEPS, type EventReason, type EventType, type GuardLimits, type MatchResult } from '#contracts';
+import {
+  CHALLENGE_STEPS,
+  type EventReason,
+  type EventType,
+  type GuardLimits,
+  type MatchResult,
+  type SealedPart,
+} from '#contracts';
 import { FAILED_VERDICTS, type AttemptClass } from './classify.js';
 import {
   add,
@@ -49,7 +56,8 @@ export type Cause =
       kind: 'decision';
       judgement: MatchResult['judgement'];
       stalledTwice: boolean;
-      similarity: number | null;
+      /** The similarity sealed for the attempt's end event; empty when there is none. */
+      similarity: readonly SealedPart[];
       modelDigest: string;
       thresholdId: string | null;
     }
@@ -63,7 +71,6 @@ export interface SettleOptions {
   /** Whether the reservation leaves in this update; true only while there is one. */
   when: Expr;
   cause: Cause;
-  eventIds: { end: string; locked: string };
   limits: GuardLimits;
 }
 
@@ -92,7 +99,7 @@ export const transportLost = (transportEpoch: string | null): Expr =>
  * Lets the reservation leave: one entry of `recent` and one event, and whatever strike, lock and mail follow, all in
  * the same update ("What burns a strike", docs/architecture.md). `classifyAttempt` is the same judgement in TypeScript.
  */
-export function settle({ when, cause, eventIds, limits }: SettleOptions): Stage[] {
+export function settle({ when, cause, limits }: SettleOptions): Stage[] {
   const is = (...classes: AttemptClass[]): Expr => isIn(ifNull(w('end.class'), ''), classes);
   const verify = eq(reservation('purpose'), 'verify');
   const strikesAfter = add(field('strikes'), 1);
@@ -137,8 +144,8 @@ export function settle({ when, cause, eventIds, limits }: SettleOptions): Stage[
       recent: pushRing(field('recent'), maybe(w('ended'), attempt(limits)), limits.recentMax),
       outbox: concat(
         field('outbox'),
-        maybe(w('ended'), endEvent(cause, eventIds.end)),
-        maybe(w('lock'), lockedEvent(eventIds.locked)),
+        maybe(w('ended'), endEvent(cause)),
+        maybe(w('lock'), lockedEvent),
         maybe(w('lockMail'), lockMail(limits)),
         maybe(w('strikeMail'), strikeMail(limits)),
       ),
@@ -270,19 +277,18 @@ const attempt = (limits: GuardLimits): Expr =>
     held: and(w('success'), gt(ifNull(field('template.heldUntil'), null), now)),
   });
 
-function endEvent(cause: Cause, eventId: string): Expr {
+function endEvent(cause: Cause): Expr {
   const decided: Readonly<Record<string, Operand>> =
-    cause.kind === 'decision'
-      ? {
-          similarity: cond(isIn(w('end.class'), ['success', 'failed']), cause.similarity, null),
-          modelDigest: cause.modelDigest,
-          thresholdId: cause.thresholdId,
-        }
-      : {};
+    cause.kind === 'decision' ? { modelDigest: cause.modelDigest, thresholdId: cause.thresholdId } : {};
+  const similarity =
+    cause.kind === 'decision' ? cond(isIn(w('end.class'), ['success', 'failed']), cause.similarity, []) : [];
   return eventEntry({
-    eventId,
+    eventId: reservation('eventIds.end'),
     type: w('end.type'),
-    origin: reservation('origin'),
+    sealed: object({
+      parts: concat(reservation('sealed.end.parts'), similarity),
+      tags: reservation('sealed.end.tags'),
+    }),
     more: {
       sessionId: reservation('sessionId'),
       attemptId: reservation('attemptId'),
@@ -294,30 +300,28 @@ function endEvent(cause: Cause, eventId: string): Expr {
   });
 }
 
-const lockedEvent = (eventId: string): Expr =>
-  eventEntry({
-    eventId,
-    type: 'locked',
-    origin: reservation('origin'),
-    more: {
-      sessionId: reservation('sessionId'),
-      attemptId: reservation('attemptId'),
-      lockEpoch: field('lockEpoch'),
-    },
-  });
+const lockedEvent = eventEntry({
+  eventId: reservation('eventIds.locked'),
+  type: 'locked',
+  sealed: reservation('sealed.locked'),
+  more: {
+    sessionId: reservation('sessionId'),
+    attemptId: reservation('attemptId'),
+    lockEpoch: field('lockEpoch'),
+  },
+});
 
-const origin = (path: string): Expr => reservation(`origin.${path}`);
 const lockMail = (limits: GuardLimits): Expr =>
   mailEntry({
     mailId: text('lock-', field('_id'), '-', field('lockEpoch')),
     template: 'face_locked',
-    origin,
+    sealedOrigin: reservation('sealed.mail'),
     params: { lockMinutes: limits.lockMinutes, lockedUntil: isoTime(field('lockedUntil')) },
   });
 const strikeMail = (limits: GuardLimits): Expr =>
   mailEntry({
     mailId: text('failures-', reservation('attemptId')),
     template: 'many_failures',
-    origin,
+    sealedOrigin: reservation('sealed.mail'),
     params: { count: size(field('strikeRing')), days: limits.strikeRingDays },
   });

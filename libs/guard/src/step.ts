@@ -53,7 +53,6 @@ export function acceptStep(input: StepInput, s: GuardSettings): Update {
       ...settle({
         when: or(captureOverdue(s.capture.bodyMs), late),
         cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
-        eventIds: { end: s.newId(), locked: s.newId() },
         limits: s.limits,
       }),
       set({ 'w.code': code }),

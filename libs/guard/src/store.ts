@@ -1,7 +1,7 @@
-import { CAPTURE_LIMITS, CHALLENGE_STEPS, GUARD_LIMITS, type GuardLimits } from '#contracts';
+import { CAPTURE_LIMITS, CHALLENGE_STEPS, GUARD_LIMITS, type GuardLimits, type Origin } from '#contracts';
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
-import { begin } from './begin.js';
+import { begin, type SealedBegin } from './begin.js';
 import { appendEvent, change, setPreferences } from './change.js';
 import {
   cancel,
@@ -25,7 +25,9 @@ import {
   type Update,
   where,
 } from './pipeline.js';
+import { sealOrigin, type SealedOrigin } from './outbox.js';
 import { planBegin } from './refusal.js';
+import { attemptEventIds, type EventSealer, sealAttempt } from './sealer.js';
 import type { CaptureTimes, GuardSettings } from './settings.js';
 import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';
 import { summarise, viewAttempt } from './summary.js';
@@ -52,6 +54,7 @@ const COUNTED_ELSEWHERE: readonly string[] = ['refused', 'login_failed'];
 export interface GuardStoreOptions {
   /** `connection.collection('face_guards')`. */
   collection: mongo.Collection<GuardDocument>;
+  sealer: EventSealer;
   limits?: Partial<GuardLimits>;
   capture?: Partial<CaptureTimes>;
   clock?: GuardClock;
@@ -60,7 +63,7 @@ export interface GuardStoreOptions {
 
 /** The guards of all users, in MongoDB. The only place that writes `face_guards`. */
 export function createGuardStore(o: GuardStoreOptions): GuardStore {
-  return new MongoGuardStore(o.collection, {
+  return new MongoGuardStore(o.collection, o.sealer, {
     limits: { ...GUARD_LIMITS, ...o.limits },
     capture: { ...CAPTURE_LIMITS, ...o.capture },
     clock: o.clock ?? databaseClock,
@@ -71,6 +74,7 @@ export function createGuardStore(o: GuardStoreOptions): GuardStore {
 class MongoGuardStore implements GuardStore {
   constructor(
     private readonly guards: mongo.Collection<GuardDocument>,
+    private readonly sealer: EventSealer,
     private readonly s: GuardSettings,
   ) {}
 
@@ -93,13 +97,14 @@ class MongoGuardStore implements GuardStore {
   }
 
   async begin(input: BeginInput): Promise<BeginOutcome> {
-    const found = await this.read(input.userId);
+    // Side by side: whose key is not known any more is rarely asked for.
+    const [found, sealed] = await Promise.all([this.read(input.userId), this.sealBegin(input)]);
     if (!found) return { kind: 'refused', code: 'not_found' };
     const { refusal, plan } = planBegin(found.guard, input, found.now, this.s);
     // A refusal that leaves no trace needs no write: a crowd of refused begins does not queue for the document.
     const again = found.guard.reservation?.attemptId === input.attemptId;
     if (refusal && !plan.settles && !plan.tells && !again) return { kind: 'refused', ...refusal };
-    const guard = await this.update(input.userId, begin(input, plan, this.s));
+    const guard = await this.update(input.userId, begin(input, sealed, plan, this.s));
     return guard ? beginOutcome(guard) : { kind: 'refused', code: 'not_found' };
   }
 
@@ -131,7 +136,7 @@ class MongoGuardStore implements GuardStore {
     result: Parameters<GuardStore['decide']>[0],
     similarity: number | null,
   ): ReturnType<GuardStore['decide']> {
-    const update = decide(result, similarity, this.s);
+    const update = decide(result, await this.sealSimilarity(result, similarity), this.s);
     const guard =
       (await this.update(result.userId, update, () => isDecisionFor(result))) ??
       // A second delivery changes nothing and answers the same.
@@ -193,18 +198,19 @@ class MongoGuardStore implements GuardStore {
   }
 
   async change(...[userId, what, origin, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {
-    return this.changeOnce(userId, change(what, origin, opId, this.s), opId);
+    return this.changeOnce(userId, change(what, await this.sealOrigin(userId, origin), opId, this.s), opId);
   }
 
   async setPreferences(...[userId, p, origin, opId]: Parameters<GuardStore['setPreferences']>): Promise<ChangeOutcome> {
-    return this.changeOnce(userId, setPreferences(p, origin, opId, this.s), opId);
+    return this.changeOnce(userId, setPreferences(p, await this.sealOrigin(userId, origin), opId), opId);
   }
 
   async appendEvent(userId: string, event: AuditEventInput): Promise<boolean> {
+    const seal = await this.sealer.of(userId);
     const room = COUNTED_ELSEWHERE.includes(event.type)
       ? lt(size(field('outbox')), 2 * this.s.limits.outboxMax)
       : eq(1, 1);
-    const guard = await this.update(userId, appendEvent(event), () => and(notDone(event.eventId), room));
+    const guard = await this.update(userId, appendEvent(event, seal), () => and(notDone(event.eventId), room));
     if (guard) return true;
     return (await this.find(where(this.s.clock, userId, () => isIn(event.eventId, field('ops'))))) !== null;
   }
@@ -233,6 +239,24 @@ class MongoGuardStore implements GuardStore {
       maxTimeMS: OPERATION_MS,
     });
     return deletedCount === 1;
+  }
+
+  private async sealBegin(input: BeginInput): Promise<SealedBegin> {
+    const seal = await this.sealer.of(input.userId);
+    return {
+      attempt: sealAttempt(input.attemptId, input.origin, seal),
+      refused: sealOrigin(this.s.newId(), input.origin, seal),
+    };
+  }
+
+  private async sealOrigin(userId: string, origin: Origin): Promise<SealedOrigin> {
+    return sealOrigin(this.s.newId(), origin, await this.sealer.of(userId));
+  }
+
+  private async sealSimilarity(result: Parameters<GuardStore['decide']>[0], similarity: number | null) {
+    if (similarity === null || result.purpose !== 'verify') return [];
+    const seal = await this.sealer.of(result.userId);
+    return seal.event(attemptEventIds(result.attemptId).end, { similarity }).parts;
   }
 
   private async changeOnce(userId: string, update: Update, opId: string): Promise<ChangeOutcome> {

@@ -7,11 +7,13 @@ import type {
   MailTemplate,
   MatchResult,
   Origin,
+  OutboxEvent,
   Purpose,
   QualityCode,
   StepResult,
   StepVerdict,
 } from '#contracts';
+import type { SealedAttempt } from './sealer.js';
 
 /** An attempt in flight. At most one a user. `run` counts how often its decision was queued. */
 export interface Reservation {
@@ -38,7 +40,9 @@ export interface Reservation {
   lastStepAt: Date | null;
   lockEpoch: number;
   transportEpoch: string;
-  origin: Origin;
+  /** Ids of the events that end it, and what they say of where it came from. */
+  eventIds: { end: string; locked: string };
+  sealed: SealedAttempt;
 }
 
 export type AttemptAge = { kind: 'live' } | { kind: 'ended'; secondsAgo: number } | { kind: 'unknown' };
@@ -69,8 +73,15 @@ export interface RecentAttempt {
 }
 
 export type OutboxEntry =
-  | { kind: 'event'; event: AuditEvent }
-  | { kind: 'mail'; mailId: string; template: MailTemplate; params: Record<string, string | number>; at: Date };
+  | { kind: 'event'; event: OutboxEvent }
+  | {
+      kind: 'mail';
+      mailId: string;
+      template: MailTemplate;
+      params: Record<string, string | number>;
+      sealedOrigin?: string;
+      at: Date;
+    };
 
 /** One document of `face_guards`; `_id` is the userId. The truth about one user's face. */
 export interface GuardDocument {
@@ -257,5 +268,5 @@ export interface GuardStore {
   removeErased(userId: string): Promise<boolean>;
 }
 
-/** An event as a caller hands it over: the guard adds userId and the database's time. */
+/** An event as a caller hands it over: the guard seals what is personal and adds userId and the database's time. */
 export type AuditEventInput = Omit<AuditEvent, 'userId' | 'timestamp'>;

@@ -3,3 +3,4 @@ export { KEY_ID, keyOf, type KeySet, type NamedKey, newestOf } from './key-set.j
 export { open, openText, seal, sealText, SealError } from './seal.js';
 export { openWith, sealingPublicKey, sealTo } from './seal-to.js';
 export { type Signature, signingPublicKey, signValue, type Verification, verifyValue } from './sign.js';
+export { uuidOf } from './uuid-of.js';

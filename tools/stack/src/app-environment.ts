@@ -54,6 +54,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       RESULT_PUBLIC_KEYS: publicOf(resultKey, signingPublicKey),
       SIMILARITY_PRIVATE_KEYS: similarityKey,
       MAIL_KEY: o.keys.mailKey,
+      EVENT_KEK: o.keys.eventKek,
     },
     inference: {
       HEALTH_PORT: String(o.ports.inferenceHealth),

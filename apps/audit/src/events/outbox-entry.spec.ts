@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { auditEventSchema, mailRowSchema } from '#contracts';
-import { malformedEvent, uuidOf } from './malformed.js';
+import { mailRowSchema, outboxEventSchema } from '#contracts';
+import { uuidOf } from '#sealing';
+import { malformedEvent } from './malformed.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
 
 const userId = randomUUID();
@@ -10,7 +11,8 @@ const event = (more: object = {}) => ({ eventId: randomUUID(), userId, type: 'fa
 
 describe('outbox entries', () => {
   it('takes sound entries over as they are', () => {
-    const [e, mailId] = [event({ similarity: 0.25, charged: true, reason: 'mismatch' }), 'lock-1'];
+    const sealed = { parts: [{ part: 'similarity', data: 'c2VhbGVk' }], tags: [] };
+    const [e, mailId] = [event({ sealed, charged: true, reason: 'mismatch' }), 'lock-1'];
     const mail = { kind: 'mail', mailId, template: 'face_locked', params: { lockMinutes: 30 }, at: now };
     expect(sortGuardOutbox(userId, [{ kind: 'event', event: e }, mail], now)).toEqual({
       events: [e],
@@ -22,10 +24,11 @@ describe('outbox entries', () => {
 
   it('keeps of a malformed event its id and what is sound, and nothing that no one has looked at', () => {
     const eventId = randomUUID();
-    const bad = event({ eventId, type: 'no such type', similarity: 7, deviceModel: 'Pixel', password: 'canary' });
+    const sealed = { parts: [{ part: 'origin', data: 'c2VhbGVk' }], tags: [] };
+    const bad = event({ eventId, type: 'no such type', charged: 7, sealed, deviceModel: 'canary', password: 'canary' });
     const batch = sortGuardOutbox(userId, [{ kind: 'event', event: bad }], now);
     expect(batch).toEqual({
-      events: [{ eventId, userId, type: 'malformed', timestamp: now, deviceModel: 'Pixel' }],
+      events: [{ eventId, userId, type: 'malformed', timestamp: now, sealed }],
       mails: [],
       ids: [eventId],
       malformed: 1,
@@ -44,12 +47,12 @@ describe('outbox entries', () => {
         for (const entry of [raw, { kind: 'event', event: raw }, { kind: 'mail', mailId: raw }]) {
           const batch = sortGuardOutbox(userId, [entry], now);
           expect(batch.ids).toHaveLength(1);
-          for (const e of batch.events) expect(auditEventSchema.safeParse(e).success).toBe(true);
+          for (const e of batch.events) expect(outboxEventSchema.safeParse(e).success).toBe(true);
           for (const m of batch.mails) expect(mailRowSchema.safeParse(m).success).toBe(true);
           expect(sortGuardOutbox(userId, [entry], now)).toEqual(batch);
         }
         const [e] = sortSystemOutbox([raw], now).events;
-        expect(auditEventSchema.safeParse(e).success).toBe(true);
+        expect(outboxEventSchema.safeParse(e).success).toBe(true);
       }),
       { numRuns: 500 },
     );

@@ -1,20 +1,21 @@
 import { z } from 'zod';
-import { type AuditEvent, auditEventSchema, type MailRow, mailRowSchema } from '#contracts';
+import { type MailRow, mailRowSchema, type OutboxEvent, outboxEventSchema } from '#contracts';
 import { malformedEvent } from './malformed.js';
 
-const eventEntry = z.strictObject({ kind: z.literal('event'), event: auditEventSchema });
+const eventEntry = z.strictObject({ kind: z.literal('event'), event: outboxEventSchema });
 const mailEntry = z.strictObject({
   kind: z.literal('mail'),
   mailId: z.string().min(1).max(200),
   template: mailRowSchema.shape.template,
   params: mailRowSchema.shape.params,
+  sealedOrigin: mailRowSchema.shape.sealedOrigin,
   at: z.date(),
 });
 const entrySchema = z.discriminatedUnion('kind', [eventEntry, mailEntry]);
 
 /** What is to be stored of an outbox, and the ids by which its entries are pulled afterwards. */
 export interface OutboxBatch {
-  events: AuditEvent[];
+  events: OutboxEvent[];
   mails: MailRow[];
   ids: string[];
   malformed: number;
@@ -32,8 +33,8 @@ export function sortGuardOutbox(userId: string, entries: readonly unknown[], rec
       batch.events.push(entry.event);
       batch.ids.push(entry.event.eventId);
     } else if (entry?.kind === 'mail') {
-      const { mailId, template, params, at } = entry;
-      batch.mails.push({ _id: mailId, userId, template, params, createdAt: at });
+      const { kind: _kind, mailId, at, ...mail } = entry;
+      batch.mails.push({ _id: mailId, userId, ...mail, createdAt: at });
       batch.ids.push(mailId);
     } else {
       const { event, mailId } = (raw ?? {}) as { event?: { eventId?: unknown }; mailId?: unknown };
@@ -52,7 +53,7 @@ export function sortSystemOutbox(
   receivedAt: Date,
 ): Pick<OutboxBatch, 'events' | 'malformed'> {
   const events = entries.map((raw) => {
-    const parsed = auditEventSchema.safeParse(raw);
+    const parsed = outboxEventSchema.safeParse(raw);
     return parsed.success ? parsed.data : malformedEvent(raw, { userId: null, receivedAt });
   });
   return { events, malformed: events.filter((event) => event.type === 'malformed').length };

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { decodeEntry, type StoredEntry } from '#audit-log';
+import { decodeEntry, nobodyOf, type StoredEntry } from '#audit-log';
 import type { ListEventsAnswer, ListEventsQuery, WireEvent } from '#contracts';
 import { SubjectsRepository } from '../log/subjects.repository.js';
 import { EventsRepository } from './events.repository.js';
 import { decodeCursor, encodeCursor, readPage, windowOf } from './paging.js';
-import { nobodyOf, Subjects, wireEvent } from './wire-event.js';
+import { Subjects, wireEvent } from './wire-event.js';
 
 @Injectable()
 export class QueryService {
@@ -46,7 +46,7 @@ export class QueryService {
 
   /** Who is not known by this id may be known by it as a pseudonym: that is what is shown of the erased. */
   private async pseudonymOf(userId: string): Promise<string> {
-    return (await this.subjects.find(userId))?.pseudonym ?? userId;
+    return (await this.subjects.findOne(userId))?.pseudonym ?? userId;
   }
 
   private async subjectPage(

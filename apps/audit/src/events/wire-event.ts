@@ -1,7 +1,5 @@
-import { decodeEntry, type LogEntry, type StoredEntry } from '#audit-log';
+import { decodeEntry, type LogEntry, nobodyOf, openPersonal, type StoredEntry, type Subject } from '#audit-log';
 import { type AuditEvent, type WireEvent, wireEventSchema } from '#contracts';
-import { openPayload } from '../log/payload.js';
-import type { Subject } from '../log/subjects.repository.js';
 import { malformedEvent } from './malformed.js';
 
 /** Who the subjects of a page are, by pseudonym and by id. */
@@ -28,8 +26,6 @@ export class Subjects {
     return subject?.dek ?? null;
   }
 }
-
-export const nobodyOf = (ts: string): string => `nobody:${ts.slice(0, 10)}`;
 
 /** A row that is not what it should be is shown as `malformed` with what is sound of it: one bad row must not hide its page. */
 export function wireEvent(row: StoredEntry, subjects: Subjects, withSimilarity: boolean): WireEvent {
@@ -62,7 +58,7 @@ function eventOf(entry: LogEntry, row: StoredEntry, subjects: Subjects, withSimi
     lockEpoch: entry.lockEpoch ?? undefined,
     count: entry.count ?? undefined,
     actorId: actor === null ? undefined : subjects.nameOf(actor),
-    ...(dek ? openPayload(eventId, readable, dek) : {}),
+    ...(dek ? openPersonal(eventId, readable, dek) : {}),
   };
 }
 

@@ -58,7 +58,7 @@ export class EntriesRepository implements OnModuleInit {
   async removePayload(pseudonym: string): Promise<void> {
     await this.entries.collection.updateMany(
       { subject: pseudonym },
-      { $set: { payload: [] } },
+      { $set: { payload: [], tags: [] } },
       { writeConcern: DURABLE },
     );
   }

@@ -14,7 +14,6 @@ import {
   EVENT_DAY_MODEL,
   eventDaySchema,
 } from './log.schema.js';
-import { SubjectsRepository } from './subjects.repository.js';
 
 const MODELS = MongooseModule.forFeature([
   { name: ENTRY_MODEL, schema: entrySchema },
@@ -24,15 +23,7 @@ const MODELS = MongooseModule.forFeature([
 
 @Module({
   imports: [MODELS],
-  providers: [
-    EntriesRepository,
-    SubjectsRepository,
-    LeaseRepository,
-    CheckpointsRepository,
-    CheckpointSink,
-    Checkpointer,
-    LogWriter,
-  ],
-  exports: [MODELS, LogWriter, EntriesRepository, SubjectsRepository],
+  providers: [EntriesRepository, LeaseRepository, CheckpointsRepository, CheckpointSink, Checkpointer, LogWriter],
+  exports: [MODELS, LogWriter, EntriesRepository],
 })
 export class LogModule {}

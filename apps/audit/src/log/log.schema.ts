@@ -17,6 +17,7 @@ export const entrySchema = new Schema<StoredEntry>(
     type: { type: String, required: true },
     subject: { type: String, default: null },
     payload: [{ _id: false, part: String, data: String }],
+    tags: [String],
   },
   { collection: LOG_COLLECTIONS.entries, versionKey: false },
 )
@@ -24,7 +25,8 @@ export const entrySchema = new Schema<StoredEntry>(
   .index({ prevHash: 1 }, { unique: true })
   .index({ eventId: 1 }, { unique: true })
   .index({ day: 1, timestamp: -1, eventId: -1 })
-  .index({ subject: 1, timestamp: -1, eventId: -1 });
+  .index({ subject: 1, timestamp: -1, eventId: -1 })
+  .index({ tags: 1, timestamp: -1, eventId: -1 });
 
 /** Which days hold events, so that a reader of a long period skips the others. `_id` is the day. */
 export const eventDaySchema = new Schema<{ _id: string }>(

@@ -1,17 +1,14 @@
-import { encodeEntry, PAYLOAD_PARTS, payloadCommit, type StoredEntry } from '#audit-log';
-import type { AuditEvent } from '#contracts';
+import { encodeEntry, nobodyOf, payloadCommit, type StoredEntry, type Subject } from '#audit-log';
+import { type OutboxEvent, PAYLOAD_PARTS } from '#contracts';
 import type { Head } from './lease.repository.js';
 import { headAt } from './entries.repository.js';
-import { sealPayload } from './payload.js';
-import type { Subject } from './subjects.repository.js';
 
 /** Whose payload an event's is: its user's, or, for an event of nobody, one for all of that day. */
-export const subjectIdOf = (event: AuditEvent): string =>
-  event.userId ?? `nobody:${event.timestamp.toISOString().slice(0, 10)}`;
+export const subjectIdOf = (event: OutboxEvent): string => event.userId ?? nobodyOf(event.timestamp.toISOString());
 
 /** The next entries of a log that ends at `head`, and where it ends with them. */
 export function makeEntries(
-  events: readonly AuditEvent[],
+  events: readonly OutboxEvent[],
   subjects: ReadonlyMap<string, Subject>,
   head: Head,
 ): { rows: StoredEntry[]; head: Head } {
@@ -24,9 +21,10 @@ export function makeEntries(
   return { rows, head };
 }
 
-function makeEntry(event: AuditEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
+function makeEntry(event: OutboxEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
   const subject = subjects.get(subjectIdOf(event));
-  const payload = subject?.dek ? sealPayload(event, subject.dek) : [];
+  // As it was sealed where it happened. Of an erased person nothing more is kept, though nobody could open it.
+  const { parts: payload, tags } = (subject?.dek && event.sealed) || { parts: [], tags: [] };
   const pseudonym = event.userId === null ? null : (subject?.pseudonym ?? null);
   const [seq, prevHash, ts] = [head.size, head.hash, event.timestamp.toISOString()];
   const isErasure = event.type === 'erasure_completed' && pseudonym !== null && seq > 0;
@@ -62,5 +60,6 @@ function makeEntry(event: AuditEvent, subjects: ReadonlyMap<string, Subject>, he
     type: event.type,
     subject: pseudonym,
     payload,
+    tags,
   };
 }

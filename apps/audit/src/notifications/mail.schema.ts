@@ -26,6 +26,7 @@ export const mailSchema = new Schema<StoredMail>(
     to: String,
     template: String,
     params: Schema.Types.Mixed,
+    sealedOrigin: String,
     sealedSecret: String,
     createdAt: Date,
     state: String,

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { type MailRow, mailRowSchema, mailSecretAad } from '#contracts';
+import { openMailOrigin } from '#audit-log';
+import { type MailRow, mailRowSchema, mailSecretAad, type Origin } from '#contracts';
 import { AppLogger } from '#observability';
 import { openText, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
+import { SubjectsRepository } from '../log/subjects.repository.js';
 import { UsersRepository } from '../users.repository.js';
 import { compose, isUseful, messageIdOf } from './compose.js';
 import type { StoredMail } from './mail.schema.js';
@@ -36,6 +38,7 @@ export class MailerService {
     @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'MAIL_KEY' | 'PUBLIC_URL'>,
     private readonly mails: MailsRepository,
     private readonly users: UsersRepository,
+    private readonly subjects: SubjectsRepository,
     private readonly smtp: Smtp,
     private readonly logger: AppLogger,
   ) {}
@@ -68,7 +71,7 @@ export class MailerService {
     if (!parsed.success) return { kind: 'dead', reason: 'malformed' };
     const row: MailRow = parsed.data;
     if (!isUseful(row.template, row.createdAt, new Date())) return { kind: 'dead', reason: 'too_late' };
-    const composed = this.compose(row);
+    const composed = this.compose({ ...row, params: { ...row.params, ...(await this.originOf(row)) } });
     if ('kind' in composed) return composed;
 
     const to = z.email().safeParse(row.to ?? (await this.users.findEmail(row.userId)));
@@ -80,6 +83,13 @@ export class MailerService {
     } catch (err) {
       return { kind: 'retry', reason: 'smtp', err };
     }
+  }
+
+  /** Nothing when the person's key is gone: the mail then names no device. */
+  private async originOf({ userId, sealedOrigin }: MailRow): Promise<Pick<Origin, 'deviceModel' | 'ipAddress'>> {
+    if (sealedOrigin === undefined) return {};
+    const dek = (await this.subjects.findOne(userId))?.dek;
+    return dek ? openMailOrigin(userId, sealedOrigin, dek) : {};
   }
 
   private compose(row: MailRow): RenderedMail | Extract<Outcome, { kind: 'dead' }> {

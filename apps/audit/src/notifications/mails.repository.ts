@@ -83,7 +83,7 @@ export class MailsRepository implements OnModuleInit {
           ...(state === 'sent' ? { sentAt: '$$NOW' } : {}),
         },
       },
-      { $unset: ['sealedSecret', 'to', 'params', 'leaseId', 'leaseUntil', 'nextAttemptAt'] },
+      { $unset: ['sealedSecret', 'sealedOrigin', 'to', 'params', 'leaseId', 'leaseUntil', 'nextAttemptAt'] },
     ]);
   }
 

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ErasureRow } from '#contracts';
 import type { GuardStore } from '#guard';
+import { uuidOf } from '#sealing';
 import { DrainService } from '../events/drain.service.js';
-import { uuidOf } from '../events/malformed.js';
 import { GUARD_STORE } from '../guard-store.js';
 import { EntriesRepository } from '../log/entries.repository.js';
 import { LogWriter } from '../log/log-writer.js';
@@ -110,7 +110,7 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
 
   /** Only now that an entry says so: a payload that is missing without one would look like tampering. */
   async removePayload(row: ErasureRow): Promise<void> {
-    const pseudonym = (await this.subjects.find(row.userId))?.pseudonym;
+    const pseudonym = (await this.subjects.findOne(row.userId))?.pseudonym;
     if (pseudonym) await this.entries.removePayload(pseudonym);
     await this.subjects.forgetPseudonym(row.userId);
   }

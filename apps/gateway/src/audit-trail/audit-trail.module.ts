@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { AuditNudge } from './audit-nudge.js';
 import { Forgeries } from './forgeries.js';
+import { SubjectRepository } from './subject.repository.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 import { SystemOutbox } from './system-outbox.js';
 import { UserEvents } from './user-events.js';
@@ -8,7 +9,7 @@ import { UserEvents } from './user-events.js';
 /** Where events go in; every feature leaves some. */
 @Global()
 @Module({
-  providers: [AuditNudge, Forgeries, SystemOutbox, SystemOutboxRepository, UserEvents],
-  exports: [AuditNudge, Forgeries, SystemOutbox, UserEvents],
+  providers: [AuditNudge, Forgeries, SubjectRepository, SystemOutbox, SystemOutboxRepository, UserEvents],
+  exports: [AuditNudge, Forgeries, SubjectRepository, SystemOutbox, UserEvents],
 })
 export class AuditTrailModule {}

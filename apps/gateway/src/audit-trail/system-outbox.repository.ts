@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import { Connection, type mongo } from 'mongoose';
-import type { AuditEvent } from '#contracts';
+import type { OutboxEvent } from '#contracts';
 import { collection } from '../store/mongo.js';
 
 interface SystemOutboxRow {
   /** The process: each has its own document, so none waits for another. */
   _id: string;
-  entries: AuditEvent[];
+  entries: OutboxEvent[];
   hasOutbox: boolean;
 }
 
@@ -21,7 +21,7 @@ export class SystemOutboxRepository {
     this.rows = collection(connection, 'system_outboxes');
   }
 
-  async push(entry: AuditEvent): Promise<void> {
+  async push(entry: OutboxEvent): Promise<void> {
     const update = { $push: { entries: entry }, $set: { hasOutbox: true } };
     await this.rows.updateOne({ _id: { $eq: this.processId } }, update, { upsert: true });
   }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
-import { type AuditEvent, auditEventSchema, type EventReason, type EventType, type Origin } from '#contracts';
+import { nobodyOf } from '#audit-log';
+import { type EventReason, type EventType, type Origin, outboxEventSchema } from '#contracts';
 import { AppLogger } from '#observability';
 import { AuditNudge } from './audit-nudge.js';
 import { type Counted, CountedEvents } from './counted-events.js';
+import { SubjectRepository } from './subject.repository.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 
 interface SystemEvent {
@@ -28,6 +30,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
 
   constructor(
     private readonly outbox: SystemOutboxRepository,
+    private readonly subjects: SubjectRepository,
     private readonly nudge: AuditNudge,
     private readonly logger: AppLogger,
   ) {}
@@ -48,25 +51,29 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     await Promise.allSettled([...this.writing]);
   }
 
-  private write({ first, count }: Counted<SystemEvent>): void {
-    const entry = auditEventSchema.parse({
-      eventId: randomUUID(),
-      userId: first.userId,
-      type: first.type,
-      timestamp: new Date(),
-      ...first.origin,
-      reason: first.reason,
-      clientId: first.clientId,
-      count,
-    });
-    const done = this.push(entry).catch((err: unknown) => {
-      this.logger.error({ eventType: entry.type, count, err }, 'system event not stored');
+  private write(event: Counted<SystemEvent>): void {
+    const done = this.push(event).catch((err: unknown) => {
+      this.logger.error({ eventType: event.first.type, count: event.count, err }, 'system event not stored');
     });
     this.writing.add(done);
     void done.finally(() => this.writing.delete(done));
   }
 
-  private async push(entry: AuditEvent): Promise<void> {
+  private async push({ first, count }: Counted<SystemEvent>): Promise<void> {
+    const [eventId, timestamp] = [randomUUID(), new Date()];
+    const { sessionId, deviceModel, ipAddress } = first.origin;
+    const seal = await this.subjects.sealer.of(first.userId ?? nobodyOf(timestamp.toISOString()));
+    const entry = outboxEventSchema.parse({
+      eventId,
+      userId: first.userId,
+      type: first.type,
+      timestamp,
+      sessionId,
+      reason: first.reason,
+      clientId: first.clientId,
+      count,
+      sealed: seal.event(eventId, { deviceModel, ipAddress }),
+    });
     await this.outbox.push(entry);
     this.nudge.drain(null);
   }

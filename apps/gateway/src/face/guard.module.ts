@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { getConnectionToken } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 import { createGuardStore, type GuardStore } from '#guard';
+import { SubjectRepository } from '../audit-trail/subject.repository.js';
 import { collection } from '../store/mongo.js';
 
 /** Injection token of the guard: the truth about each user's face. */
@@ -12,9 +13,9 @@ export const GUARD = Symbol('guard');
   providers: [
     {
       provide: GUARD,
-      inject: [getConnectionToken()],
-      useFactory: async (connection: Connection): Promise<GuardStore> => {
-        const guard = createGuardStore({ collection: collection(connection, 'face_guards') });
+      inject: [getConnectionToken(), SubjectRepository],
+      useFactory: async (connection: Connection, { sealer }: SubjectRepository): Promise<GuardStore> => {
+        const guard = createGuardStore({ collection: collection(connection, 'face_guards'), sealer });
         await guard.ensureIndexes();
         return guard;
       },

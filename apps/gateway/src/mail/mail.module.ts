@@ -2,7 +2,9 @@ import { Global, Injectable, Module } from '@nestjs/common';
 import { getConnectionToken } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 import { MailRepository, type MailRequest, openMails } from '#accounts';
+import type { Origin } from '#contracts';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { SubjectRepository } from '../audit-trail/subject.repository.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 
 /** Puts a mail where the audit service finds it, and says so. */
@@ -10,11 +12,14 @@ import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 export class Mails {
   constructor(
     private readonly mails: MailRepository,
+    private readonly subjects: SubjectRepository,
     private readonly nudge: AuditNudge,
   ) {}
 
-  async send(request: MailRequest): Promise<void> {
-    this.nudge.mail(await this.mails.enqueue(request));
+  /** `origin`: the device and address that the mail names; they are stored sealed. */
+  async send({ origin, ...request }: MailRequest & { origin?: Origin }): Promise<void> {
+    const sealedOrigin = origin && (await this.subjects.sealer.of(request.userId)).mail(origin);
+    this.nudge.mail(await this.mails.enqueue({ ...request, ...(sealedOrigin ? { sealedOrigin } : {}) }));
   }
 }
 

@@ -41,8 +41,8 @@ export class RecoveryService {
     if (issued.kind === 'refused') {
       throw new Problem('too_many_codes', { retryAfterSeconds: issued.retryAfterSeconds });
     }
-    const params = { minutes: RECOVERY_LIMITS.lifeMs / 60_000, ...mailOrigin(origin) };
-    await this.mails.send({ userId: user._id, template: 'recovery_code', params, secret: code });
+    const params = { minutes: RECOVERY_LIMITS.lifeMs / 60_000 };
+    await this.mails.send({ userId: user._id, template: 'recovery_code', params, origin, secret: code });
     await this.events.append(user._id, 'recovery_sent', origin);
     return { expiresAt: (issued.next.live?.expiresAt ?? new Date()).toISOString() };
   }
@@ -58,7 +58,7 @@ export class RecoveryService {
     await this.guard.change(user._id, { kind: 're_enrolment_required', by: 'recovery' }, origin, randomUUID());
     const raised = await this.sessions.rotate(session, raisedByCode(session.record), this.sessions.newToken());
     await this.events.append(user._id, 'recovery_used', origin);
-    await this.mails.send({ userId: user._id, template: 'recovery_used', params: mailOrigin(origin) });
+    await this.mails.send({ userId: user._id, template: 'recovery_used', params: {}, origin });
     if (!raised) throw new Problem('unauthenticated');
     return raised;
   }
@@ -80,9 +80,3 @@ export class RecoveryService {
     throw new Problem('too_many_requests', { retryAfterSeconds: 1 });
   }
 }
-
-const mailOrigin = (origin: Origin): Record<string, string> => ({
-  deviceModel: origin.deviceModel ?? 'an unknown device',
-  at: new Date().toISOString(),
-  ...(origin.ipAddress === undefined ? {} : { ipAddress: origin.ipAddress }),
-});

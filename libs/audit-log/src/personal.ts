@@ -1,0 +1,109 @@
+import { createHmac, hkdfSync } from 'node:crypto';
+import { isIP } from 'node:net';
+import { type Origin, originSchema, PAYLOAD_PARTS, type PayloadPart, type Personal, type SealedPart } from '#contracts';
+import { open, openText, seal, SealError, sealText } from '#sealing';
+
+/** Binds a part to its place: the ciphertext of one event does not open as that of another. */
+const partAad = (eventId: string, part: PayloadPart): string => `event-part:v1:${eventId}:${part}`;
+const mailAad = (userId: string): string => `mail-origin:v1:${userId}`;
+
+/** What is personal in an event, in the parts that live for different times and are read by different roles. */
+export function sealPersonal(eventId: string, personal: Personal, dek: Uint8Array): SealedPart[] {
+  const { ipAddress, deviceModel, similarity } = personal;
+  const ipPrefix = ipAddress && prefixOf(ipAddress);
+  const parts: Record<PayloadPart, object | undefined> = {
+    address: ipAddress === undefined ? undefined : { ipAddress },
+    origin: ipPrefix === undefined && deviceModel === undefined ? undefined : { ipPrefix, deviceModel },
+    similarity: similarity === undefined ? undefined : { similarity },
+  };
+  return PAYLOAD_PARTS.flatMap((part) => {
+    if (!parts[part]) return [];
+    const sealed = seal(dek, partAad(eventId, part), Buffer.from(JSON.stringify(parts[part])));
+    return [{ part, data: sealed.toString('base64url') }];
+  });
+}
+
+/** What of it can be read; a part that does not open is left out, as if it were gone. */
+export function openPersonal(eventId: string, payload: readonly SealedPart[], dek: Uint8Array): Personal {
+  const found: Record<string, unknown> = {};
+  for (const { part, data } of payload) {
+    try {
+      Object.assign(
+        found,
+        JSON.parse(open(dek, partAad(eventId, part), Buffer.from(data, 'base64url')).toString('utf8')),
+      );
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+    }
+  }
+  const { ipPrefix, ...personal } = found as Personal & { ipPrefix?: string };
+  // After its time the full address is gone and what is left says only which network it was.
+  return ipPrefix !== undefined && personal.ipAddress === undefined ? { ...personal, ipAddress: ipPrefix } : personal;
+}
+
+/** Device and address for a mail, which is written long before it is sent. */
+export const sealMailOrigin = (userId: string, { deviceModel, ipAddress }: Origin, dek: Uint8Array): string =>
+  sealText(dek, mailAad(userId), JSON.stringify({ deviceModel, ipAddress }));
+
+/** Empty when it does not open: a mail without it is better than none. */
+export function openMailOrigin(userId: string, sealed: string, dek: Uint8Array): Origin {
+  try {
+    return originSchema.parse(JSON.parse(openText(dek, mailAad(userId), sealed)));
+  } catch {
+    return {};
+  }
+}
+
+const TAG_BYTES = 16;
+const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').toLowerCase();
+
+/**
+ * Keyed digests by which events of a device, an address or its network are found without anything in clear. The key is
+ * derived from the event KEK (HKDF, RFC 5869), so that whoever may open events may search them.
+ */
+export class SearchTags {
+  private readonly key: Buffer;
+
+  constructor(eventKek: Uint8Array) {
+    this.key = Buffer.from(hkdfSync('sha256', eventKek, '', 'countersign/search-tags', 32));
+  }
+
+  /** At most three: `a` address, `n` network, `d` device. */
+  of({ ipAddress, deviceModel }: Personal): string[] {
+    const network = ipAddress && prefixOf(ipAddress);
+    return [
+      ...(ipAddress ? [this.tag('a', unmapped(ipAddress))] : []),
+      ...(network ? [this.tag('n', network)] : []),
+      ...(deviceModel ? [this.tag('d', deviceModel.toLowerCase())] : []),
+    ];
+  }
+
+  device(name: string): string {
+    return this.tag('d', name.trim().toLowerCase());
+  }
+
+  /** Of an address, or of a network as it is shown (`192.0.2.0/24`, `2001:db8:1::/48`). */
+  address(text: string): string {
+    return text.includes('/') ? this.tag('n', text.trim().toLowerCase()) : this.tag('a', unmapped(text.trim()));
+  }
+
+  private tag(kind: 'a' | 'n' | 'd', value: string): string {
+    const mac = createHmac('sha256', this.key).update(`${kind}:${value}`).digest();
+    return kind + mac.subarray(0, TAG_BYTES).toString('base64url');
+  }
+}
+
+/** The network that an address is in: /24 of IPv4, /48 of IPv6. Undefined for what is no address. */
+export function prefixOf(address: string): string | undefined {
+  const mapped = unmapped(address);
+  if (isIP(mapped) === 4) return `${mapped.split('.').slice(0, 3).join('.')}.0/24`;
+  if (isIP(mapped) !== 6) return undefined;
+  const [head = '', tail = ''] = mapped.replace(/%.*$/, '').split('::', 2);
+  const left = head.split(':').filter(Boolean);
+  const right = mapped.includes('::') ? tail.split(':').filter(Boolean) : [];
+  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
+  return `${groups
+    .slice(0, 3)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/48`;
+}

@@ -1,0 +1,115 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Origin, Personal, SealedPersonal } from '#contracts';
+import { open, seal } from '#sealing';
+import { SearchTags, sealMailOrigin, sealPersonal } from './personal.js';
+
+/**
+ * A person as the log knows him: one document of `subjects`. Destroying it is what makes his sealed payload unreadable
+ * and his pseudonym nobody's; an erased one stays a while without key, so that what comes late is not taken for
+ * somebody new.
+ */
+export interface SubjectRow {
+  /** The userId; for events of nobody `nobody:<day>`. */
+  _id: string;
+  pseudonym?: string;
+  /** AES-256-GCM under EVENT_KEK, base64url. */
+  wrappedDek?: string;
+  erased?: true;
+}
+
+export interface Subject {
+  id: string;
+  /** Null once it is forgotten. */
+  pseudonym: string | null;
+  /** Null once it is destroyed. */
+  dek: Buffer | null;
+}
+
+/** Whose key seals an event of nobody: one for all of that day. */
+export const nobodyOf = (ts: string): string => `nobody:${ts.slice(0, 10)}`;
+
+const dekAad = (id: string): string => `event-dek:v1:${id}`;
+
+export const newSubject = (id: string, kek: Uint8Array): SubjectRow => ({
+  _id: id,
+  pseudonym: randomUUID(),
+  wrappedDek: seal(kek, dekAad(id), randomBytes(32)).toString('base64url'),
+});
+
+/** @throws SealError when the row was wrapped by another KEK. */
+export function openSubject(row: SubjectRow, kek: Uint8Array): Subject {
+  const dek = row.wrappedDek && open(kek, dekAad(row._id), Buffer.from(row.wrappedDek, 'base64url'));
+  return { id: row._id, pseudonym: row.pseudonym ?? null, dek: dek || null };
+}
+
+/** Where the rows are. */
+export interface SubjectRows {
+  find(ids: readonly string[]): Promise<SubjectRow[]>;
+  /** Nothing happens where there is one already; on the disks of a majority when it returns. */
+  insert(row: SubjectRow): Promise<void>;
+}
+
+interface Remembered {
+  subject: Subject;
+  until: number;
+}
+
+/** Subjects with their opened keys, made where they are not known yet. */
+export class SubjectKeys {
+  private readonly remembered = new Map<string, Remembered>();
+
+  /**
+   * `rememberMs`: how long an opened key may be kept, and so how long after an erasure it is still used to seal. What is
+   * sealed then nobody can open: the stored key is gone.
+   */
+  constructor(
+    private readonly rows: SubjectRows,
+    private readonly kek: Uint8Array,
+    private readonly o: { rememberMs: number; rememberMax: number },
+  ) {}
+
+  async resolve(ids: readonly string[]): Promise<Map<string, Subject>> {
+    const found = new Map<string, Subject>();
+    const wanted = [...new Set(ids)];
+    for (const id of wanted) {
+      const known = this.remembered.get(id);
+      if (known && performance.now() < known.until) found.set(id, known.subject);
+    }
+    for (let round = 0; round < 2; round++) {
+      const missing = wanted.filter((id) => !found.has(id));
+      if (missing.length === 0) break;
+      if (round > 0) await Promise.all(missing.map((id) => this.rows.insert(newSubject(id, this.kek))));
+      for (const row of await this.rows.find(missing)) found.set(row._id, this.remember(openSubject(row, this.kek)));
+    }
+    if (found.size < wanted.length) throw new Error('a subject vanished while it was made');
+    return found;
+  }
+
+  private remember(subject: Subject): Subject {
+    const { rememberMs, rememberMax } = this.o;
+    if (rememberMs === 0) return subject;
+    this.remembered.delete(subject.id);
+    // The oldest goes: a map keeps the order of insertion.
+    for (const id of this.remembered.keys()) {
+      if (this.remembered.size < rememberMax) break;
+      this.remembered.delete(id);
+    }
+    this.remembered.set(subject.id, { subject, until: performance.now() + rememberMs });
+    return subject;
+  }
+}
+
+/** Seals under a subject's own key. Of an erased one nothing personal is kept at all. */
+export function createEventSealer(keys: SubjectKeys, tags: SearchTags) {
+  return {
+    /** `id`: a userId, or `nobodyOf` a day. */
+    async of(id: string) {
+      const dek = (await keys.resolve([id])).get(id)?.dek ?? null;
+      return {
+        event: (eventId: string, personal: Personal): SealedPersonal =>
+          dek ? { parts: sealPersonal(eventId, personal, dek), tags: tags.of(personal) } : { parts: [], tags: [] },
+        mail: (origin: Origin): string | null => dek && sealMailOrigin(id, origin, dek),
+      };
+    },
+  };
+}

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { createEventSealer, SearchTags } from '#audit-log';
 import { type ListEventsAnswer, listEventsAnswerSchema, type WireEvent } from '#contracts';
 import { JobQueue } from '#queue';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
 import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
+import { SubjectsRepository } from '../../apps/audit/src/log/subjects.repository.js';
 import { addUser, type AuditUnderTest, eventually, pushRaw, startAudit } from './audit-harness.js';
 
 describe('audit events (real MongoDB, Redis and TCP)', () => {
@@ -141,10 +143,16 @@ describe('audit events (real MongoDB, Redis and TCP)', () => {
       userId: i % 3 === 0 ? owner : randomUUID(),
       type: i % 5 === 0 ? ('locked' as const) : ('failed' as const),
       timestamp: new Date(start + Math.floor(i / 4) * 15 * 3_600_000 + (i > 130 ? 3 * 86_400_000 : 0)),
-      similarity: 0.5,
-      deviceModel: 'Pixel 9',
     }));
-    beforeAll(() => audit.app.get(LogWriter).append(events));
+    beforeAll(async () => {
+      const sealer = createEventSealer(audit.app.get(SubjectsRepository).keys, new SearchTags(audit.config.EVENT_KEK));
+      const sealed = events.map(async (e, i) => {
+        const seal = await sealer.of(e.userId);
+        const personal = { similarity: 0.5, deviceModel: `Pixel ${i % 3}`, ipAddress: `192.0.2.${i % 7}` };
+        return { ...e, sealed: seal.event(e.eventId, personal) };
+      });
+      await audit.app.get(LogWriter).append(await Promise.all(sealed));
+    });
 
     const ask = async (query: object): Promise<ListEventsAnswer> =>
       listEventsAnswerSchema.parse(
@@ -192,6 +200,18 @@ describe('audit events (real MongoDB, Redis and TCP)', () => {
       expect(idsOf(recent).some((id) => events.some((e) => e.eventId === id))).toBe(false);
       const to = iso(start + 20 * 86_400_000);
       expect(idsOf(await all({ to }))).toEqual(idsOf(events.filter((e) => e.timestamp.toISOString() <= to)));
+    });
+
+    it('finds events by device, address and network, of everybody or of one', async () => {
+      const found = async (query: object): Promise<string[]> => idsOf(await all({ ...wide, ...query }));
+      const where = (test: (i: number) => boolean): string[] => idsOf(events.filter((_, i) => test(i)));
+      expect(await found({ device: 'pixel 1' })).toEqual(where((i) => i % 3 === 1));
+      expect(await found({ address: '192.0.2.5' })).toEqual(where((i) => i % 7 === 5));
+      expect(await found({ address: '192.0.2.0/24' })).toEqual(where(() => true));
+      expect(await found({ address: '192.0.2.5', device: 'Pixel 0', userId: owner, type: 'locked' })).toEqual(
+        where((i) => i % 7 === 5 && i % 3 === 0 && i % 5 === 0),
+      );
+      expect(await found({ device: '$$ROOT' })).toEqual([]);
     });
 
     it('shows the similarity only when asked for it', async () => {

@@ -11,6 +11,10 @@ export const listEventsQuerySchema = z.strictObject({
   to: z.iso.datetime().optional(),
   type: eventTypeSchema.optional(),
   userId: z.uuid().optional(),
+  /** As it is shown; upper and lower case are the same. */
+  device: z.string().min(1).max(120).optional(),
+  /** An address, or a network as it is shown. */
+  address: z.string().min(1).max(50).optional(),
   /** Opaque, from the answer before. */
   cursor: z.string().max(200).optional(),
   limit: z.int().min(1).max(200),

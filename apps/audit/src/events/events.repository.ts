@@ -9,9 +9,11 @@ import type { Position, Window } from './paging.js';
 const MAX_TIME_MS = 2_000;
 
 export interface EventFilter {
-  type?: EventType;
+  type?: EventType | undefined;
   /** Pseudonym. */
   subject?: string;
+  /** All of these search tags. */
+  tags?: readonly string[];
 }
 interface Page {
   window: Window;
@@ -32,8 +34,8 @@ export class EventsRepository {
     return this.read({ day: { $eq: day }, ...equal(filter) }, page);
   }
 
-  /** One subject's events, newest first: few enough to be a bucket of their own. */
-  async readSubject(filter: EventFilter & { subject: string }, page: Page): Promise<StoredEntry[]> {
+  /** The events of a subject, a device or an address, newest first: few enough to be a bucket of their own. */
+  async readFound(filter: EventFilter, page: Page): Promise<StoredEntry[]> {
     return this.read(equal(filter), page);
   }
 
@@ -66,4 +68,5 @@ export class EventsRepository {
 const equal = (filter: EventFilter): QueryFilter<StoredEntry> => ({
   ...(filter.type === undefined ? {} : { type: { $eq: filter.type } }),
   ...(filter.subject === undefined ? {} : { subject: { $eq: filter.subject } }),
+  ...(filter.tags?.length ? { tags: { $all: [...filter.tags] } } : {}),
 });

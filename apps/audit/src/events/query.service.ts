@@ -1,6 +1,7 @@
-import { Injectable } from '@nestjs/common';
-import { decodeEntry, nobodyOf, type StoredEntry } from '#audit-log';
+import { Inject, Injectable } from '@nestjs/common';
+import { decodeEntry, nobodyOf, SearchTags, type StoredEntry } from '#audit-log';
 import type { ListEventsAnswer, ListEventsQuery, WireEvent } from '#contracts';
+import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { SubjectsRepository } from '../log/subjects.repository.js';
 import { EventsRepository } from './events.repository.js';
 import { decodeCursor, encodeCursor, readPage, windowOf } from './paging.js';
@@ -8,10 +9,15 @@ import { Subjects, wireEvent } from './wire-event.js';
 
 @Injectable()
 export class QueryService {
+  private readonly tags: SearchTags;
+
   constructor(
+    @Inject(AUDIT_CONFIG) { EVENT_KEK }: Pick<AuditConfig, 'EVENT_KEK'>,
     private readonly events: EventsRepository,
     private readonly subjects: SubjectsRepository,
-  ) {}
+  ) {
+    this.tags = new SearchTags(EVENT_KEK);
+  }
 
   /** One page of events, newest first. The similarity is opened only when asked for. */
   async list(query: Omit<ListEventsQuery, 'secret'>): Promise<ListEventsAnswer> {
@@ -20,10 +26,14 @@ export class QueryService {
     const window = windowOf(query, new Date());
     if (cursor && query.from === undefined) window.from = cursor.from;
 
-    const { type, userId, withSimilarity } = query;
+    const { type, userId, device, address, withSimilarity } = query;
+    const tags = [
+      ...(device === undefined ? [] : [this.tags.device(device)]),
+      ...(address === undefined ? [] : [this.tags.address(address)]),
+    ];
     const after = cursor?.position ?? null;
     const page =
-      userId === undefined
+      userId === undefined && tags.length === 0
         ? await readPage(
             {
               days: (first, last) => this.events.listDays(first, last),
@@ -33,8 +43,8 @@ export class QueryService {
             after,
             query.limit,
           )
-        : await this.subjectPage(
-            { type, subject: await this.pseudonymOf(userId) },
+        : await this.foundPage(
+            { type, tags, ...(userId === undefined ? {} : { subject: await this.pseudonymOf(userId) }) },
             { window, after, limit: query.limit },
           );
     return {
@@ -49,11 +59,11 @@ export class QueryService {
     return (await this.subjects.findOne(userId))?.pseudonym ?? userId;
   }
 
-  private async subjectPage(
-    filter: Parameters<EventsRepository['readSubject']>[0],
-    o: Parameters<EventsRepository['readSubject']>[1],
+  private async foundPage(
+    filter: Parameters<EventsRepository['readFound']>[0],
+    o: Parameters<EventsRepository['readFound']>[1],
   ): Promise<{ rows: StoredEntry[]; next: StoredEntry | null }> {
-    const rows = await this.events.readSubject(filter, { ...o, limit: o.limit + 1 });
+    const rows = await this.events.readFound(filter, { ...o, limit: o.limit + 1 });
     const more = rows.length > o.limit;
     return { rows: rows.slice(0, o.limit), next: more ? (rows[o.limit - 1] ?? null) : null };
   }

@@ -1,12 +1,15 @@
 import { parseArgs } from 'node:util';
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { getConnectionToken } from '@nestjs/mongoose';
+import type { Connection } from 'mongoose';
 import { z } from 'zod';
 import { Accounts } from '#accounts';
 import { env, parseEnv } from '#config';
 import { type Role, ROLES, roleSchema } from '#contracts';
-import { GuardModule } from './face/guard.module.js';
-import { mongoModule } from './store/mongo.js';
+import { createGuardStore, type GuardStore, nothingPersonal } from '#guard';
+import { GUARD } from './face/guard.module.js';
+import { collection, mongoModule } from './store/mongo.js';
 import { UserModule } from './users/user.module.js';
 
 const HELP = `Gives an account roles, until there is a command line of its own.
@@ -65,7 +68,17 @@ function rolesOf(names: string[]): Role[] {
 }
 
 function commandModule(mongoUri: string) {
-  @Module({ imports: [mongoModule(mongoUri), GuardModule, UserModule] })
+  const guard = {
+    provide: GUARD,
+    inject: [getConnectionToken()],
+    useFactory: (connection: Connection): GuardStore =>
+      createGuardStore({ collection: collection(connection, 'face_guards'), sealer: nothingPersonal }),
+  };
+  @Global()
+  @Module({ providers: [guard], exports: [GUARD] })
+  class CommandGuardModule {}
+
+  @Module({ imports: [mongoModule(mongoUri), CommandGuardModule, UserModule] })
   class CommandModule {}
   return CommandModule;
 }

@@ -19,7 +19,8 @@ export const nothingPersonal: EventSealer = {
   of: () =>
     Promise.resolve({
       event: (_eventId: string, personal: Personal): SealedPersonal => {
-        if (Object.values(personal).some((value) => value !== undefined)) throw new Error('no key to seal an event with');
+        if (Object.values(personal).some((value) => value !== undefined))
+          throw new Error('no key to seal an event with');
         return { parts: [], tags: [] };
       },
       mail: () => null,

@@ -33,7 +33,7 @@ import {
 } from './mesh.js';
 import type { FaceNets } from './nets.js';
 import { type Picture, Pyramid } from './picture.js';
-import { bandCorrelation, exposure, luminance, sharpness } from './quality.js';
+import { bandCorrelation, detail, exposure, luminance, sharpness } from './quality.js';
 import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { cosine, normalise } from './vector.js';
 
@@ -214,6 +214,7 @@ export class StepAnalyser {
       cornerLift: cornerLift(l),
       foreshortening: foreshortening(l),
       band,
+      ...detail(now),
       sharpness: sharpness(now),
       luminance: luminance(now),
     };

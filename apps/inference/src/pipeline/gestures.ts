@@ -11,8 +11,12 @@ export type Side = 'left' | 'right';
  */
 export const GESTURE = {
   /** Degrees from the rest in front of it that make a turn, and on how many frames in a row. */
-  turnDegrees: 13,
+  turnDegrees: 13.5,
   turnFrames: 2,
+  /** Nearer to the neutral than this, no movement has begun. */
+  turnBeginsDegrees: 5,
+  /** How much the head may nod on the way of a turn, relative to the turn. */
+  turnPitchShare: 0.55,
   /** The head must also have crossed to that side of the camera: coming back from a turn is not the opposite turn. */
   turnBeyondDegrees: 6,
   /** The same for a turn that was not asked for, where doubt speaks for the person. */
@@ -30,6 +34,9 @@ export const GESTURE = {
   /** Rest: frames in a row within so many degrees, in front of the camera. */
   restFrames: 4,
   restRangeDegrees: 3,
+  /** The middle of the frames so far is the neutral if so many of them are that near to it, and for so long. */
+  restShare: 0.25,
+  neutralYawMs: 350,
   restYawMax: 20,
 
   smileHappy: 0.8,
@@ -37,6 +44,9 @@ export const GESTURE = {
   straySmileHeldMs: 400,
   smileWidth: 1.06,
   smileLift: 0.01,
+  /** A smile takes 0.2 s and more: its largest step from frame to frame is at most 0.58 of it at 15 fps, a cut's 0.64. */
+  smileStepShare: 0.62,
+  smileAroundMs: 600,
   neutralHappy: 0.3,
   neutralMs: 120,
 
@@ -48,56 +58,102 @@ export const GESTURE = {
   aspectOpen: 0.85,
   blinkMs: 1000,
   blinkYawMax: 25,
+  /** The lids close while the head keeps still; while they are closed it may move on by more. */
   blinkPoseDegrees: 12,
+  blinkDriftDegrees: 20,
+  /** A closed lid draws as much as an open eye (0.69 of it and more), a strip held before it does not (mostly below 0.35). */
+  lidMin: 0.65,
+  lidFrames: 8,
+  lidWayFrames: 3,
   bandMin: 0.8,
   bandAroundMs: 500,
+
+  /** So long, within so many eye spans, with a ratio above: frozen 1.5 to 2.3, people at most 1.0 at 20 fps, 1.25 at 15. */
+  stillMs: 1000,
+  stillSpans: 0.03,
+  stillRatio: 1.3,
 } as const;
 
-/** A stretch of rest: its frames, its yaw and its foreshortening. */
-interface Rest {
-  end: number;
-  yaw: number;
-  foreshortening: number;
+/** A movement of the head to one side: the person's own neutral in front of it, where it began, where it was complete. */
+interface Turn {
+  neutralYaw: number;
+  from: number;
+  done: number;
 }
 
-/** Every frame at which the head has been at rest for the last frames. */
-function rests(samples: readonly Sample[]): Rest[] {
-  const found: Rest[] = [];
-  for (let end = GESTURE.restFrames; end <= samples.length; end++) {
-    const part = samples.slice(end - GESTURE.restFrames, end);
-    const yaws = part.map((s) => s.yaw);
-    const yaw = median(yaws);
-    if (Math.max(...yaws) - Math.min(...yaws) > GESTURE.restRangeDegrees) continue;
-    if (Math.abs(yaw) > GESTURE.restYawMax) continue;
-    found.push({ end, yaw, foreshortening: median(part.map((s) => s.foreshortening)) });
+/** The neutral in front of each frame, degrees of yaw: the middle of all frames before. Null where there was no rest. */
+function neutralYaws(samples: readonly Sample[]): (number | null)[] {
+  const sorted: number[] = [];
+  return samples.map(({ yaw, tMs }) => {
+    const n = sorted.length;
+    const middle = n === 0 ? 0 : (sorted[(n - 1) >> 1]! + sorted[n >> 1]!) / 2;
+    const atRest = sorted.filter((v) => Math.abs(v - middle) <= GESTURE.restRangeDegrees).length;
+    const after = sorted.findIndex((v) => v > yaw);
+    sorted.splice(after < 0 ? n : after, 0, yaw);
+    const share = n === 0 ? 0 : atRest / n;
+    const isRest = share >= GESTURE.restShare && share * (tMs - samples[0]!.tMs) >= GESTURE.neutralYawMs;
+    return isRest ? middle : null;
+  });
+}
+
+/** Every frame at which the head has been turned to `side` by enough, measured from the neutral before it moved. */
+function turns(samples: readonly Sample[], side: Side): Turn[] {
+  const sign = side === 'left' ? 1 : -1;
+  const found: Turn[] = [];
+  const neutrals = neutralYaws(samples);
+  let neutralYaw: number | null = null;
+  let from = 0;
+  let frames = 0;
+  for (const [i, s] of samples.entries()) {
+    // Once the movement has begun its neutral stays: it must not drift along.
+    if (neutralYaw === null || sign * (s.yaw - neutralYaw) < GESTURE.turnBeginsDegrees) {
+      neutralYaw = neutrals[i] ?? null;
+      from = i;
+    }
+    if (neutralYaw === null) continue;
+    const isFar = sign * (s.yaw - neutralYaw) >= GESTURE.turnDegrees && sign * s.yaw >= GESTURE.turnBeyondDegrees;
+    frames = isFar ? frames + 1 : 0;
+    if (frames >= GESTURE.turnFrames) found.push({ neutralYaw, from, done: i });
   }
   return found;
 }
 
-/** The asked turn: from some rest to `side` by enough, seen as a head and not as a card that is turned. */
+/**
+ * The asked turn: from the neutral to `side` by enough, about the vertical axis and not round and round, and seen as a
+ * head and not as a card that is turned.
+ */
 export function turned(samples: readonly Sample[], side: Side): boolean {
   const sign = side === 'left' ? 1 : -1;
-  return rests(samples).some((rest) => {
-    const after = samples.slice(rest.end);
-    const by = (s: Sample): number => sign * (s.yaw - rest.yaw);
-    const far = longestRun(after, (s) => by(s) >= GESTURE.turnDegrees && sign * s.yaw >= GESTURE.turnBeyondDegrees);
-    if (far.frames < GESTURE.turnFrames) return false;
-    const midway = after.filter((s) => by(s) >= GESTURE.foreshorteningFrom && by(s) <= GESTURE.foreshorteningTo);
-    const kept = median(midway.map((s) => s.foreshortening)) / rest.foreshortening;
+  return turns(samples, side).some(({ neutralYaw, from, done }) => {
+    const way = samples.slice(from, done + 1);
+    if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * rangeOf(way.map((s) => s.yaw))) return false;
+    const by = (s: Sample): number => sign * (s.yaw - neutralYaw);
+    const atRest = samples.slice(0, from).filter((s) => Math.abs(by(s)) <= GESTURE.restRangeDegrees);
+    const midway = samples
+      .slice(from)
+      .filter((s) => by(s) >= GESTURE.foreshorteningFrom && by(s) <= GESTURE.foreshorteningTo);
+    const kept = median(midway.map((s) => s.foreshortening)) / median(atRest.map((s) => s.foreshortening));
     return kept >= GESTURE.foreshorteningMin;
   });
 }
 
+const rangeOf = (values: readonly number[]): number => Math.max(...values) - Math.min(...values);
+
 /** A turn to `side` that nobody asked for, measured from the first rest only: the way back from a turn is none. */
 export function strayed(samples: readonly Sample[], side: Side): boolean {
   const sign = side === 'left' ? 1 : -1;
-  const rest = rests(samples)[0];
-  if (!rest) return false;
-  const far = longestRun(
-    samples.slice(rest.end),
-    (s) => sign * (s.yaw - rest.yaw) >= GESTURE.strayTurnDegrees && sign * s.yaw >= GESTURE.strayTurnBeyondDegrees,
-  );
-  return far.frames >= GESTURE.strayTurnFrames;
+  for (let end = GESTURE.restFrames; end <= samples.length; end++) {
+    const yaws = samples.slice(end - GESTURE.restFrames, end).map((s) => s.yaw);
+    const yaw = median(yaws);
+    if (Math.max(...yaws) - Math.min(...yaws) > GESTURE.restRangeDegrees || Math.abs(yaw) > GESTURE.restYawMax)
+      continue;
+    const far = longestRun(
+      samples.slice(end),
+      (s) => sign * (s.yaw - yaw) >= GESTURE.strayTurnDegrees && sign * s.yaw >= GESTURE.strayTurnBeyondDegrees,
+    );
+    return far.frames >= GESTURE.strayTurnFrames;
+  }
+  return false;
 }
 
 /** From a resting mouth to a smile that is held; the mouth alone or the expression alone is none. */
@@ -117,22 +173,37 @@ export function smiled(samples: readonly Sample[], heldMs: number): boolean {
         s.mouthWidth >= GESTURE.smileWidth * width &&
         s.cornerLift >= lift + GESTURE.smileLift,
     );
-    if (held.ms >= heldMs) return true;
+    if (held.ms >= heldMs && !appears(samples, i)) return true;
   }
   return false;
 }
 
-/** How many blinks there are, see `blinks`. */
-export const countBlinks = (samples: readonly Sample[]): number => blinks(samples).length;
+/** Whether the mouth of a smile is there from one frame to the next, as after a cut: a real one grows. */
+function appears(samples: readonly Sample[], at: number): boolean {
+  const near = samples.filter((s) => Math.abs(s.tMs - samples[at]!.tMs) <= GESTURE.smileAroundMs);
+  const before = near.filter((s) => s.tMs < samples[at]!.tMs && s.happy < GESTURE.neutralHappy);
+  const after = near.filter((s) => s.tMs >= samples[at]!.tMs && s.happy >= GESTURE.smileHappy);
+  const growth = median(after.map((s) => s.mouthWidth)) - median(before.map((s) => s.mouthWidth));
+  if (!(growth > 0)) return false;
+  return near.some((s, i) => i > 0 && s.mouthWidth - near[i - 1]!.mouthWidth > GESTURE.smileStepShare * growth);
+}
+
+/** A blink: from the first frame with both eyes closed to the first with both open. */
+export interface Blink {
+  fromMs: number;
+  toMs: number;
+  /** Largest step of the lids from frame to frame ÷ their whole way, the mean of closing and opening: 1 is a cut. */
+  abruptness: number;
+}
 
 /**
- * Blinks of both eyes: closed, open again within a second, the head still, nothing moving across nose and cheeks. From
- * the first frame with both eyes closed to the first with both open.
+ * Blinks of both eyes: closed, open again within a second, the head still, nothing moving across nose and cheeks, and
+ * lids where the eyes were.
  */
-export function blinks(samples: readonly Sample[]): { fromMs: number; toMs: number }[] {
+export function blinks(samples: readonly Sample[]): Blink[] {
   const right = eyeOf(samples, 'closedRight', 'aspectRight');
   const left = eyeOf(samples, 'closedLeft', 'aspectLeft');
-  const found: { fromMs: number; toMs: number }[] = [];
+  const found: Blink[] = [];
   /** Last frame with both eyes open, and first frame of the closure that is going on. */
   let openAt = -1;
   let closedAt = -1;
@@ -141,7 +212,11 @@ export function blinks(samples: readonly Sample[]): { fromMs: number; toMs: numb
       if (closedAt < 0) closedAt = i;
     } else if (right.open(i) && left.open(i)) {
       if (closedAt >= 0 && openAt >= 0 && isBlink(samples, openAt, closedAt, i))
-        found.push({ fromMs: samples[closedAt]!.tMs, toMs: samples[i]!.tMs });
+        found.push({
+          fromMs: samples[closedAt]!.tMs,
+          toMs: samples[i]!.tMs,
+          abruptness: abruptness(samples, closedAt, i),
+        });
       closedAt = -1;
       openAt = i;
     }
@@ -153,11 +228,14 @@ function isBlink(samples: readonly Sample[], before: number, closed: number, aft
   const from = samples[before]!;
   const to = samples[after]!;
   if (to.tMs - samples[closed]!.tMs > GESTURE.blinkMs) return false;
-  for (const s of samples.slice(before, after + 1)) {
+  for (const [i, s] of samples.slice(before, after + 1).entries()) {
     if (Math.abs(s.yaw) > GESTURE.blinkYawMax) return false;
-    for (const angle of ['yaw', 'pitch', 'roll'] as const)
-      if (Math.abs(s[angle] - from[angle]) > GESTURE.blinkPoseDegrees) return false;
+    const most = before + i <= closed ? GESTURE.blinkPoseDegrees : GESTURE.blinkDriftDegrees;
+    for (const angle of ['yaw', 'pitch', 'roll'] as const) if (Math.abs(s[angle] - from[angle]) > most) return false;
   }
+  const lids = (frames: readonly Sample[]): number => median(frames.map((s) => Math.min(s.lidRight, s.lidLeft)));
+  const open = samples.slice(Math.max(0, before + 1 - GESTURE.lidFrames), before + 1);
+  if (lids(samples.slice(closed, after)) < GESTURE.lidMin * lids(open)) return false;
   return samples.every(
     (s) =>
       s.band === null ||
@@ -165,6 +243,18 @@ function isBlink(samples: readonly Sample[], before: number, closed: number, aft
       s.tMs < from.tMs - GESTURE.bandAroundMs ||
       s.tMs > to.tMs + GESTURE.bandAroundMs,
   );
+}
+
+function abruptness(samples: readonly Sample[], closed: number, open: number): number {
+  const height = samples.map((s) => s.aspectRight + s.aspectLeft);
+  const first = Math.max(0, closed - GESTURE.lidWayFrames);
+  const last = Math.min(samples.length - 1, open + GESTURE.lidWayFrames);
+  const lowest = Math.min(...height.slice(closed, open));
+  const steps = (from: number, to: number): number[] =>
+    height.slice(from + 1, to + 1).map((h, i) => h - height[from + i]!);
+  const down = -Math.min(...steps(first, open)) / (Math.max(...height.slice(first, closed + 1)) - lowest || 1);
+  const up = Math.max(...steps(closed, last)) / (Math.max(...height.slice(open - 1, last + 1)) - lowest || 1);
+  return (down + up) / 2;
 }
 
 interface Eye {
@@ -195,6 +285,43 @@ function eyeOf(
       height(i) > GESTURE.aspectOpen ||
       (!blind && samples[i]![closed] < GESTURE.eyeOpen && height(i) > GESTURE.aspectClosed),
   };
+}
+
+const FREE: readonly (keyof FaceSignal & ('x' | 'y' | 'eyeSpan' | 'yaw' | 'roll' | 'mouthWidth' | 'foreshortening'))[] =
+  ['x', 'y', 'eyeSpan', 'yaw', 'roll', 'mouthWidth', 'foreshortening'];
+
+/**
+ * Whether the picture stands still for a while: what is left then is the camera's noise, which knows nothing of the frame
+ * before. Mean of von Neumann's ratio (1941) over the signals: 2 for noise, far below 1 for whatever moves.
+ */
+export function stoodStill(samples: readonly Sample[]): boolean {
+  for (let from = 0, to = 0; from < samples.length; from++) {
+    while (to < samples.length && samples[to]!.tMs - samples[from]!.tMs < GESTURE.stillMs) to++;
+    if (to === samples.length) return false;
+    const part = samples.slice(from, to + 1);
+    const spans = (of: (s: Sample) => number): number => rangeOf(part.map(of)) / part[0]!.eyeSpan;
+    if (
+      Math.max(
+        spans((s) => s.x),
+        spans((s) => s.y),
+      ) > GESTURE.stillSpans
+    )
+      continue;
+    const ratios = FREE.map((name) => neumannRatio(part.map((s) => s[name])));
+    if (ratios.reduce((sum, r) => sum + r, 0) / ratios.length >= GESTURE.stillRatio) return true;
+  }
+  return false;
+}
+
+function neumannRatio(values: readonly number[]): number {
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+  let steps = 0;
+  let variance = 0;
+  for (const [i, v] of values.entries()) {
+    variance += (v - mean) ** 2;
+    if (i > 0) steps += (v - values[i - 1]!) ** 2;
+  }
+  return variance === 0 ? 2 : steps / variance;
 }
 
 /** Longest row of frames that fulfil a condition: how many, and the time from the first to the last. */

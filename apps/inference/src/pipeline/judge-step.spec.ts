@@ -6,7 +6,8 @@ import type { Exposure, FaceSignal, SignalTrack, StepSamples } from './signals.j
 
 const REST: FaceSignal = {
   yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
-  aspectLeft: 0.3, happy: 0, mouthWidth: 0.55, cornerLift: -0.01, foreshortening: 0.49, band: 1, sharpness: 0.6,
+  aspectLeft: 0.3, happy: 0, mouthWidth: 0.55, cornerLift: -0.01, foreshortening: 0.49, band: 1, lidRight: 0.08,
+  lidLeft: 0.08, mouthDetail: 0.09, eyeShade: 0.8, sharpness: 0.6,
   luminance: 130,
 }; // prettier-ignore
 const SAMPLES: StepSamples = { lowestCosine: 0.9, embeddings: 6, antispoof: 8 };
@@ -14,11 +15,25 @@ const FPS = 24;
 
 type Movement = (seconds: number) => Partial<FaceSignal>;
 
-/** A track of 2.5 s: rest, changed by some movements. */
+/** Nobody keeps as still as a picture. */
+const swaying: Movement = (t) => ({
+  x: 180 + Math.sin(2 * t),
+  y: 120 + Math.cos(3 * t),
+  eyeSpan: 80 + 0.3 * Math.sin(1.7 * t),
+  yaw: 0.8 * Math.sin(2.5 * t),
+  roll: 0.4 * Math.sin(3.1 * t),
+  mouthWidth: 0.55 + 0.002 * Math.sin(2 * t),
+  foreshortening: 0.49 + 0.001 * Math.sin(4 * t),
+});
+
+/** A track of 2.5 s: a living rest, changed by some movements. */
 function track(...movements: Movement[]): SignalTrack {
   const frames = Array.from({ length: 60 }, (_, i) => {
     const tMs = (i * 1000) / FPS;
-    return { tMs, face: Object.assign({ ...REST }, ...movements.map((m) => m(tMs / 1000))) as FaceSignal };
+    return {
+      tMs,
+      face: Object.assign({ ...REST, ...swaying(tMs / 1000) }, ...movements.map((m) => m(tMs / 1000))) as FaceSignal,
+    };
   });
   return { width: 360, height: 288, unreadable: 0, frames };
 }
@@ -28,15 +43,24 @@ const between = (t: number, from: number, to: number): boolean => t >= from && t
 const bump = (t: number, from: number, to: number): number =>
   Math.max(0, Math.min(1, (t - from) / 0.3, (to - t) / 0.3));
 const CLOSED = { closedRight: 1, closedLeft: 1, aspectRight: 0.18, aspectLeft: 0.18 };
+/** Closes within two frames, opens within three, as lids do. */
 const blink =
   (at: number, seconds = 0.15): Movement =>
-  (t) =>
-    between(t, at, at + seconds) ? CLOSED : {};
+  (t) => {
+    const shut = Math.max(0, Math.min(1, (t - at) / 0.08, (at + seconds + 0.13 - t) / 0.13));
+    const aspect = 0.3 - 0.12 * shut;
+    const closed = shut > 0.6 ? 1 : 0;
+    return shut > 0 ? { closedRight: closed, closedLeft: closed, aspectRight: aspect, aspectLeft: aspect } : {};
+  };
 const turn =
   (degrees: number, from = 0.8, to = 1.8): Movement =>
   (t) => ({ yaw: degrees * bump(t, from, to) });
-const smile = (from = 0.8, to = 2): Movement => (t) =>
-  between(t, from, to) ? { happy: 1, mouthWidth: 0.65, cornerLift: 0.02 } : {}; // prettier-ignore
+const SMILE = { happy: 1, mouthWidth: 0.65, cornerLift: 0.02 };
+/** Grows within 0.3 s. */
+const smile = (from = 0.8, to = 2): Movement => (t) => {
+  const grown = bump(t, from, to + 0.3);
+  return grown > 0 ? { happy: grown > 0.3 ? 1 : 0, mouthWidth: 0.55 + 0.1 * grown, cornerLift: -0.01 + 0.03 * grown } : {};
+}; // prettier-ignore
 const GESTURES: Record<Action, Movement[]> = {
   blink: [blink(0.6), blink(1.4)],
   turn_left: [turn(22)],
@@ -93,6 +117,33 @@ describe('a photo', () => {
   });
 });
 
+describe('two photos cut to and fro', () => {
+  it('open and closed eyes are no blinks', () => {
+    const cut = (at: number): Movement => (t) => (between(t, at, at + 0.15) ? CLOSED : {}); // prettier-ignore
+    expect(verdicts(track(cut(0.6), cut(1.4))).blink).toBe('no_action');
+  });
+
+  it('rest and smile are no smile', () => {
+    expect(verdicts(track((t) => (t > 1 ? SMILE : {}))).smile).toBe('no_action');
+    expect(verdicts(track((t) => (between(t, 0.8, 1.8) ? SMILE : {}))).smile).toBe('no_action');
+  });
+});
+
+describe('a recording that stands still at its end', () => {
+  const noise = (k: number): number => ((Math.imul(k, 2654435761) >>> 8) % 1000) / 1000 - 0.5;
+  const noisy =
+    (from: number): Movement =>
+    (t) => {
+      const k = Math.round(t * 24) * 7;
+      return t < from ? {} : { x: 180 + 0.4 * noise(k), y: 120 + 0.4 * noise(k + 1), yaw: 0.3 * noise(k + 2), roll: 0.2 * noise(k + 3), eyeSpan: 80 + 0.3 * noise(k + 4), mouthWidth: 0.55 + 0.004 * noise(k + 5), foreshortening: 0.49 + 0.002 * noise(k + 6) }; // prettier-ignore
+    };
+
+  it('is discontinuous, however much its camera trembles with noise; a living rest is not', () => {
+    expect(verdicts(track(blink(0.3), blink(0.8))).blink).toBe('done');
+    expect(verdicts(track(noisy(1.3), blink(0.3), blink(0.8))).blink).toBe('discontinuous');
+  });
+});
+
 describe('anything but the asked gesture', () => {
   it('a loop that performs everything is a wrong action', () => {
     const everything = track(
@@ -121,13 +172,13 @@ describe('anything but the asked gesture', () => {
   it('a smile that was there all along is none, one that goes and comes is', () => {
     const always: Movement = () => ({ happy: 1, mouthWidth: 0.65, cornerLift: 0.02 });
     expect(verdicts(track(always)).smile).toBe('no_action');
-    expect(verdicts(track((t) => (t < 0.4 || t > 1.2 ? always(t) : {}))).smile).toBe('done');
+    expect(verdicts(track((t) => (t < 0.4 ? always(t) : smile(1.2, 2.4)(t)))).smile).toBe('done');
   });
 
   it('a wide mouth without the expression, or the expression without the mouth, is no smile', () => {
     expect(verdicts(track((t) => (t > 1 ? { mouthWidth: 0.7, cornerLift: 0.05 } : {}))).smile).toBe('no_action');
     expect(verdicts(track((t) => (t > 1 ? { happy: 1 } : {}))).smile).toBe('no_action');
-    expect(verdicts(track(smile(1, 1.2))).smile).toBe('no_action');
+    expect(verdicts(track(smile(1, 1.1))).smile).toBe('no_action');
   });
 });
 
@@ -142,6 +193,15 @@ describe('blinks', () => {
     const wink = (at: number): Movement => (t) =>
       between(t, at, at + 0.15) ? { closedRight: 1, aspectRight: 0.18 } : {}; // prettier-ignore
     expect(verdicts(track(wink(0.6), wink(1.4))).blink).toBe('no_action');
+  });
+
+  it('a strip before the eyes draws no lid', () => {
+    const strip = (at: number): Movement => (t) =>
+      blink(at)(t).closedRight ? { ...blink(at)(t), lidRight: 0.02, lidLeft: 0.03 } : blink(at)(t); // prettier-ignore
+    expect(verdicts(track(strip(0.6), strip(1.4))).blink).toBe('no_action');
+    // Motion blurs lashes a little.
+    const blurred: Movement = (t) => (between(t, 0.6, 0.9) ? { lidRight: 0.06, lidLeft: 0.06 } : {});
+    expect(verdicts(track(blink(0.6), blink(1.4), blurred)).blink).toBe('done');
   });
 
   it('an occluder before the eyes changes nose and cheeks too', () => {
@@ -216,6 +276,9 @@ describe('what cannot be judged is quality, never a verdict on the person', () =
     ['too_dark', { luminance: 15 }],
     ['too_bright', { luminance: 250 }],
     ['blurred', { sharpness: 0.1 }],
+    ['eyes_hidden', { ...CLOSED, aspectRight: 0.3, aspectLeft: 0.3, eyeShade: 0.3 }],
+    ['eyes_hidden', { lidRight: 0.01, lidLeft: 0.015 }],
+    ['face_covered', { mouthDetail: 0.012 }],
   ])('%s', (code, change) => {
     only(
       code,

@@ -1,5 +1,5 @@
 import type { Action, QualityCode, StepVerdict } from '#contracts';
-import { countBlinks, GESTURE, type Sample, smiled, strayed, turned } from './gestures.js';
+import { type Blink, blinks, GESTURE, type Sample, smiled, stoodStill, strayed, turned } from './gestures.js';
 import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
 
@@ -37,6 +37,14 @@ export const STEP = {
   /** Anti-spoof samples without which a step counts as not checked. */
   antispoofMin: 3,
   blinks: 2,
+  /** Two pictures, eyes open and closed, cut to and fro: 0.77 and more. People: at most 0.73 at 20 fps (46 blinks). */
+  abruptnessMax: 0.75,
+  /** Eyes behind something: both read as closed and this dark, or nothing drawn where they should be. */
+  eyesShut: 0.9,
+  eyesShade: 0.5,
+  eyesDetail: 0.02,
+  /** Nothing drawn where the mouth should be: drawn masks and hands mostly below, people at rest from 0.029 up. */
+  mouthDetail: 0.02,
 } as const;
 
 /**
@@ -55,6 +63,8 @@ export function judgeStep(track: SignalTrack, samples: StepSamples, action: Acti
   if (!did(faces, action)) {
     return speed(faces) > STEP.speedMax ? { kind: 'quality', code: 'moved_too_much' } : { kind: 'no_action' };
   }
+  // A recording that ends before the window does and stands still then.
+  if (stoodStill(faces)) return { kind: 'discontinuous' };
   if (samples.antispoof < STEP.antispoofMin) return { kind: 'quality', code: 'too_few_frames' };
   return { kind: 'done' };
 }
@@ -62,7 +72,7 @@ export function judgeStep(track: SignalTrack, samples: StepSamples, action: Acti
 function did(faces: readonly Sample[], action: Action): boolean {
   switch (action) {
     case 'blink':
-      return countBlinks(faces) >= STEP.blinks;
+      return areBlinks(blinks(faces));
     case 'turn_left':
       return turned(faces, 'left');
     case 'turn_right':
@@ -70,6 +80,12 @@ function did(faces: readonly Sample[], action: Action): boolean {
     case 'smile':
       return smiled(faces, GESTURE.smileHeldMs);
   }
+}
+
+/** Enough of them, and lids that moved: pooled over all, as one alone says too little at 15 fps. */
+function areBlinks(found: readonly Blink[]): boolean {
+  const abruptness = found.reduce((sum, b) => sum + b.abruptness, 0) / (found.length || 1);
+  return found.length >= STEP.blinks && abruptness <= STEP.abruptnessMax;
 }
 
 /** Blinks are natural and never another gesture. */
@@ -100,8 +116,14 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   if (light < STEP.luminanceMin) return 'too_dark';
   if (light > STEP.luminanceMax) return 'too_bright';
   if (middle((s) => s.sharpness) < STEP.sharpnessMin) return 'blurred';
+  if (2 * faces.filter(hidesEyes).length > faces.length) return 'eyes_hidden';
+  if (middle((s) => s.mouthDetail) < STEP.mouthDetail) return 'face_covered';
   return null;
 }
+
+const hidesEyes = (s: Sample): boolean =>
+  Math.max(s.lidRight, s.lidLeft) < STEP.eyesDetail ||
+  (Math.min(s.closedRight, s.closedLeft) > STEP.eyesShut && s.eyeShade < STEP.eyesShade);
 
 /** The light, where it is so bad on most of the frames without a face that it hides one. */
 function whyNoFace(frames: readonly FrameSignal[]): QualityCode {

@@ -1,6 +1,6 @@
 import { PATCH_SIDE } from './crops.js';
 import { Pyramid } from './picture.js';
-import { bandCorrelation, exposure, luminance, sharpness } from './quality.js';
+import { bandCorrelation, detail, exposure, luminance, sharpness } from './quality.js';
 
 const patch = (f: (x: number, y: number) => number): Float32Array =>
   Float32Array.from({ length: PATCH_SIDE * PATCH_SIDE }, (_, i) => f(i % PATCH_SIDE, Math.floor(i / PATCH_SIDE)));
@@ -38,6 +38,18 @@ describe('signals of a face patch', () => {
       patch((x, y) => (y >= from && y < to ? grey : (face[y * PATCH_SIDE + x] ?? 0)));
     expect(bandCorrelation(strip(25, 35, 30), face)).toBeLessThan(0.8);
     expect(bandCorrelation(strip(16, 35, 120), face)).toBeLessThan(0.8);
+  });
+
+  it('eyes and mouth are drawn until something covers them, whatever the light', () => {
+    const seen = detail(face);
+    expect(detail(face.map((v) => v * 0.6)).lidRight).toBeCloseTo(seen.lidRight, 5);
+    const glasses = detail(patch((x, y) => (y > 23 && y < 36 ? 20 : (face[y * PATCH_SIDE + x] ?? 0))));
+    expect(glasses.eyeShade).toBeLessThan(0.3 * seen.eyeShade);
+    expect(Math.max(glasses.lidRight, glasses.lidLeft)).toBeLessThan(0.02);
+    expect(glasses.mouthDetail).toBeCloseTo(seen.mouthDetail, 5);
+    const mask = detail(patch((x, y) => (y > 44 ? 200 : (face[y * PATCH_SIDE + x] ?? 0))));
+    expect(mask.mouthDetail).toBeLessThan(0.02);
+    expect(mask.lidLeft).toBeCloseTo(seen.lidLeft, 5);
   });
 
   it('sharpness falls with blur and not with contrast', () => {

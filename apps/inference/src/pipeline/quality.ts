@@ -1,6 +1,6 @@
 import { PATCH_SIDE } from './crops.js';
 import { luma, type Pyramid } from './picture.js';
-import type { Exposure } from './signals.js';
+import type { Exposure, FaceSignal } from './signals.js';
 
 interface Area {
   x0: number;
@@ -14,6 +14,12 @@ const BROWS: Area = { x0: 14, x1: 50, y0: 14, y1: 24 };
 const BRIDGE: Area = { x0: 29, x1: 35, y0: 26, y1: 34 };
 /** The bridge has too little structure to correlate: its light may change by this share more than the cheeks' does. */
 const BRIDGE_CHANGE_AT_ZERO = 0.75;
+
+const RIGHT_EYE: Area = { x0: 15, x1: 29, y0: 25, y1: 34 };
+const LEFT_EYE: Area = { x0: 35, x1: 49, y0: 25, y1: 34 };
+const RIGHT_CHEEK: Area = { x0: 14, x1: 24, y0: 37, y1: 45 };
+const LEFT_CHEEK: Area = { x0: 40, x1: 50, y0: 37, y1: 45 };
+const MOUTH: Area = { x0: 22, x1: 42, y0: 46, y1: 60 };
 
 /** The face without background and hair. */
 const FACE: Area = { x0: 14, x1: 50, y0: 22, y1: 58 };
@@ -71,6 +77,26 @@ function correlation(a: Float32Array, b: Float32Array, area: Area, dx: number, d
   // A band without any structure says nothing about an occluder; equal ones count as equal.
   if (va < n || vb < n) return va < n && vb < n ? 1 : 0;
   return (sab - (sa * sb) / n) / Math.sqrt(va * vb);
+}
+
+/** What is drawn at eyes and mouth, relative to the grey of the cheeks, so that light cancels. */
+export function detail(patch: Float32Array): Pick<FaceSignal, 'lidRight' | 'lidLeft' | 'mouthDetail' | 'eyeShade'> {
+  const cheeks = (meanOf(patch, RIGHT_CHEEK) + meanOf(patch, LEFT_CHEEK)) / 2 || 1;
+  return {
+    lidRight: rowChange(patch, RIGHT_EYE) / cheeks,
+    lidLeft: rowChange(patch, LEFT_EYE) / cheeks,
+    mouthDetail: rowChange(patch, MOUTH) / cheeks,
+    eyeShade: Math.max(meanOf(patch, RIGHT_EYE), meanOf(patch, LEFT_EYE)) / cheeks,
+  };
+}
+
+/** Mean difference between a pixel and the one below it, grey levels. */
+function rowChange(patch: Float32Array, area: Area): number {
+  let s = 0;
+  for (let y = area.y0; y < area.y1; y++)
+    for (let x = area.x0; x < area.x1; x++)
+      s += Math.abs(patch[(y + 1) * PATCH_SIDE + x]! - patch[y * PATCH_SIDE + x]!);
+  return s / ((area.y1 - area.y0) * (area.x1 - area.x0));
 }
 
 /** Grey below which a picture is dark, the range in which it is well lit, and grey from which on it is clipped. */

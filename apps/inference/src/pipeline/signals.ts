@@ -21,6 +21,13 @@ export interface FaceSignal {
   foreshortening: number;
   /** Likeness of cheeks, brows and bridge to the previous frame's, at most 1; null when there is no previous face. */
   band: number | null;
+  /** Mean change of grey from row to row in the region of an eye ÷ the cheeks' grey: lashes, lids, lips are lines. */
+  lidRight: number;
+  lidLeft: number;
+  /** The same for mouth and chin. */
+  mouthDetail: number;
+  /** Grey of the brighter eye region ÷ the cheeks'. */
+  eyeShade: number;
   sharpness: number;
   luminance: number;
 }

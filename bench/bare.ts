@@ -16,7 +16,6 @@ import {
   eyeInput,
   facePatch,
   PATCH_SIDE,
-  RECOGNISER_SIDE,
   recogniserInput,
 } from '../apps/inference/src/pipeline/crops.js';
 import { decodeDetections, DETECTOR_SIDE, detectorInput } from '../apps/inference/src/pipeline/detector.js';
@@ -29,7 +28,8 @@ import {
   regionOfLandmarks,
   toPicture,
 } from '../apps/inference/src/pipeline/mesh.js';
-import type { FaceNets } from '../apps/inference/src/pipeline/nets.js';
+import type { FaceModels, FaceNets } from '../apps/inference/src/pipeline/nets.js';
+import { candidateTensor } from '../apps/inference/src/pipeline/recognisers.js';
 import { type Picture, Pyramid } from '../apps/inference/src/pipeline/picture.js';
 import { decode, prepareDecoder } from '../apps/inference/src/threads/decode.js';
 import { Figures } from './figures.js';
@@ -60,15 +60,11 @@ interface Step {
   runs: Runs[];
 }
 
+/** Width and height of what the shipped recogniser takes. */
+const SHIPPED_SIDE = 112;
+
 class Bare {
-  private readonly tensors = {
-    detect: new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3),
-    mesh: new Float32Array(MESH_SIDE * MESH_SIDE * 3),
-    embed: new Float32Array(RECOGNISER_SIDE * RECOGNISER_SIDE * 3),
-    live: new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3),
-    happy: new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3),
-    eyeClosed: new Float32Array(EYE_SIDE * EYE_SIDE),
-  };
+  private readonly tensors;
   private readonly patch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
   private readonly analyser: StepAnalyser;
 
@@ -78,6 +74,14 @@ class Bare {
     private readonly steps: readonly Step[],
   ) {
     this.analyser = new StepAnalyser(nets);
+    this.tensors = {
+      detect: new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3),
+      mesh: new Float32Array(MESH_SIDE * MESH_SIDE * 3),
+      embed: candidateTensor(nets.recognisers[0]!),
+      live: new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3),
+      happy: new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3),
+      eyeClosed: new Float32Array(EYE_SIDE * EYE_SIDE),
+    };
   }
 
   static async load({ framesEach, shippedRecogniser }: BareOptions): Promise<Bare> {
@@ -155,7 +159,7 @@ class Bare {
       await nets.live(tensors.live);
     }
     if (run.embed > 0) {
-      recogniserInput(source, l, tensors.embed);
+      recogniserInput(source, l, nets.recognisers[0]!, tensors.embed);
       await nets.embed(tensors.embed);
     }
     return region;
@@ -173,7 +177,7 @@ class Bare {
     const [face] = decodeDetections(await this.nets.detect(this.tensors.detect), map);
     if (!face) throw new Error('a frame of the footage has no face');
     const l = await this.landmarks(source, regionOfDetection(face));
-    recogniserInput(source, l, this.tensors.embed);
+    recogniserInput(source, l, this.nets.recognisers[0]!, this.tensors.embed);
     await this.nets.embed(this.tensors.embed);
     source.wipe();
   }
@@ -227,7 +231,7 @@ class Bare {
       await lap('crop expression', () => expressionInput(source, l, tensors.happy));
       await lap('net expression', () => nets.happy(tensors.happy));
       await lap('crop patch', () => facePatch(source, l, this.patch));
-      await lap('crop recogniser', () => recogniserInput(source, l, tensors.embed));
+      await lap('crop recogniser', () => recogniserInput(source, l, nets.recognisers[0]!, tensors.embed));
       await lap('net recogniser', () => nets.embed(tensors.embed));
       await lap('crop anti-spoof', () => antispoofInput(source, face, 2.7, tensors.live));
       await lap('net anti-spoof', () => nets.live(tensors.live));
@@ -241,7 +245,12 @@ class Bare {
     const source = new Pyramid(await decoded(this.steps[0]!.frames[0]!.jpeg));
     const map = detectorInput(source, this.tensors.detect);
     const [face] = decodeDetections(await this.nets.detect(this.tensors.detect), map);
-    recogniserInput(source, await this.landmarks(source, regionOfDetection(face!)), this.tensors.embed);
+    recogniserInput(
+      source,
+      await this.landmarks(source, regionOfDetection(face!)),
+      this.nets.recognisers[0]!,
+      this.tensors.embed,
+    );
     const figures = { built: new Figures(), shipped: new Figures() };
     for (let i = 0; i < RECOGNISER_RUNS; i++)
       for (const which of ['built', 'shipped'] as const) {
@@ -267,7 +276,7 @@ async function loadShipped(file: string): Promise<Recogniser> {
     logSeverityLevel: 3,
   });
   const [name = ''] = session.inputNames;
-  const shape = [1, 3, RECOGNISER_SIDE, RECOGNISER_SIDE];
+  const shape = [1, 3, SHIPPED_SIDE, SHIPPED_SIDE];
   return (input) => session.run({ [name]: new ort.Tensor('float32', input, shape) });
 }
 
@@ -285,7 +294,7 @@ async function decoded(jpeg: Uint8Array): Promise<Picture> {
 }
 
 /** One real run of the pipeline, counted. */
-async function runsOf(nets: FaceNets, frames: readonly Frame[]): Promise<Runs[]> {
+async function runsOf(nets: FaceModels, frames: readonly Frame[]): Promise<Runs[]> {
   const runs: Runs[] = [];
   const counting = Object.fromEntries(
     (Object.keys(NONE) as (keyof FaceNets)[]).map((net) => [
@@ -296,6 +305,7 @@ async function runsOf(nets: FaceNets, frames: readonly Frame[]): Promise<Runs[]>
       },
     ]),
   ) as unknown as FaceNets;
+  const models = { ...counting, recognisers: nets.recognisers };
   async function* counted(): AsyncGenerator<DecodedFrame> {
     for (const { tMs, jpeg } of frames) {
       const picture = await decode(jpeg);
@@ -303,7 +313,7 @@ async function runsOf(nets: FaceNets, frames: readonly Frame[]): Promise<Runs[]>
       yield { tMs, picture };
     }
   }
-  await new StepAnalyser(counting).run(counted(), frames.at(-1)!.tMs);
+  await new StepAnalyser(models).run(counted(), frames.at(-1)!.tMs);
   return runs;
 }
 

@@ -4,7 +4,13 @@ import sharp from 'sharp';
 import { type Action, ACTIONS } from '#contracts';
 import { encodeStep, type Frame, Media, type Segment } from '#testing';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
-import { chooseMean, isOnePerson, isSpoof } from '../../apps/inference/src/pipeline/judge-attempt.js';
+import { rulesOf } from '../../apps/inference/src/model/model-inputs.js';
+import {
+  type AttemptRules,
+  chooseMean,
+  isOnePerson,
+  isSpoof,
+} from '../../apps/inference/src/pipeline/judge-attempt.js';
 import { cosine } from '../../apps/inference/src/pipeline/vector.js';
 import { ThreadPool } from '../../apps/inference/src/threads/pool.js';
 import type { StepOutcome } from '../../apps/inference/src/threads/protocol.js';
@@ -47,12 +53,14 @@ const mirroredAction = (action: Segment['action']): Segment['action'] =>
 
 describe('the committed footage on real models (built analysis threads)', () => {
   let pool: ThreadPool;
+  let rules: AttemptRules;
   let threshold: number;
   const findings: { person: string; look: string; outcome: StepOutcome }[] = [];
 
   beforeAll(async () => {
     const { manifest, bytes } = await readModelFiles(path.join(ROOT, 'models/manifest.json'));
-    threshold = manifest.thresholds.match.value;
+    rules = rulesOf(manifest);
+    threshold = rules.match;
     const file = path.join(ROOT, 'dist/apps/inference/src/threads/thread.js');
     pool = new ThreadPool({ threads: 2, models: bytes, file });
     await pool.start();
@@ -103,7 +111,7 @@ describe('the committed footage on real models (built analysis threads)', () => 
   }, 60_000);
 
   it('tells the two men apart, across gestures, light and mirror image', () => {
-    const faces = findings.map(({ person, outcome }) => ({ person, face: chooseMean([outcome])! }));
+    const faces = findings.map(({ person, outcome }) => ({ person, face: chooseMean([outcome], rules.recognisers)! }));
     const same: number[] = [];
     const different: number[] = [];
     for (const [i, a] of faces.entries())
@@ -115,7 +123,7 @@ describe('the committed footage on real models (built analysis threads)', () => 
     expect(lowest).toBeGreaterThan(threshold);
     expect(highest).toBeLessThan(threshold);
     const steps = (person: string) => findings.filter((f) => f.person === person).map((f) => f.outcome);
-    expect(isOnePerson(steps('franck'))).toBe(true);
-    expect(isOnePerson([...steps('franck').slice(0, 2), ...steps('cap').slice(0, 1)])).toBe(false);
+    expect(isOnePerson(steps('franck'), rules)).toBe(true);
+    expect(isOnePerson([...steps('franck').slice(0, 2), ...steps('cap').slice(0, 1)], rules)).toBe(false);
   });
 });

@@ -1,7 +1,12 @@
 import { type Action, ACTIONS, type StepVerdict } from '#contracts';
 import { allowedActions, drawChallenge } from '#guard';
 import { samplesOf, type StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
-import { chooseMean, judgeAttempt, type StepFindings } from '../../apps/inference/src/pipeline/judge-attempt.js';
+import {
+  type AttemptRules,
+  chooseMean,
+  judgeAttempt,
+  type StepFindings,
+} from '../../apps/inference/src/pipeline/judge-attempt.js';
 import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
 import type { AnalysisPool } from './analysis-pool.js';
 import { lookOf } from './camera.js';
@@ -24,7 +29,7 @@ export interface Played {
 
 export interface Bench {
   pool: AnalysisPool;
-  threshold: number;
+  rules: AttemptRules;
 }
 
 export const nameOf = (v: StepVerdict): string => (v.kind === 'quality' ? `quality:${v.code}` : v.kind);
@@ -54,7 +59,7 @@ export async function enrolled(bench: Bench, actor: Actor, fps: number): Promise
       return analysed(bench.pool, answer, `${actor.name}/${cast.variant}`);
     }),
   );
-  return chooseMean(steps);
+  return chooseMean(steps, bench.rules.recognisers);
 }
 
 /** The product's draw, by a seeded generator. */
@@ -85,7 +90,7 @@ export async function play(
   const person = cast.victim.name;
   const verdicts = steps.map((s) => nameOf(s.verdict));
   if (!template) return { person, actions, shown, verdicts, reason: 'not_enrolled', similarity: null };
-  const { judgement, similarity } = judgeAttempt(steps, template, bench.threshold);
+  const { judgement, similarity } = judgeAttempt(steps, template, bench.rules);
   const reason =
     judgement === 'ok'
       ? 'verified'

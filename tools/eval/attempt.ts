@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { availableParallelism } from 'node:os';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
+import { rulesOf } from '../../apps/inference/src/model/model-inputs.js';
 import { repositoryRoot } from '#stack';
 import { AnalysisPool } from '../attacks/analysis-pool.js';
 import { enrolled, type Played, play } from '../attacks/attempts.js';
@@ -70,7 +71,7 @@ ${STRATEGY_NAMES.map((name) => `      ${name.padEnd(13)}${STRATEGIES[name].what}
       const threshold = manifest.thresholds.match;
       const played = options.http
         ? await playHttp(pool, options.http, actors, options)
-        : await playAll({ pool, threshold: threshold.value }, actors, options);
+        : await playAll({ pool, rules: rulesOf(manifest) }, actors, options);
       const tally = tallyOf(played);
       const report = {
         strategy: options.name,

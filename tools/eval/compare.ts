@@ -1,4 +1,4 @@
-import { cosine, meanDirection } from '../../apps/inference/src/pipeline/vector.js';
+import { cosine } from '../../apps/inference/src/pipeline/vector.js';
 import type { Embedding } from './faces.js';
 import { UsageError } from './fault.js';
 import { type Pair, personOf } from './pairs.js';
@@ -55,10 +55,14 @@ export function compareAllVsAll(faces: ReadonlyMap<string, Embedding>, seed: num
   return people.length;
 }
 
+/** Several faces of one person as one. */
+export type Mean = (vectors: readonly Float32Array[]) => Float32Array;
+
 export interface TemplateProtocol {
   template: number;
   probe: number;
   seed: number;
+  mean: Mean;
 }
 
 interface Subject {
@@ -76,13 +80,13 @@ interface Subject {
  */
 export function compareTemplates(
   faces: ReadonlyMap<string, Embedding>,
-  { template, probe, seed }: TemplateProtocol,
+  { template, probe, seed, mean }: TemplateProtocol,
   onGenuine: OnScore,
   onImpostor: OnScore,
 ): { peopleGenuine: number; people: number } {
   const random = seededRandom(seed);
   const subjects = [...facesByPerson(faces)].map(([person, vectors]) =>
-    subjectOf(person, shuffled(vectors, random), template, probe),
+    subjectOf(person, shuffled(vectors, random), { template, probe, mean }),
   );
   let peopleGenuine = 0;
   for (const s of subjects) {
@@ -101,15 +105,19 @@ export function compareTemplates(
   return { peopleGenuine, people: subjects.filter((s) => s.template ?? s.probes[0]).length };
 }
 
-function subjectOf(person: string, faces: readonly Float32Array[], template: number, probe: number): Subject {
+function subjectOf(
+  person: string,
+  faces: readonly Float32Array[],
+  { template, probe, mean }: Omit<TemplateProtocol, 'seed'>,
+): Subject {
   const disjoint = faces.length >= template + probe;
   const rest = disjoint ? faces.slice(template) : faces;
   const probes: Float32Array[] = [];
   for (let at = 0; at + probe <= rest.length && probes.length < PROBES_PER_PERSON; at += probe)
-    probes.push(meanDirection(rest.slice(at, at + probe)));
+    probes.push(mean(rest.slice(at, at + probe)));
   return {
     person,
-    template: faces.length >= template ? meanDirection(faces.slice(0, template)) : null,
+    template: faces.length >= template ? mean(faces.slice(0, template)) : null,
     probes,
     disjoint,
   };

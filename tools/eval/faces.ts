@@ -5,12 +5,7 @@ import { type ModelManifest } from '#contracts';
 import type { AntispoofSample } from '../../apps/inference/src/pipeline/analyse.js';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../../apps/inference/src/model/onnx.js';
-import {
-  antispoofInput,
-  ANTISPOOF_SIDE,
-  recogniserInput,
-  RECOGNISER_SIDE,
-} from '../../apps/inference/src/pipeline/crops.js';
+import { antispoofInput, ANTISPOOF_SIDE, recogniserInput } from '../../apps/inference/src/pipeline/crops.js';
 import {
   decodeDetections,
   type Detection,
@@ -26,7 +21,7 @@ import {
   toPicture,
 } from '../../apps/inference/src/pipeline/mesh.js';
 import { type Picture, Pyramid } from '../../apps/inference/src/pipeline/picture.js';
-import { meanDirection, normalise } from '../../apps/inference/src/pipeline/vector.js';
+import { candidateTensor, joined, meanFace } from '../../apps/inference/src/pipeline/recognisers.js';
 import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
 import { repositoryRoot } from '#stack';
 import { MissingFilesError } from './fault.js';
@@ -35,13 +30,17 @@ import { progress } from './progress.js';
 export interface Models {
   manifest: ModelManifest;
   nets: OnnxNets;
+  /** Milliseconds from the bytes of a picture to its embedding, one thread; a picture each. */
+  spent: number[];
 }
 
 /** The product's own models, verified as the worker does it. */
 export async function loadModels(manifestPath: string | undefined): Promise<Models> {
   prepareDecoder();
-  const { manifest, bytes } = await readModelFiles(manifestPath ?? path.join(repositoryRoot(), 'models/manifest.json'));
-  return { manifest, nets: await OnnxNets.load(bytes) };
+  const { manifest, bytes } = await readModelFiles(
+    manifestPath ?? (process.env.MODEL_MANIFEST || path.join(repositoryRoot(), 'models/manifest.json')),
+  );
+  return { manifest, nets: await OnnxNets.load(bytes), spent: [] };
 }
 
 /** Throws MissingFilesError with every file that is not below `root`. */
@@ -69,12 +68,14 @@ interface Embedded {
 class Embedder {
   private readonly detectorTensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
   private readonly meshTensor = new Float32Array(MESH_SIDE * MESH_SIDE * 3);
-  private readonly faceTensor = new Float32Array(RECOGNISER_SIDE * RECOGNISER_SIDE * 3);
+  private readonly faceTensors: readonly Float32Array[];
 
   constructor(
     private readonly nets: OnnxNets,
     private readonly options: Pick<EmbedOptions, 'mirror' | 'face'>,
-  ) {}
+  ) {
+    this.faceTensors = nets.recognisers.map(candidateTensor);
+  }
 
   async embed(bytes: Uint8Array): Promise<Embedded> {
     const picture = await decode(bytes);
@@ -82,12 +83,20 @@ class Embedder {
     const source = new Pyramid(picture);
     const landmarks = await this.find(source);
     if (!landmarks) return { own: { kind: 'no_face' }, mirrored: { kind: 'no_face' } };
-    recogniserInput(source, landmarks, this.faceTensor);
-    const own = normalise(await this.nets.embed(this.faceTensor));
+    const { recognisers } = this.nets;
+    for (const [i, recogniser] of recognisers.entries())
+      recogniserInput(source, landmarks, recogniser, this.faceTensors[i]!);
+    const own = await this.embedding();
     if (!this.options.mirror) return { own: { kind: 'face', vector: own }, mirrored: null };
-    mirrorRows(this.faceTensor);
-    const both = meanDirection([own, normalise(await this.nets.embed(this.faceTensor))]);
+    for (const [i, { side }] of recognisers.entries()) mirrorRows(this.faceTensors[i]!, side);
+    const both = meanFace(recognisers, [own, await this.embedding()]);
     return { own: { kind: 'face', vector: own }, mirrored: { kind: 'face', vector: both } };
+  }
+
+  private async embedding(): Promise<Float32Array> {
+    const embeddings: Float32Array[] = [];
+    for (const [i, tensor] of this.faceTensors.entries()) embeddings.push(await this.nets.embed(tensor, i));
+    return joined(this.nets.recognisers, embeddings);
   }
 
   private async find(source: Pyramid): Promise<Landmarks | null> {
@@ -107,8 +116,8 @@ class Embedder {
   }
 }
 
-function mirrorRows(tensor: Float32Array): void {
-  for (let at = 0; at < tensor.length; at += RECOGNISER_SIDE) tensor.subarray(at, at + RECOGNISER_SIDE).reverse();
+function mirrorRows(tensor: Float32Array, side: number): void {
+  for (let at = 0; at < tensor.length; at += side) tensor.subarray(at, at + side).reverse();
 }
 
 /** Smallest face, in pixels, that the anti-spoof is asked about; as in the product (`pipeline/analyse.ts`). */
@@ -162,7 +171,9 @@ export async function embedFiles(
       const digest = createHash('sha256').update(bytes).digest('hex');
       let found = known.get(wanted, digest);
       if (!found) {
+        const from = performance.now();
         const embedded = await embedder.embed(bytes);
+        models.spent.push(performance.now() - from);
         known.put(own, digest, embedded.own);
         if (embedded.mirrored) known.put(`${own}+mirror`, digest, embedded.mirrored);
         found = mirror && embedded.mirrored ? embedded.mirrored : embedded.own;

@@ -23,7 +23,7 @@ const COMMON = {
 const COMMON_HELP = `
   --out FILE.json  the report; without it, it goes to stdout
   --markdown FILE  also writes the figures as a section of that file (--title TEXT names it; same title: replaced)
-  --models FILE    another model manifest (models/manifest.json)
+  --models FILE    another model manifest (MODEL_MANIFEST, or models/manifest.json)
   --help           this text
 
 Exit 0: measured. 1: failed, or files are missing (all are named). 2: called wrongly, or a list has a wrong line.`;

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { compareAllVsAll, comparePairs, compareTemplates } from './compare.js';
+import { meanFace } from '../../apps/inference/src/pipeline/recognisers.js';
+import { compareAllVsAll, comparePairs, compareTemplates, type Mean } from './compare.js';
 import { embedFiles, type Embedding, type EmbedOptions, type Models, requireFiles } from './faces.js';
 import { UsageError } from './fault.js';
 import { foldedAccuracy, type FoldedAccuracy, foldsOf, type Pair, personOf, readPairs } from './pairs.js';
@@ -42,11 +43,13 @@ export async function scoreAll(
   const files = pairs ? [...new Set(pairs.flatMap((p) => [p.fileA, p.fileB]))] : picturesBelow(options.images);
   if (files.length === 0) throw new UsageError(`no JPEG or WebP pictures below ${options.images}`);
   requireFiles(options.images, files);
-  const faces = await embedFiles(await loadModels(), options.images, files, options);
+  const models = await loadModels();
+  const faces = await embedFiles(models, options.images, files, options);
+  const mean: Mean = (vectors) => meanFace(models.nets.recognisers, vectors);
   const found =
     options.template === undefined
       ? pairwise(pairs ?? [], faces, options, onComparison)
-      : templates(faces, options, options.template, onComparison);
+      : templates(faces, { ...options, template: options.template, mean }, onComparison);
   const undetected: Scored['undetected'] = [];
   for (const [file, { kind }] of faces) if (kind !== 'face') undetected.push({ file, why: kind });
   return { images: files.length, undetected, ...found };
@@ -93,16 +96,15 @@ function pairwise(
 
 function templates(
   faces: ReadonlyMap<string, Embedding>,
-  options: ScoringOptions,
-  template: number,
+  options: ScoringOptions & { template: number; mean: Mean },
   onComparison: OnComparison,
 ): Found {
-  const { probe, seed } = options;
+  const { template, probe } = options;
   const genuine: number[] = [];
   const impostor: number[] = [];
   const { people, peopleGenuine } = compareTemplates(
     faces,
-    { template, probe, seed },
+    options,
     (a, b, score) => {
       genuine.push(score);
       onComparison(a, b, true, score);

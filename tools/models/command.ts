@@ -1,27 +1,29 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type Log } from './npm-package.js';
 
 /** Runs a command of the build tools: `--help`, one progress line a stage, a fault as one line and exit code 1. */
 export function runCommand(
   label: string,
   help: string,
-  run: (log: Log, flags: ReadonlySet<string>) => Promise<number>,
-  known: readonly string[] = [],
+  run: (log: Log, options: Record<string, string | boolean | undefined>) => Promise<number>,
+  known: NonNullable<ParseArgsConfig['options']> = {},
 ): void {
-  const args = process.argv.slice(2);
-  const unknown = args.filter((arg) => !known.includes(arg) && arg !== '--help' && arg !== '-h');
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(help);
+  let options: Record<string, string | boolean | undefined>;
+  try {
+    options = parseArgs({ options: { ...known, help: { type: 'boolean', short: 'h' } } }).values as typeof options;
+  } catch (error) {
+    process.stderr.write(`${label}: ${error instanceof Error ? error.message : 'wrong arguments'}\n\n${help}`);
+    process.exitCode = 2;
     return;
   }
-  if (unknown.length > 0) {
-    process.stderr.write(`${label}: unknown argument ${unknown.join(' ')}\n\n${help}`);
-    process.exitCode = 2;
+  if (options['help']) {
+    process.stdout.write(help);
     return;
   }
   const log: Log = (line) => {
     process.stdout.write(`${label}: ${line}\n`);
   };
-  run(log, new Set(args)).then(
+  run(log, options).then(
     (code) => {
       process.exitCode = code;
     },

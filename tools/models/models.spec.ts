@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { MODEL_ROLES } from '#contracts';
-import { setDigest } from './build-models.js';
-import { CATALOGUE } from './catalogue.js';
+import { digestText, manifestSchema, MODEL_ROLES } from '#contracts';
+import { SHIPPED } from './catalogue.js';
 import { decodeModel, graphOf, type Tensor } from './graph.js';
 import { integrityOf } from './npm-package.js';
 import { repositoryRoot } from './repository-root.js';
@@ -12,38 +11,45 @@ import { readTarball } from './tar.js';
 
 const FOLDER = join(repositoryRoot(), 'models');
 
-interface CommittedManifest {
-  digest: string;
-  models: Record<string, { file: string; sha256: string; bytes: number; source: { integrity: string } }>;
-}
-const manifest = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8')) as CommittedManifest;
+const written: unknown = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8'));
+const manifest = manifestSchema.parse(written);
+const { recognisers, models } = written as Record<'recognisers' | 'models', object>;
+const integrities = JSON.stringify([recognisers, models]);
+const ENTRIES = [...SHIPPED.models, ...SHIPPED.recognisers];
+const digestOf = (of: Parameters<typeof digestText>[0]): string =>
+  createHash('sha256').update(digestText(of)).digest('hex');
 
 describe('the committed models', () => {
   it('are the files the manifest names, and no others', () => {
-    const named = Object.values(manifest.models).map((model) => model.file);
+    const all = [...Object.values(manifest.models), ...manifest.recognisers];
+    const named = all.map((model) => model.file);
     expect(readdirSync(FOLDER).sort()).toEqual([...named, 'LICENSES.md', 'manifest.json'].sort());
-    for (const { file, sha256, bytes } of Object.values(manifest.models)) {
+    for (const { file, sha256, bytes } of all) {
       const content = readFileSync(join(FOLDER, file));
       expect(content.length).toBe(bytes);
       expect(createHash('sha256').update(content).digest('hex')).toBe(sha256);
     }
   });
 
-  it('carry one digest for the whole set', () => {
-    const lines = Object.entries(manifest.models).map(([role, { sha256 }]) => ({ role, sha256 }));
-    expect(setDigest(lines)).toBe(manifest.digest);
-    expect(setDigest([...lines].reverse())).toBe(manifest.digest);
-    expect(setDigest(lines.slice(1))).not.toBe(manifest.digest);
+  it('carry one digest for the whole set, which all that decides an embedding changes', () => {
+    expect(digestOf(manifest)).toBe(manifest.digest);
+    expect(manifest.thresholds.models).toBe(manifest.digest);
+    const [recogniser] = manifest.recognisers;
+    const others = [
+      { ...recogniser!, weight: 2 },
+      { ...recogniser!, alignment: 'dlib' as const },
+      { ...recogniser!, input: { ...recogniser!.input, scale: 1 / 127.5 } },
+      { ...recogniser!, sha256: '0'.repeat(64) },
+    ].map((changed) => digestOf({ ...manifest, recognisers: [changed] }));
+    expect(new Set([manifest.digest, ...others]).size).toBe(5);
   });
 
   it('cover every role once, from the packages that are pinned', () => {
-    expect(CATALOGUE.map((entry) => entry.role).sort()).toEqual([...MODEL_ROLES].sort());
-    for (const entry of CATALOGUE) {
-      expect(manifest.models[entry.role]?.source.integrity).toBe(entry.source.integrity);
-    }
+    expect(SHIPPED.models.map((entry) => entry.role).sort()).toEqual([...MODEL_ROLES].sort());
+    for (const entry of ENTRIES) expect(integrities).toContain(entry.source.integrity);
   });
 
-  it.each(CATALOGUE)('$role: has the inputs and outputs it declares, and keeps its weights inside', (entry) => {
+  it.each(ENTRIES)('$role: has the inputs and outputs it declares, and keeps its weights inside', (entry) => {
     const graph = graphOf(decodeModel(readFileSync(join(FOLDER, entry.file))));
     expect(graph.input.map((info) => info.name)).toEqual([entry.input.name]);
     expect(graph.output.map((info) => info.name)).toEqual(entry.outputs.map((output) => output.name));

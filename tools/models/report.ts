@@ -3,22 +3,12 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../../apps/inference/src/model/onnx.js';
-import {
-  antispoofInput,
-  ANTISPOOF_SIDE,
-  EXPRESSION_SIDE,
-  expressionInput,
-  EYE_SIDE,
-  eyeInput,
-  RECOGNISER_SIDE,
-  recogniserInput,
-} from '../../apps/inference/src/pipeline/crops.js';
+import { antispoofInput, expressionInput, eyeInput, recogniserInput } from '../../apps/inference/src/pipeline/crops.js';
 import { decodeDetections, DETECTOR_SIDE, detectorInput } from '../../apps/inference/src/pipeline/detector.js';
-import { MESH_SIDE, meshInput, regionOfDetection, toPicture } from '../../apps/inference/src/pipeline/mesh.js';
+import { meshInput, regionOfDetection, toPicture } from '../../apps/inference/src/pipeline/mesh.js';
 import { Pyramid } from '../../apps/inference/src/pipeline/picture.js';
 import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
-import { type ModelRole } from '#contracts';
-import { CATALOGUE, type CatalogueEntry } from './catalogue.js';
+import { type CatalogueEntry, type ModelSet } from './catalogue.js';
 import { encodeModel, graphOf, type Model, shapeOf } from './graph.js';
 import { loadPackage, type Log } from './npm-package.js';
 import { type Normalisation, whyNotFolded } from './passes/fold-normalisation.js';
@@ -55,12 +45,13 @@ interface Outputs {
  * Every pass of every model on real faces: nodes, the largest difference from the graph before any pass, and the time
  * before and after, all stages interleaved in one run on one thread. Returns whether every difference is rounding.
  */
-export async function reportPasses(folder: string, log: Log): Promise<boolean> {
-  const crops = await cropsOf(folder);
+export async function reportPasses(folder: string, log: Log, set: ModelSet): Promise<boolean> {
+  const entries = [...set.models, ...set.recognisers];
+  const crops = await cropsOf(folder, entries);
   let equal = true;
-  for (const entry of CATALOGUE) {
+  for (const entry of entries) {
     const stages = await stagesOf(entry);
-    const faces = crops[entry.role];
+    const faces = crops.get(entry.file) ?? [];
     const reference = await Promise.all(faces.map((pixels) => run(stages[0]!, pixels)));
     for (let round = 0; round < ROUNDS; round++)
       for (const pixels of faces)
@@ -70,7 +61,7 @@ export async function reportPasses(folder: string, log: Log): Promise<boolean> {
           await stage.session.run({ [stage.session.inputNames[0]!]: input });
           stage.ms.push(performance.now() - from);
         }
-    log(`${entry.role}: ${stages[0]!.nodes} nodes, ${lowerQuartile(stages[0]!.ms)} ms as converted`);
+    log(`${entry.file}: ${stages[0]!.nodes} nodes, ${lowerQuartile(stages[0]!.ms)} ms as converted`);
     for (const [i, stage] of stages.entries()) {
       const before = stages[i - 1];
       if (!before) continue;
@@ -125,41 +116,39 @@ async function stagesOf(entry: CatalogueEntry): Promise<(Stage & { model: Model 
 }
 
 /** Pixels 0..255 in NCHW, as the product cuts them for each model. */
-async function cropsOf(folder: string): Promise<Record<ModelRole, Float32Array[]>> {
+async function cropsOf(folder: string, entries: readonly CatalogueEntry[]): Promise<Map<string, Float32Array[]>> {
   prepareDecoder();
   const { bytes } = await readModelFiles(join(folder, 'manifest.json'));
   const nets = await OnnxNets.load(bytes);
-  const crops: Record<ModelRole, Float32Array[]> = {
-    detector: [],
-    mesh: [],
-    recogniser: [],
-    antispoof: [],
-    expression: [],
-    eye: [],
-  };
-  const keep = (role: ModelRole, side: number, cut: (out: Float32Array) => void, channels = 3): Float32Array => {
+  const crops = new Map<string, Float32Array[]>(entries.map(({ file }) => [file, []]));
+  const keep = (entry: CatalogueEntry | undefined, cut: (out: Float32Array) => void): Float32Array => {
+    if (!entry) throw new Error('the set has no such model');
+    const [, channels = 3, side = 0] = entry.input.shape;
+    const { mean, scale } = entry.input;
     const tensor = new Float32Array(channels * side * side);
     cut(tensor);
-    const input = CATALOGUE.find((entry) => entry.role === role)!.input;
-    crops[role].push(tensor.map((value, i) => value / input.scale + (input.mean[Math.floor(i / (side * side))] ?? 0)));
+    crops.get(entry.file)?.push(tensor.map((v, i) => v / scale + (mean[Math.floor(i / (side * side))] ?? 0)));
     return tensor;
   };
+  const of = (role: CatalogueEntry['role']) => entries.find((entry) => entry.role === role);
+  const recognisers = entries.filter((entry) => entry.role === 'recogniser');
   for (const frame of FRAMES) {
     const picture = await decode(readFileSync(join(repositoryRoot(), 'test/media', frame)));
     if (!picture) throw new Error(`${frame} cannot be read`);
     const source = new Pyramid(picture);
     const scene = new Float32Array(3 * DETECTOR_SIDE * DETECTOR_SIDE);
     const map = detectorInput(source, scene);
-    keep('detector', DETECTOR_SIDE, (out) => out.set(scene));
+    keep(of('detector'), (out) => out.set(scene));
     const [face] = decodeDetections(await nets.detect(scene), map);
     if (!face) throw new Error(`no face in ${frame}`);
     const region = regionOfDetection(face);
-    const cut = keep('mesh', MESH_SIDE, (out) => meshInput(source, region, out));
+    const cut = keep(of('mesh'), (out) => meshInput(source, region, out));
     const landmarks = toPicture((await nets.mesh(cut)).landmarks, meshInput(source, region, cut));
-    keep('recogniser', RECOGNISER_SIDE, (out) => recogniserInput(source, landmarks, out));
-    keep('antispoof', ANTISPOOF_SIDE, (out) => antispoofInput(source, face, 2.7, out));
-    keep('expression', EXPRESSION_SIDE, (out) => expressionInput(source, landmarks, out));
-    keep('eye', EYE_SIDE, (out) => eyeInput(source, landmarks, 'left', out), 1);
+    for (const [i, entry] of recognisers.entries())
+      keep(entry, (out) => recogniserInput(source, landmarks, nets.recognisers[i]!, out));
+    keep(of('antispoof'), (out) => antispoofInput(source, face, 2.7, out));
+    keep(of('expression'), (out) => expressionInput(source, landmarks, out));
+    keep(of('eye'), (out) => eyeInput(source, landmarks, 'left', out));
   }
   await nets.release();
   return crops;

@@ -1,4 +1,5 @@
 import type { Action } from '#contracts';
+import type { AttemptRules } from './pipeline/judge-attempt.js';
 import type { StepOutcome } from './threads/protocol.js';
 
 /** What the use cases need of the threads and the models. */
@@ -7,7 +8,9 @@ export interface Engine {
   analyse(body: Uint8Array, action: Action): Promise<StepOutcome>;
   readonly ready: boolean;
   readonly modelDigest: string;
-  readonly threshold: { id: string; value: number };
+  readonly thresholdId: string;
+  /** What the judgement over an attempt needs to know of the models. */
+  readonly rules: AttemptRules;
 }
 
 export const ENGINE = Symbol('engine');

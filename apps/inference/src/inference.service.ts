@@ -81,7 +81,7 @@ export class InferenceService {
         judgement,
         stalledTwice,
         modelDigest: this.engine.modelDigest,
-        thresholdId: this.engine.threshold.id,
+        thresholdId: this.engine.thresholdId,
       },
       about.jobId,
     );
@@ -141,7 +141,7 @@ export class InferenceService {
     const steps = await this.evidence.ofAll(attemptId, inputs);
     const template = await this.evidence.openTemplate({ attemptId, userId, ...which });
     try {
-      return judgeAttempt(steps, template, this.engine.threshold.value);
+      return judgeAttempt(steps, template, this.engine.rules);
     } finally {
       template.fill(0);
       wipeEvidence(steps);
@@ -151,8 +151,8 @@ export class InferenceService {
   private async newTemplate(payload: FaceEnrolPayload): Promise<Judgement> {
     const steps = await this.evidence.ofAll(payload.attemptId, payload.inputs);
     try {
-      const { judgement } = judgeAttempt(steps, null, this.engine.threshold.value);
-      const face = judgement === 'ok' ? chooseMean(steps) : null;
+      const { judgement } = judgeAttempt(steps, null, this.engine.rules);
+      const face = judgement === 'ok' ? chooseMean(steps, this.engine.rules.recognisers) : null;
       if (face) {
         await this.evidence.putNewTemplate(payload, face);
         face.fill(0);

@@ -11,6 +11,7 @@ import { type InferenceConfig, loadConfig } from '../../../apps/inference/src/co
 import { ENGINE, type Engine } from '../../../apps/inference/src/engine.js';
 import { InferenceProcessor } from '../../../apps/inference/src/inference.processor.js';
 import { InferenceService } from '../../../apps/inference/src/inference.service.js';
+import { rulesOf } from '../../../apps/inference/src/model/model-inputs.js';
 import { Probe } from './probe.js';
 import { faceOf, scriptOf } from './script.js';
 
@@ -23,12 +24,14 @@ const probe = Probe.fromEnvironment();
 class ScriptedEngine implements Engine {
   readonly ready = true;
   readonly modelDigest: string;
-  readonly threshold: { id: string; value: number };
+  readonly thresholdId: string;
+  readonly rules: Engine['rules'];
 
   constructor(manifestPath: string) {
-    const { digest, thresholds } = manifestSchema.parse(JSON.parse(readFileSync(manifestPath, 'utf8')));
-    this.modelDigest = digest;
-    this.threshold = thresholds.match;
+    const manifest = manifestSchema.parse(JSON.parse(readFileSync(manifestPath, 'utf8')));
+    this.modelDigest = manifest.digest;
+    this.thresholdId = manifest.thresholds.match.id;
+    this.rules = { ...rulesOf(manifest), recognisers: [{ length: faceOf('').length, share: 1 }] };
   }
 
   async analyse(body: Uint8Array): ReturnType<Engine['analyse']> {

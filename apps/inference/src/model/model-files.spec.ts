@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { MODEL_ROLES, type ModelManifest } from '#contracts';
-import { manifestDigest, ModelFilesError, readModelFiles } from './model-files.js';
+import { digestText, type ModelEntry, type ModelManifest } from '#contracts';
+import { ModelFilesError, readModelFiles } from './model-files.js';
 import { refersToOtherFiles } from './onnx-references.js';
 
 const MODELS = path.join(__dirname, '../../../../models');
@@ -20,6 +20,14 @@ const field = (number: number, ...parts: Buffer[]): Buffer => {
   return Buffer.concat([Buffer.from(key > 127 ? [(key & 127) | 128, key >> 7] : [key]), Buffer.from(length), value]);
 };
 
+const entriesOf = ({ models, recognisers }: ModelManifest): ModelEntry[] => [...Object.values(models), ...recognisers];
+
+/** The manifest again, with the digest that its models have. */
+function agreeing(manifest: ModelManifest): ModelManifest {
+  const digest = createHash('sha256').update(digestText(manifest)).digest('hex');
+  return { ...manifest, digest, thresholds: { ...manifest.thresholds, models: digest } };
+}
+
 describe('model files', () => {
   let folder: string;
   let manifest: ModelManifest;
@@ -31,10 +39,7 @@ describe('model files', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'models-'));
     manifest = JSON.parse(await readFile(path.join(MODELS, 'manifest.json'), 'utf8')) as ModelManifest;
     await write(manifest);
-    for (const role of MODEL_ROLES) {
-      const name = manifest.models[role].file;
-      await copyFile(path.join(MODELS, name), file(name));
-    }
+    for (const { file: name } of entriesOf(manifest)) await copyFile(path.join(MODELS, name), file(name));
   });
   afterEach(() => rm(folder, { recursive: true }));
 
@@ -44,18 +49,29 @@ describe('model files', () => {
     await writeFile(file(entry.file), bytes);
     entry.sha256 = createHash('sha256').update(bytes).digest('hex');
     entry.bytes = bytes.length;
-    manifest.digest = manifestDigest(manifest.models);
-    await write(manifest);
+    await write(agreeing(manifest));
   }
 
   it('are read as the manifest of the repository says', async () => {
     const { bytes, manifest: found } = await read();
     expect(found.digest).toBe(manifest.digest);
-    for (const role of MODEL_ROLES) expect(bytes[role].length).toBe(manifest.models[role].bytes);
+    expect(bytes.nets.mesh.length).toBe(manifest.models.mesh.bytes);
+    expect(bytes.recognisers).toEqual([
+      {
+        bytes: expect.objectContaining({ length: manifest.recognisers[0]!.bytes }) as unknown,
+        recogniser: {
+          side: 112,
+          alignment: 'arcface',
+          length: 512,
+          share: 1,
+          format: { layout: 'nchw', colour: 'rgb', scale: 1 / 128, offset: [-127 / 128, -127 / 128, -127 / 128] },
+        },
+      },
+    ]);
   });
 
   it('are refused when a byte differs', async () => {
-    const name = manifest.models.recogniser.file;
+    const name = manifest.recognisers[0]!.file;
     const bytes = await readFile(file(name));
     bytes[bytes.length >> 1]! ^= 1;
     await writeFile(file(name), bytes);
@@ -124,5 +140,48 @@ describe('model files', () => {
     expect(refersToOtherFiles(field(25, field(7, field(5, field(5, external)))))).toBe(true);
     expect(refersToOtherFiles(field(7, field(5, Buffer.from([(14 << 3) | 0, 0]))))).toBe(false);
     expect(refersToOtherFiles(Buffer.from('no protobuf at all'))).toBe(true);
+  });
+
+  it('are refused with a link to a folder in the place of theirs', async () => {
+    const linked = `${folder}-linked`;
+    await symlink(folder, linked);
+    await expect(readModelFiles(path.join(linked, 'manifest.json'))).rejects.toThrow('the folder is a link');
+    await rm(linked);
+  });
+
+  it('are refused when two are swapped, or one is named twice', async () => {
+    const [eye, mesh] = [file(manifest.models.eye.file), file(manifest.models.mesh.file)];
+    await rename(eye, `${eye}.x`);
+    await rename(mesh, eye);
+    await rename(`${eye}.x`, mesh);
+    await expect(read()).rejects.toThrow('bytes, not');
+    manifest.models.eye = { ...manifest.models.eye, file: manifest.models.mesh.file };
+    await write(agreeing(manifest));
+    await expect(read()).rejects.toThrow('names a file twice');
+  });
+
+  it('are refused with an older manifest version, and with thresholds of other models', async () => {
+    await write({ ...manifest, manifestVersion: 1 });
+    await expect(read()).rejects.toThrow('manifestVersion');
+    await write({ ...manifest, thresholds: { ...manifest.thresholds, models: 'a'.repeat(64) } });
+    await expect(read()).rejects.toThrow('calibrate');
+    const { thresholds: _, ...without } = manifest;
+    await write(without);
+    await expect(read()).rejects.toThrow('thresholds');
+  });
+
+  it('are refused when the pipeline cannot feed them', async () => {
+    const larger = structuredClone(manifest);
+    larger.models.detector.input.shape = [1, 3, 320, 320];
+    await write(agreeing(larger));
+    await expect(read()).rejects.toThrow('detector: the input must be 1 × 3 × 256 × 256 RGB');
+    const oblong = structuredClone(manifest);
+    oblong.recognisers[0]!.input.shape = [1, 3, 112, 96];
+    await write(agreeing(oblong));
+    await expect(read()).rejects.toThrow('the input must be 1 × 3 × side × side');
+    const unknown = structuredClone(manifest) as { recognisers: { alignment: string }[] };
+    unknown.recognisers[0]!.alignment = 'by eye';
+    await write(unknown);
+    await expect(read()).rejects.toThrow('recognisers.0.alignment');
   });
 });

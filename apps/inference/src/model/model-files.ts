@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { manifestSchema, MODEL_ROLES, type ModelManifest } from '#contracts';
+import { digestText, manifestSchema, MODEL_ROLES, type ModelEntry, type ModelManifest } from '#contracts';
 import { refersToOtherFiles } from './onnx-references.js';
+import { inputProblem, recognisersOf } from './model-inputs.js';
 import type { ModelBytes } from './onnx.js';
 
 /** A model folder that is not exactly what its manifest says. Names the file and the reason. */
@@ -24,23 +25,28 @@ export interface ModelFiles {
  * is what is loaded. Refuses whatever the manifest does not name, and models that would read other files.
  */
 export async function readModelFiles(manifestPath: string): Promise<ModelFiles> {
+  const stat = await lstat(path.dirname(manifestPath)).catch(() => null);
+  if (stat?.isSymbolicLink()) throw new ModelFilesError('the folder is a link');
   const manifest = await readManifest(manifestPath);
   const folder = path.dirname(manifestPath);
-  const named = new Set(MODEL_ROLES.map((role) => manifest.models[role].file));
+  const entries = [...MODEL_ROLES.map((role) => manifest.models[role]), ...manifest.recognisers];
+  const named = new Set(entries.map((entry) => entry.file));
+  if (named.size < entries.length) throw new ModelFilesError('the manifest names a file twice');
   for (const file of await readdir(folder)) {
     if (/\.onnx/i.test(file) && !named.has(file)) throw new ModelFilesError(`${file} is not in the manifest`);
   }
-  const bytes: Partial<ModelBytes> = {};
-  for (const role of MODEL_ROLES) bytes[role] = await readVerified(folder, manifest.models[role]);
-  return { manifest, bytes: bytes as ModelBytes };
+  const nets: Partial<ModelBytes['nets']> = {};
+  for (const role of MODEL_ROLES) nets[role] = await readVerified(folder, manifest.models[role]);
+  const recognisers: ModelBytes['recognisers'][number][] = [];
+  for (const [i, recogniser] of recognisersOf(manifest).entries())
+    recognisers.push({ bytes: await readVerified(folder, manifest.recognisers[i]!), recogniser });
+  const onePersonFrames = manifest.thresholds.onePerson.frames;
+  return { manifest, bytes: { nets: nets as ModelBytes['nets'], recognisers, onePersonFrames } };
 }
 
-/** SHA-256 over the lines `role:sha256\n`, sorted by role: the name that templates and thresholds belong to. */
-export function manifestDigest(models: ModelManifest['models']): string {
-  const hash = createHash('sha256');
-  for (const role of [...MODEL_ROLES].sort()) hash.update(`${role}:${models[role].sha256}\n`);
-  return hash.digest('hex');
-}
+/** The name that templates and thresholds belong to. */
+export const manifestDigest = (manifest: Pick<ModelManifest, 'models' | 'recognisers'>): string =>
+  createHash('sha256').update(digestText(manifest)).digest('hex');
 
 async function readManifest(manifestPath: string): Promise<ModelManifest> {
   let json: unknown;
@@ -54,12 +60,18 @@ async function readManifest(manifestPath: string): Promise<ModelManifest> {
     throw new ModelFilesError(
       `the manifest is wrong at ${parsed.error.issues.map((i) => i.path.join('.')).join(', ')}`,
     );
-  if (manifestDigest(parsed.data.models) !== parsed.data.digest)
-    throw new ModelFilesError('the digest of the manifest is not that of its models');
-  return parsed.data;
+  const manifest = parsed.data;
+  const digest = manifestDigest(manifest);
+  if (digest !== manifest.digest)
+    throw new ModelFilesError(`the digest of the manifest is not that of its models, which is ${digest}`);
+  if (digest !== manifest.thresholds.models)
+    throw new ModelFilesError('the thresholds of the manifest were measured with other models: calibrate');
+  const problem = inputProblem(manifest);
+  if (problem) throw new ModelFilesError(problem);
+  return manifest;
 }
 
-async function readVerified(folder: string, entry: ModelManifest['models'][keyof ModelManifest['models']]) {
+async function readVerified(folder: string, entry: ModelEntry): Promise<Uint8Array> {
   let handle: FileHandle;
   try {
     handle = await open(path.join(folder, entry.file), constants.O_RDONLY | constants.O_NOFOLLOW);

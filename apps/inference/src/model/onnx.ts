@@ -1,20 +1,32 @@
 import * as ort from 'onnxruntime-node';
 import { MODEL_ROLES, type ModelRole } from '#contracts';
-import { ANTISPOOF_SIDE, EXPRESSION_SIDE, EYE_SIDE, RECOGNISER_SIDE } from '../pipeline/crops.js';
+import { ANTISPOOF_SIDE, EXPRESSION_SIDE, EYE_SIDE } from '../pipeline/crops.js';
 import { DETECTOR_SIDE } from '../pipeline/detector.js';
 import { MESH_SIDE } from '../pipeline/mesh.js';
-import type { FaceNets } from '../pipeline/nets.js';
+import type { FaceModels, FaceNets } from '../pipeline/nets.js';
+import { candidateTensor, type Recogniser } from '../pipeline/recognisers.js';
 
-/** Verified model files by role. */
-export type ModelBytes = Record<ModelRole, Uint8Array>;
+/** Verified model files, and what must be known of the recognisers to use them. */
+export interface ModelBytes {
+  nets: Record<ModelRole, Uint8Array>;
+  recognisers: readonly { bytes: Uint8Array; recogniser: Recogniser }[];
+  /** Lowest cosine of two frames of one step that may show one person. */
+  onePersonFrames: number;
+}
 
 const SHAPES: Record<ModelRole, readonly number[]> = {
   detector: [1, 3, DETECTOR_SIDE, DETECTOR_SIDE],
   mesh: [1, 3, MESH_SIDE, MESH_SIDE],
-  recogniser: [1, 3, RECOGNISER_SIDE, RECOGNISER_SIDE],
   antispoof: [1, 3, ANTISPOOF_SIDE, ANTISPOOF_SIDE],
   expression: [1, 3, EXPRESSION_SIDE, EXPRESSION_SIDE],
   eye: [1, 1, EYE_SIDE, EYE_SIDE],
+};
+const OPTIONS: ort.InferenceSession.SessionOptions = {
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  logSeverityLevel: 3,
 };
 const HAPPY = 1;
 const CLOSED = 0;
@@ -24,70 +36,85 @@ const LIVE = 0;
  * The models of one thread: loaded from bytes that were verified before, warmed, run, released. The only file that
  * imports onnxruntime. One session a model with one thread: parallel work comes from threads, not from a session.
  */
-export class OnnxNets implements FaceNets {
-  private constructor(private readonly sessions: Record<ModelRole, ort.InferenceSession>) {}
+export class OnnxNets implements FaceModels {
+  readonly recognisers: readonly Recogniser[];
 
-  /** Creates the sessions and runs each once. Throws when a file is no model or takes another input. */
-  static async load(bytes: ModelBytes): Promise<OnnxNets> {
-    const sessions: Partial<Record<ModelRole, ort.InferenceSession>> = {};
+  private constructor(
+    private readonly sessions: Record<ModelRole, ort.InferenceSession>,
+    private readonly embedders: readonly { session: ort.InferenceSession; recogniser: Recogniser }[],
+  ) {
+    this.recognisers = embedders.map(({ recogniser }) => recogniser);
+  }
+
+  /** Creates the sessions and runs each once. Throws when a file is no model, or has other inputs or outputs. */
+  static async load(models: ModelBytes): Promise<OnnxNets> {
+    const opened: ort.InferenceSession[] = [];
+    const open = async (bytes: Uint8Array): Promise<ort.InferenceSession> => {
+      const session = await ort.InferenceSession.create(bytes, OPTIONS);
+      opened.push(session);
+      return session;
+    };
     try {
-      for (const role of MODEL_ROLES)
-        sessions[role] = await ort.InferenceSession.create(bytes[role], {
-          intraOpNumThreads: 1,
-          interOpNumThreads: 1,
-          executionMode: 'sequential',
-          graphOptimizationLevel: 'all',
-          logSeverityLevel: 3,
-        });
-      const nets = new OnnxNets(sessions as Record<ModelRole, ort.InferenceSession>);
+      const sessions: Partial<Record<ModelRole, ort.InferenceSession>> = {};
+      for (const role of MODEL_ROLES) sessions[role] = await open(models.nets[role]);
+      const embedders: OnnxNets['embedders'][number][] = [];
+      for (const { bytes, recogniser } of models.recognisers)
+        embedders.push({ session: await open(bytes), recogniser });
+      const nets = new OnnxNets(sessions as Record<ModelRole, ort.InferenceSession>, embedders);
       await nets.warm();
       return nets;
     } catch (error) {
-      await Promise.allSettled(Object.values(sessions).map((s) => s.release()));
+      await Promise.allSettled(opened.map((s) => s.release()));
       throw error;
     }
   }
 
   async release(): Promise<void> {
-    await Promise.allSettled(Object.values(this.sessions).map((s) => s.release()));
+    const all = [...Object.values(this.sessions), ...this.embedders.map(({ session }) => session)];
+    await Promise.allSettled(all.map((s) => s.release()));
   }
 
   async detect(input: Float32Array): ReturnType<FaceNets['detect']> {
     const r = await this.run('detector', input);
     return {
-      scores16: numbers(r, 'scores16'),
-      scores8: numbers(r, 'scores8'),
-      boxes16: numbers(r, 'boxes16'),
-      boxes8: numbers(r, 'boxes8'),
+      scores16: numbers(r, 'scores16', 512),
+      scores8: numbers(r, 'scores8', 384),
+      boxes16: numbers(r, 'boxes16', 512 * 16),
+      boxes8: numbers(r, 'boxes8', 384 * 16),
     };
   }
 
   async mesh(input: Float32Array): ReturnType<FaceNets['mesh']> {
     const r = await this.run('mesh', input);
-    return { landmarks: numbers(r, 'landmarks'), presence: numbers(r, 'presence')[0] ?? 0 };
+    return { landmarks: numbers(r, 'landmarks', 468 * 3), presence: numbers(r, 'presence', 1)[0] ?? 0 };
   }
 
-  async embed(input: Float32Array): Promise<Float32Array> {
-    return numbers(await this.run('recogniser', input), 'embedding');
+  async embed(input: Float32Array, which = 0): Promise<Float32Array> {
+    const embedder = this.embedders[which];
+    if (!embedder) throw new RangeError(`the set has no recogniser ${which}`);
+    const { side, length, format } = embedder.recogniser;
+    const shape = [1, format.colour === 'grey' ? 1 : 3, side, side];
+    const answer = await embedder.session.run({ input: new ort.Tensor('float32', input, shape) });
+    return numbers(answer, 'embedding', length);
   }
 
   async live(input: Float32Array): Promise<number> {
-    return numbers(await this.run('antispoof', input), 'probabilities')[LIVE] ?? 0;
+    return numbers(await this.run('antispoof', input), 'probabilities', 3)[LIVE] ?? 0;
   }
 
   async happy(input: Float32Array): Promise<number> {
-    return numbers(await this.run('expression', input), 'probabilities')[HAPPY] ?? 0;
+    return numbers(await this.run('expression', input), 'probabilities', 7)[HAPPY] ?? 0;
   }
 
   async eyeClosed(input: Float32Array): Promise<number> {
-    return numbers(await this.run('eye', input), 'probabilities')[CLOSED] ?? 0;
+    return numbers(await this.run('eye', input), 'probabilities', 2)[CLOSED] ?? 0;
   }
 
   private async warm(): Promise<void> {
     const zeros = (role: ModelRole): Float32Array => new Float32Array(SHAPES[role].reduce((a, b) => a * b, 1));
     await this.detect(zeros('detector'));
     await this.mesh(zeros('mesh'));
-    await this.embed(zeros('recogniser'));
+    for (const [i, recogniser] of this.recognisers.entries()) await this.embed(candidateTensor(recogniser), i);
     await this.live(zeros('antispoof'));
     await this.happy(zeros('expression'));
     await this.eyeClosed(zeros('eye'));
@@ -98,9 +125,9 @@ export class OnnxNets implements FaceNets {
   }
 }
 
-function numbers(outputs: ort.InferenceSession.OnnxValueMapType, name: string): Float32Array {
+function numbers(outputs: ort.InferenceSession.OnnxValueMapType, name: string, length: number): Float32Array {
   const value = outputs[name];
-  if (!(value instanceof ort.Tensor) || !(value.data instanceof Float32Array))
-    throw new Error(`a model has no output ${name} of float32`);
+  if (!(value instanceof ort.Tensor) || !(value.data instanceof Float32Array) || value.data.length !== length)
+    throw new Error(`a model has no output ${name} of ${length} float32 numbers`);
   return value.data;
 }

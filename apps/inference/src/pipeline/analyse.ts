@@ -8,7 +8,6 @@ import {
   eyeInput,
   facePatch,
   PATCH_SIDE,
-  RECOGNISER_SIDE,
   recogniserInput,
 } from './crops.js';
 import { decodeDetections, type Detection, DETECTOR_SIDE, detectorInput, overlap } from './detector.js';
@@ -31,11 +30,12 @@ import {
   regionOfLandmarks,
   toPicture,
 } from './mesh.js';
-import type { FaceNets } from './nets.js';
+import type { FaceModels } from './nets.js';
 import { type Picture, Pyramid } from './picture.js';
 import { bandCorrelation, detail, exposure, luminance, sharpness } from './quality.js';
 import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
-import { cosine, normalise } from './vector.js';
+import { candidateTensor, joined } from './recognisers.js';
+import { cosine } from './vector.js';
 
 /** An embedding of a chosen frame and what speaks for choosing it. */
 export interface EmbeddingSample {
@@ -93,10 +93,12 @@ export class StepAnalyser {
   private readonly expressionTensor = new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3);
   private readonly eyeTensor = new Float32Array(EYE_SIDE * EYE_SIDE);
   private readonly antispoofTensor = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
-  private readonly candidateTensor = new Float32Array(RECOGNISER_SIDE * RECOGNISER_SIDE * 3);
+  private readonly candidateTensors: readonly Float32Array[];
   private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
 
-  constructor(private readonly nets: FaceNets) {}
+  constructor(private readonly nets: FaceModels) {
+    this.candidateTensors = nets.recognisers.map(candidateTensor);
+  }
 
   /** @param durationMs time of the last frame, from which the spans of the samples follow. */
   async run(frames: AsyncIterable<DecodedFrame>, durationMs: number): Promise<StepAnalysis> {
@@ -233,7 +235,8 @@ export class StepAnalyser {
     if (samples.entersEmbeddingSpan(tMs)) await this.embedBest(samples);
     const fitness = fitnessOf(face);
     if (fitness > samples.bestFitness) {
-      recogniserInput(source, l, this.candidateTensor);
+      for (const [i, recogniser] of this.nets.recognisers.entries())
+        recogniserInput(source, l, recogniser, this.candidateTensors[i]!);
       samples.bestFitness = fitness;
       samples.best = { tMs, yaw: face.yaw, pitch: face.pitch, sharpness: face.sharpness, fitness };
     }
@@ -257,7 +260,9 @@ export class StepAnalyser {
     samples.bestFitness = 0;
     if (!best) return;
     const t = performance.now();
-    samples.embeddings.push({ ...best, embedding: normalise(await this.nets.embed(this.candidateTensor)) });
+    const embeddings: Float32Array[] = [];
+    for (const [i, tensor] of this.candidateTensors.entries()) embeddings.push(await this.nets.embed(tensor, i));
+    samples.embeddings.push({ ...best, embedding: joined(this.nets.recognisers, embeddings) });
     this.spent.embed += performance.now() - t;
   }
 
@@ -268,7 +273,7 @@ export class StepAnalyser {
       this.expressionTensor,
       this.eyeTensor,
       this.antispoofTensor,
-      this.candidateTensor,
+      ...this.candidateTensors,
       ...this.patches,
     ])
       t.fill(0);

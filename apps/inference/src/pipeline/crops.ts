@@ -1,11 +1,11 @@
 import type { Detection } from './detector.js';
 import { distance, type Landmarks, levelBox, POINT, px, py, rollOf } from './mesh.js';
 import { type Affine, type Picture, type Pyramid, similarity, squareCrop, type TensorFormat, warp } from './picture.js';
+import type { Recogniser } from './recognisers.js';
 
 export type Box = Pick<Detection, 'x' | 'y' | 'width' | 'height'>;
 type Point = [number, number];
 
-export const RECOGNISER_SIDE = 112;
 export const ANTISPOOF_SIDE = 128;
 export const EXPRESSION_SIDE = 112;
 export const EYE_SIDE = 24;
@@ -41,15 +41,45 @@ export function fivePoints(l: Landmarks): Point[] {
   ];
 }
 
-const RECOGNISER: TensorFormat = {
-  layout: 'nchw',
-  colour: 'rgb',
-  scale: 1 / 128,
-  offset: [-127 / 128, -127 / 128, -127 / 128],
-};
+/** Side of the picture that ARCFACE is given in. */
+const ARCFACE_SIDE = 112;
 
-export function recogniserInput(source: Pyramid, l: Landmarks, out: Float32Array): void {
-  warp(source, similarity(fivePoints(l), ARCFACE), RECOGNISER_SIDE, RECOGNISER_SIDE, RECOGNISER, out);
+/** dlib's mean face of five points, 0..1: left eye outer and inner corner, right eye outer and inner, base of the nose. */
+const DLIB: readonly Point[] = [
+  [0.8595674595992, 0.2134981538014],
+  [0.6460604764104, 0.2289674387677],
+  [0.1205750620789, 0.2137274526848],
+  [0.3340850613712, 0.2290642403242],
+  [0.4901123135679, 0.6277975316475],
+];
+const DLIB_POINTS: readonly number[] = [
+  POINT.leftEyeOuter,
+  POINT.leftEyeInner,
+  POINT.rightEyeOuter,
+  POINT.rightEyeInner,
+  POINT.noseBase,
+];
+const DLIB_PADDING = 0.25;
+
+/** The face as this recogniser was trained to see it. */
+export function recogniserInput(
+  source: Pyramid,
+  l: Landmarks,
+  { side, alignment, format }: Pick<Recogniser, 'side' | 'alignment' | 'format'>,
+  out: Float32Array,
+): void {
+  const place = (v: number): number => ((v + DLIB_PADDING) / (1 + 2 * DLIB_PADDING)) * side;
+  const map =
+    alignment === 'dlib'
+      ? similarity(
+          DLIB_POINTS.map((i): Point => [px(l, i), py(l, i)]),
+          DLIB.map(([x, y]): Point => [place(x), place(y)]),
+        )
+      : similarity(
+          fivePoints(l),
+          ARCFACE.map(([x, y]): Point => [(x * side) / ARCFACE_SIDE, (y * side) / ARCFACE_SIDE]),
+        );
+  warp(source, map, side, side, format, out);
 }
 
 const ANTISPOOF: TensorFormat = { layout: 'nchw', colour: 'bgr', scale: 1, offset: [0, 0, 0] };

@@ -1,7 +1,8 @@
 import type { StepVerdict } from '#contracts';
 import type { AntispoofSample, EmbeddingSample } from './analyse.js';
-import { chooseMean, isSpoof, judgeAttempt, type StepFindings } from './judge-attempt.js';
-import { cosine, meanDirection, median, normalise, quantile } from './vector.js';
+import { type AttemptRules, chooseMean, isSpoof, judgeAttempt, type StepFindings } from './judge-attempt.js';
+import { joined, meanFace } from './recognisers.js';
+import { cosine, median, normalise, quantile } from './vector.js';
 
 /** A face of a person: a direction, a little off. */
 const face = (person: number, off = 0): Float32Array => {
@@ -14,6 +15,7 @@ const sample = (embedding: Float32Array, fitness = 0.8): EmbeddingSample => ({
   tMs: 0, yaw: 0, pitch: 0, sharpness: 0.6, fitness, embedding,
 }); // prettier-ignore
 const live = (...p: number[]): AntispoofSample[] => p.map((near, i) => ({ tMs: i * 300, near, far: 0.99 }));
+const RULES: AttemptRules = { recognisers: [{ length: 8, share: 1 }], match: 0.457, onePerson: 0.5 };
 const DONE: StepVerdict = { kind: 'done' };
 const step = (change: Partial<StepFindings> = {}): StepFindings => ({
   verdict: DONE,
@@ -21,7 +23,7 @@ const step = (change: Partial<StepFindings> = {}): StepFindings => ({
   antispoof: live(0.9, 0.9, 0.9, 0.9),
   ...change,
 });
-const judge = (steps: StepFindings[], template: Float32Array | null = face(0)) => judgeAttempt(steps, template, 0.457);
+const judge = (steps: StepFindings[], template: Float32Array | null = face(0)) => judgeAttempt(steps, template, RULES);
 
 describe('the judgement over all steps', () => {
   it('the same live person in every step, and of the template: ok', () => {
@@ -35,7 +37,7 @@ describe('the judgement over all steps', () => {
   });
 
   it('exactly the threshold is enough, and less is not', () => {
-    const at = (c: number) => judgeAttempt([step({ embeddings: [sample(face(0))] })], normalise(Float32Array.of(c, Math.sqrt(1 - c * c), 0, 0, 0, 0, 0, 0)), 0.5).judgement; // prettier-ignore
+    const at = (c: number) => judgeAttempt([step({ embeddings: [sample(face(0))] })], normalise(Float32Array.of(c, Math.sqrt(1 - c * c), 0, 0, 0, 0, 0, 0)), { ...RULES, match: 0.5 }).judgement; // prettier-ignore
     expect([at(0.51), at(0.49)]).toEqual(['ok', 'mismatch']);
   });
 
@@ -84,9 +86,12 @@ describe('the chosen frames', () => {
     const unlike = sample(face(0, 0.5), 0.6);
     const unfit = sample(face(0, 0.9), 0.1);
     const best = sample(face(0), 0.9);
-    const mean = chooseMean([{ embeddings: [unfit, twin] }, { embeddings: [unlike, best] }])!;
-    expect(cosine(mean, meanDirection([best.embedding, unlike.embedding, twin.embedding]))).toBeCloseTo(1, 6);
-    expect(chooseMean([{ embeddings: [] }])).toBeNull();
+    const mean = chooseMean([{ embeddings: [unfit, twin] }, { embeddings: [unlike, best] }], RULES.recognisers)!;
+    expect(cosine(mean, meanFace(RULES.recognisers, [best.embedding, unlike.embedding, twin.embedding]))).toBeCloseTo(
+      1,
+      6,
+    );
+    expect(chooseMean([{ embeddings: [] }], RULES.recognisers)).toBeNull();
   });
 });
 
@@ -95,8 +100,38 @@ describe('vectors', () => {
     expect([...normalise(Float32Array.of(3, 4))]).toEqual([expect.closeTo(0.6, 6), expect.closeTo(0.8, 6)]);
     expect([...normalise(Float32Array.of(0, 0))]).toEqual([0, 0]);
     expect(() => cosine(Float32Array.of(1), Float32Array.of(1, 0))).toThrow(RangeError);
-    expect(() => meanDirection([])).toThrow(RangeError);
+    expect(() => meanFace(RULES.recognisers, [])).toThrow(RangeError);
     expect([median([3, 1, 2]), median([1, 2]), median([])]).toEqual([2, 1.5, NaN]);
     expect([quantile([1, 2, 3], 0.5), quantile([1, 3], 0.25), quantile([], 0.5)]).toEqual([2, 1.5, NaN]);
+  });
+});
+
+describe('a set of recognisers', () => {
+  const pair = [{ length: 4, share: 0.25 }, { length: 2, share: 0.75 }]; // prettier-ignore
+  const person = (a: number[], b: number[]) => joined(pair, [Float32Array.from(a), Float32Array.from(b)]);
+
+  it('compares by the weighted sum of each one’s cosine, whatever the lengths of their embeddings', () => {
+    const one = person([3, 0, 0, 0], [0, 50]);
+    const other = person([3, 4, 0, 0], [50, 0]);
+    expect(cosine(one, one)).toBeCloseTo(1, 6);
+    expect(cosine(one, other)).toBeCloseTo(0.25 * 0.6 + 0.75 * 0, 6);
+  });
+
+  it('averages recogniser by recogniser: one that wavers loses nothing of its share', () => {
+    const mean = meanFace(pair, [person([1, 0, 0, 0], [1, 0]), person([0, 1, 0, 0], [1, 0])]);
+    expect(cosine(mean, mean)).toBeCloseTo(1, 6);
+    expect(cosine(mean, person([1, 0, 0, 0], [0, 1]))).toBeCloseTo(0.25 * Math.SQRT1_2, 6);
+    expect(cosine(mean, person([0, 0, 1, 0], [1, 0]))).toBeCloseTo(0.75, 6);
+  });
+
+  it('decides an attempt, and refuses vectors of another set', () => {
+    const rules = { recognisers: pair, match: 0.9, onePerson: 0.5 };
+    const shown = [step({ embeddings: [sample(person([1, 0, 0, 0], [1, 0]))] })];
+    const at = (template: Float32Array) => judgeAttempt(shown, template, rules);
+    expect(at(person([1, 0, 0, 0], [1, 0])).judgement).toBe('ok');
+    expect(at(person([1, 0, 0, 0], [0, 1]))).toEqual({ judgement: 'mismatch', similarity: expect.closeTo(0.25, 6) as number }); // prettier-ignore
+    expect(() => joined(pair, [new Float32Array(4), new Float32Array(3)])).toThrow('an embedding of 3, not 2');
+    expect(() => meanFace(pair, [new Float32Array(5)])).toThrow('no vectors of this set');
+    expect(() => meanFace(pair, [])).toThrow('no vectors of this set');
   });
 });

@@ -1,10 +1,9 @@
 import type { StepVerdict } from '#contracts';
 import type { AntispoofSample, EmbeddingSample } from './analyse.js';
-import { cosine, meanDirection, median } from './vector.js';
+import { meanFace, type Part } from './recognisers.js';
+import { cosine, median } from './vector.js';
 
 export const ATTEMPT = {
-  /** Lowest cosine of the mean faces of two steps. One person: 0.69 and more (n = 1,140); two: 99 % below 0.38 (5,301). */
-  onePersonCosine: 0.5,
   /** Median P(live) below which an attempt is denied. Above it nothing is claimed. */
   liveMin: 0.2,
   /** Frames in a template and in a probe. */
@@ -20,6 +19,15 @@ export interface StepFindings {
   antispoof: readonly AntispoofSample[];
 }
 
+/** What belongs to the set of models: its parts, and the cosines that were measured with it. */
+export interface AttemptRules {
+  readonly recognisers: readonly Part[];
+  /** From this similarity on, a probe is of the template's person. */
+  readonly match: number;
+  /** Below this, the mean faces of two steps are two people's. */
+  readonly onePerson: number;
+}
+
 export type Judgement = 'ok' | 'not_one_person' | 'spoof' | 'mismatch' | 'not_compared';
 
 /**
@@ -31,24 +39,32 @@ export type Judgement = 'ok' | 'not_one_person' | 'spoof' | 'mismatch' | 'not_co
 export function judgeAttempt(
   steps: readonly StepFindings[],
   template: Float32Array | null,
-  threshold: number,
+  rules: AttemptRules,
 ): { judgement: Judgement; similarity: number | null } {
   if (steps.length === 0 || steps.some((s) => s.verdict.kind === 'quality'))
     return { judgement: 'not_compared', similarity: null };
-  const probe = chooseMean(steps);
+  const probe = chooseMean(steps, rules.recognisers);
   const similarity = template && probe ? cosine(probe, template) : null;
   if (!probe || steps.some((s) => s.verdict.kind !== 'done')) return { judgement: 'not_compared', similarity };
-  if (!isOnePerson(steps)) return { judgement: 'not_one_person', similarity };
+  if (!isOnePerson(steps, rules)) return { judgement: 'not_one_person', similarity };
   if (isSpoof(steps)) return { judgement: 'spoof', similarity };
   if (!template) return { judgement: 'ok', similarity: null };
-  return { judgement: similarity !== null && similarity >= threshold ? 'ok' : 'mismatch', similarity };
+  return { judgement: similarity !== null && similarity >= rules.match ? 'ok' : 'mismatch', similarity };
 }
 
 /** Every step has a face, and the mean faces of every two steps are alike. */
-export function isOnePerson(steps: readonly StepFindings[]): boolean {
+export function isOnePerson(
+  steps: readonly StepFindings[],
+  { recognisers, onePerson }: Pick<AttemptRules, 'recognisers' | 'onePerson'>,
+): boolean {
   if (steps.some((s) => s.embeddings.length === 0)) return false;
-  const means = steps.map((s) => meanDirection(s.embeddings.map((e) => e.embedding)));
-  return means.every((a, i) => means.slice(0, i).every((b) => cosine(a, b) >= ATTEMPT.onePersonCosine));
+  const means = steps.map((s) =>
+    meanFace(
+      recognisers,
+      s.embeddings.map((e) => e.embedding),
+    ),
+  );
+  return means.every((a, i) => means.slice(0, i).every((b) => cosine(a, b) >= onePerson));
 }
 
 /** Denies only: a median above the limit proves nothing. Both crops must look live on a frame. */
@@ -61,7 +77,10 @@ export function isSpoof(steps: readonly Pick<StepFindings, 'antispoof'>[]): bool
  * Mean of up to three frames over all steps: the fittest, then those that differ most from the chosen ones while nearly
  * as fit. Null without a single frame.
  */
-export function chooseMean(steps: readonly Pick<StepFindings, 'embeddings'>[]): Float32Array | null {
+export function chooseMean(
+  steps: readonly Pick<StepFindings, 'embeddings'>[],
+  recognisers: readonly Part[],
+): Float32Array | null {
   const all = steps.flatMap((s) => [...s.embeddings]).sort((a, b) => b.fitness - a.fitness);
   const best = all[0];
   if (!best) return null;
@@ -81,5 +100,8 @@ export function chooseMean(steps: readonly Pick<StepFindings, 'embeddings'>[]): 
     if (!next) break;
     chosen.push(next);
   }
-  return meanDirection(chosen.map((e) => e.embedding));
+  return meanFace(
+    recognisers,
+    chosen.map((e) => e.embedding),
+  );
 }

@@ -32,7 +32,7 @@ export const STEP = {
   jumpSpans: 1.2,
   jumpScale: 1.5,
   jumpYawDegrees: 40,
-  /** Lowest cosine of two frames of one step: one person 0.50 and more (114 steps of 10 people, grimaces and turns). */
+  /** Lowest cosine of two frames of one step, with the shipped models: one person 0.50 and more (114 steps of 10 people, grimaces and turns). */
   onePersonCosine: 0.4,
   /** Anti-spoof samples without which a step counts as not checked. */
   antispoofMin: 3,
@@ -51,12 +51,17 @@ export const STEP = {
  * The verdict on one step: a pure function of the numbers, so that a recorded track always gets the same one. Quality
  * comes first (nothing can be said), then what no single person does, then the gestures.
  */
-export function judgeStep(track: SignalTrack, samples: StepSamples, action: Action): StepVerdict {
+export function judgeStep(
+  track: SignalTrack,
+  samples: StepSamples,
+  action: Action,
+  onePersonCosine: number = STEP.onePersonCosine,
+): StepVerdict {
   const faces: Sample[] = [];
   for (const f of track.frames) if (f.face) faces.push({ ...f.face, tMs: f.tMs });
   const poor = qualityOf(track, faces);
   if (poor) return { kind: 'quality', code: poor };
-  if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < STEP.onePersonCosine)
+  if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < onePersonCosine)
     return { kind: 'not_one_person' };
   if (jumps(faces)) return { kind: 'discontinuous' };
   if (didAnother(faces, action)) return { kind: 'wrong_action' };

@@ -14,15 +14,6 @@ export function cosine(a: Float32Array, b: Float32Array): number {
   return s;
 }
 
-/** Unit vector in the direction of the sum of unit vectors. Throws RangeError for none. */
-export function meanDirection(vectors: readonly Float32Array[]): Float32Array {
-  const first = vectors[0];
-  if (!first) throw new RangeError('no vectors');
-  const sum = new Float32Array(first.length);
-  for (const v of vectors) for (let i = 0; i < sum.length; i++) sum[i]! += v[i]!;
-  return normalise(sum);
-}
-
 export const median = (values: readonly number[]): number => {
   if (values.length === 0) return NaN;
   const s = [...values].sort((a, b) => a - b);

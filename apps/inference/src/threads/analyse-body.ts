@@ -6,13 +6,18 @@ import { decode } from './decode.js';
 import type { StepOutcome } from './protocol.js';
 
 /** A step's body → its verdict and samples. The body is overwritten, whatever happens. */
-export async function analyseBody(analyser: StepAnalyser, body: Uint8Array, action: Action): Promise<StepOutcome> {
+export async function analyseBody(
+  analyser: StepAnalyser,
+  body: Uint8Array,
+  action: Action,
+  onePersonCosine?: number,
+): Promise<StepOutcome> {
   try {
     const frames = parseFrames(body);
     const start = frames[0]?.tMs ?? 0;
     const analysis = await analyser.run(decodeAhead(frames, start), (frames.at(-1)?.tMs ?? 0) - start);
     return {
-      verdict: judgeStep(analysis.track, samplesOf(analysis), action),
+      verdict: judgeStep(analysis.track, samplesOf(analysis), action, onePersonCosine),
       embeddings: analysis.embeddings,
       antispoof: analysis.antispoof,
       frames: frames.length,

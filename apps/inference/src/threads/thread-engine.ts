@@ -3,6 +3,8 @@ import type { Action, ModelManifest } from '#contracts';
 import { AppLogger } from '#observability';
 import type { Engine } from '../engine.js';
 import { readModelFiles } from '../model/model-files.js';
+import { rulesOf } from '../model/model-inputs.js';
+import type { AttemptRules } from '../pipeline/judge-attempt.js';
 import { ThreadPool } from './pool.js';
 import type { StepOutcome } from './protocol.js';
 
@@ -52,8 +54,12 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
     return this.loaded().digest;
   }
 
-  get threshold(): { id: string; value: number } {
-    return this.loaded().thresholds.match;
+  get thresholdId(): string {
+    return this.loaded().thresholds.match.id;
+  }
+
+  get rules(): AttemptRules {
+    return rulesOf(this.loaded());
   }
 
   analyse(body: Uint8Array, action: Action): Promise<StepOutcome> {

@@ -11,10 +11,11 @@ async function main(): Promise<void> {
   if (!port) throw new Error('to be started as a worker thread');
   const say = (message: ThreadMessage, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved);
   prepareDecoder();
-  const nets = await OnnxNets.load((workerData as ThreadData).models);
+  const { models } = workerData as ThreadData;
+  const nets = await OnnxNets.load(models);
   const analyser = new StepAnalyser(nets);
   port.on('message', (task: ThreadTask) => {
-    void analyseBody(analyser, task.body, task.action).then(
+    void analyseBody(analyser, task.body, task.action, models.onePersonFrames).then(
       (outcome) =>
         say(
           { kind: 'done', id: task.id, outcome },

@@ -38,6 +38,11 @@ const COMMANDS = {
     quiet: true,
     running: true,
   },
+  attacks: {
+    file: 'dist/tools/attacks/main.js',
+    what: 'attacks played against the judgement: writes docs/attacks.md',
+    quiet: true,
+  },
   eval: { file: 'dist/tools/eval/main.js', what: 'accuracy on your own data', quiet: true },
   countersign: {
     file: 'dist/apps/cli/src/main.js',

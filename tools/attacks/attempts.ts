@@ -11,13 +11,14 @@ import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
 import type { AnalysisPool } from './analysis-pool.js';
 import { lookOf } from './camera.js';
 import type { Actor } from './footage.js';
+import { stageOf } from './stage.js';
 import { below, randomOf } from './random.js';
 import { type Answer, type Answerer, type Cast, performance, type Strategy } from './strategies.js';
 
 /** One attempt and how it ended. Which check failed is known here, in the product's audit trail, and nowhere else. */
 export interface Played {
   person: string;
-  actions: Action[];
+  actions: readonly Action[];
   /** What was shown, one a step: the names of the films. */
   shown: string[];
   /** One a step; a quality verdict by its code. */
@@ -50,7 +51,7 @@ const ENROLLED = 1_000_000;
 
 /** A template as an enrolment makes it: differing frontal frames over several steps. Null without a usable face. */
 export async function enrolled(bench: Bench, actor: Actor, fps: number): Promise<Float32Array | null> {
-  const cast: Cast = { victim: actor, others: [], fps, variant: ENROLLED };
+  const cast: Cast = { victim: actor, others: [], fps, variant: ENROLLED, stage: stageOf(bench.pool) };
   const actions = [...(actor.takes.neutral.length > 0 ? (['neutral'] as const) : []), ...actor.gestures];
   const steps = await Promise.all(
     actions.map((action) => {
@@ -76,8 +77,8 @@ export async function play(
   cast: Cast,
   strategy: Strategy,
   name: readonly (string | number)[],
+  actions: readonly Action[] = drawnFor(cast.victim, name),
 ): Promise<Played> {
-  const actions = drawnFor(cast.victim, name);
   const answer: Answerer = strategy.prepare(cast, randomOf('attempt', ...name), actions);
   const scene = `${cast.victim.name}/${cast.variant}`;
   const steps: StepFindings[] = [];

@@ -13,6 +13,7 @@ import type { Played } from './attempts.js';
 import { lookOf } from './camera.js';
 import type { Actor } from './footage.js';
 import { randomOf } from './random.js';
+import { stageOf } from './stage.js';
 import { type Answerer, type Cast, STRATEGIES, type Strategy } from './strategies.js';
 
 /** A running gateway did not answer as its API says, before any attempt could be made. */
@@ -111,7 +112,7 @@ async function enrol(
 ): Promise<string | null> {
   let outcome = '';
   for (let i = 0; i < ENROLMENTS_MAX; i++) {
-    const cast: Cast = { victim: o.victim, others: [], fps: o.fps, variant: 1_000_000 + i };
+    const cast: Cast = { victim: o.victim, others: [], fps: o.fps, variant: 1_000_000 + i, stage: stageOf(o.pool) };
     const answer = STRATEGIES.genuine.prepare(cast, randomOf(o.name), []);
     outcome = outcomeOf(await captured(client, new Filming(o.pool, `${o.name}/enrol/${i}`, cast, answer), 'enrolments')); // prettier-ignore
     if (outcome === 'enrolled') return null;

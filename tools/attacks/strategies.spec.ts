@@ -34,6 +34,11 @@ const cast = (variant = 1): Cast => ({
   others: [actor('o', ['smile', 'blink'])],
   fps: 20,
   variant,
+  stage: {
+    faceOf: () => Promise.resolve({ x: 0.5, y: 0.4, eyeSpan: 0.2 }),
+    picturesOf: (a, action) =>
+      Promise.resolve({ rest: film(`${a.name}-rest`)[0]!, height: film(`${a.name}-${action}`)[0]! }),
+  },
 });
 const CHALLENGE: Action[] = ['smile', 'turn_left', 'blink'];
 

@@ -3,6 +3,7 @@ import { CHALLENGE_STEPS } from '#contracts';
 import type { Actor, Footage, Take } from './footage.js';
 import { performed } from './footage.js';
 import { durationOf, type Film, frameAt, frozenFrom, joined, sampled } from './film.js';
+import type { Stage } from './stage.js';
 import { below, between, oneOf, type Random, randomOf } from './random.js';
 
 /** Who is there in one attempt. */
@@ -13,6 +14,7 @@ export interface Cast {
   fps: number;
   /** Number of this filming: light, camera, and every chance inside of a film follow from it. */
   variant: number;
+  stage: Stage;
 }
 
 /** The answer to one step. The key names the film. */
@@ -48,11 +50,11 @@ export function performance(
 }
 
 /** An actor who does what is asked, or, where that was never filmed, something else that was. */
-const willing = (actor: Actor, action: Action): Action =>
+export const willing = (actor: Actor, action: Action): Action =>
   actor.gestures.includes(action) ? action : actor.gestures[0]!;
 
 /** A performance with something done to its film. */
-function altered(
+export function altered(
   cast: Cast,
   actor: Actor,
   action: Action,
@@ -64,7 +66,7 @@ function altered(
   return { key: own, film: async () => alter(await footage(), randomOf(own)) };
 }
 
-const plain = (cast: Cast, actor: Actor, action: Action): Answer =>
+export const plain = (cast: Cast, actor: Actor, action: Action): Answer =>
   altered(cast, actor, action, 'plain', ({ film }) => film);
 
 /** A frame at rest: of the neutral footage, else from before a gesture. */
@@ -77,7 +79,7 @@ export async function restOf(actor: Actor): Promise<Film[number]> {
 const STILL_MS = 3_000;
 const HOLD_MS = 1_500;
 
-const standing = (picture: Film[number], fps: number, ms: number): Film => sampled([{ ...picture, tMs: 0 }], fps, ms, () => 0); // prettier-ignore
+export const standing = (picture: Film[number], fps: number, ms: number): Film => sampled([{ ...picture, tMs: 0 }], fps, ms, () => 0); // prettier-ignore
 
 /** The core of a gesture, played so that it takes at most `ms`. */
 function core({ film, gesture }: Footage, fps: number, ms: number): Film {

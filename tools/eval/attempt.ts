@@ -10,6 +10,8 @@ import { attemptsAUser, GatewayError, newRun, playUser } from '../attacks/http.j
 import { type Library, readLibrary } from '../attacks/library.js';
 import { below, randomOf } from '../attacks/random.js';
 import { isStrategy, STRATEGIES, type Strategy, STRATEGY_NAMES } from '../attacks/strategies.js';
+import { stageOf } from '../attacks/stage.js';
+import { inLanes } from '../attacks/suite.js';
 import { type Tally, tallyOf } from '../attacks/tally.js';
 import type { Command, OptionValues } from './command.js';
 import { UsageError } from './fault.js';
@@ -151,26 +153,22 @@ async function playHttp(
 ): Promise<Played[]> {
   const each = attemptsAUser(strategy);
   const bar = progress('attempts', n);
+  const stage = stageOf(pool);
   const played: Played[] = [];
   const run = { url, pool, strategy, run: newRun() };
-  const users = Math.ceil(n / each);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < users) {
-      const user = next++;
-      const victim = actors[user % actors.length]!;
-      const others = actors.filter((a) => a !== victim);
-      const casts = Array.from({ length: Math.min(each, n - user * each) }, (_, i) => ({
-        victim,
-        others,
-        fps,
-        variant: below(randomOf('variant', seed, user, i), variants),
-      }));
-      played.push(...(await playUser(run, user, casts)));
-      bar.tick(casts.length);
-    }
-  };
-  await Promise.all(Array.from({ length: parallel }, lane));
+  await inLanes(parallel, Math.ceil(n / each), async (user) => {
+    const victim = actors[user % actors.length]!;
+    const others = actors.filter((a) => a !== victim);
+    const casts = Array.from({ length: Math.min(each, n - user * each) }, (_, i) => ({
+      victim,
+      others,
+      fps,
+      variant: below(randomOf('variant', seed, user, i), variants),
+      stage,
+    }));
+    played.push(...(await playUser(run, user, casts)));
+    bar.tick(casts.length);
+  });
   bar.end();
   return played;
 }
@@ -188,21 +186,17 @@ async function playAll(
   }
   enrolling.end();
   const bar = progress('attempts', n);
-  const played: Played[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < n) {
-      const i = next++;
-      const victim = actors[i % actors.length]!;
-      const others = actors.filter((a) => a !== victim);
-      const variant = below(randomOf('variant', seed, i), variants);
-      const cast = { victim, others, fps, variant };
-      played[i] = await play(bench, templates.get(victim.name)!, cast, strategy, [name, seed, i]);
-      bar.tick();
-    }
-  };
+  const stage = stageOf(bench.pool);
   // One lane more than threads: none of them waits while footage is read.
-  await Promise.all(Array.from({ length: bench.pool.threads + 1 }, lane));
+  const played = await inLanes(bench.pool.threads + 1, n, async (i) => {
+    const victim = actors[i % actors.length]!;
+    const others = actors.filter((a) => a !== victim);
+    const variant = below(randomOf('variant', seed, i), variants);
+    const cast = { victim, others, fps, variant, stage };
+    const found = await play(bench, templates.get(victim.name)!, cast, strategy, [name, seed, i]);
+    bar.tick();
+    return found;
+  });
   bar.end();
   return played;
 }

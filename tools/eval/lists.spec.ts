@@ -99,7 +99,7 @@ describe('pairs', () => {
 });
 
 it('a section of the accuracy page replaces the one of the same title and leaves the others', () => {
-  const head = { command: 'match', date: '2026-01-01', modelDigest: 'abcdef0123456789' };
+  const head = { command: 'eval match', date: '2026-01-01', modelDigest: 'abcdef0123456789' };
   const one = withSection('# Accuracy\n', { ...head, title: 'one' }, { paragraphs: ['first'] });
   const two = withSection(one, { ...head, title: 'two' }, { paragraphs: ['second'] });
   const again = withSection(two, { ...head, title: 'one' }, { paragraphs: ['third'], notes: ['n'] });

@@ -54,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
   else process.stdout.write(json);
   if (typeof values.markdown === 'string') {
     const title = typeof values.title === 'string' ? values.title : name;
-    writeSection(values.markdown, { title, command: name, date, modelDigest }, section);
+    writeSection(values.markdown, { title, command: `eval ${name}`, date, modelDigest }, section);
   }
   return exitCode ?? 0;
 }

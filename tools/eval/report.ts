@@ -56,7 +56,7 @@ const machine = (): string => `${cpus().length} × ${cpus()[0]?.model.trim() ?? 
 function sectionText(head: SectionHead, { paragraphs, table, notes }: Section): string {
   const parts = [
     `## ${head.title}`,
-    `${head.date}, \`eval ${head.command}\`, models \`${head.modelDigest.slice(0, 12)}\`, ${machine()}.`,
+    `${head.date}, \`${head.command}\`, models \`${head.modelDigest.slice(0, 12)}\`, ${machine()}.`,
     ...paragraphs.filter((p) => p !== ''),
   ];
   if (table) parts.push(tableText(table));

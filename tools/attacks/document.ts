@@ -1,0 +1,70 @@
+import type { Section } from '../eval/report.js';
+import { percent } from '../eval/report.js';
+import type { Bar } from './species.js';
+import type { SpeciesResult } from './suite.js';
+import { clopperPearson } from '../eval/statistics.js';
+
+export const PREFACE = `# Attacks
+
+Written by \`npm run attacks\`, a section a run; not typed by hand. Everything is made from the committed footage
+(\`test/media\`) and judged by the product's own functions and threshold: each attempt answers three steps that are
+revealed one at a time. Footage is of two men, so the rows tell how a *kind* of attack fares, not how all faces would.
+Attempts of one species share filmings (column "steps": different steps that were analysed for it), so the bounds, exact
+(Clopper–Pearson, 95 %, one-sided upper 3/n for zero of n), are those of independent attempts and optimistic.
+\`npm run -s eval -- attempt\` measures the same on footage of your own.
+`;
+
+const TITLES: Readonly<Record<Bar, string>> = {
+  none: 'Must never pass',
+  order: 'Passes where the draw fits',
+  listed: 'Passes: what gestures do not stop',
+};
+
+const EXPLAINED: Readonly<Record<Bar, string>> = {
+  none: 'One accepted attempt in this table is a fault.',
+  order:
+    'The recording answers one of 64 challenges; whoever replays it waits for that one. Three failures lock. Frames with the same bytes are refused before that.',
+  listed:
+    'Whoever can switch clean clips live, as a virtual camera does, answers every challenge: gestures are no defence against that. The rows are here so that nobody claims more than this.',
+};
+
+/** One section a bar, with a row a species. */
+export function sectionsOf(results: readonly SpeciesResult[], how: string): { title: string; section: Section }[] {
+  return (Object.keys(TITLES) as Bar[]).flatMap((bar) => {
+    const rows = results.filter((r) => r.bar === bar);
+    return rows.length === 0 ? [] : [{ title: TITLES[bar], section: sectionOf(rows, bar, how) }];
+  });
+}
+
+function sectionOf(rows: readonly SpeciesResult[], bar: Bar, how: string): Section {
+  const n = rows.reduce((sum, r) => sum + r.tally.n, 0);
+  const verified = rows.reduce((sum, r) => sum + r.tally.verified, 0);
+  const sequences = Math.max(...rows.map((r) => r.tally.sequences));
+  const bound = verified === 0 ? 3 / n : clopperPearson(verified, n).upper;
+  return {
+    paragraphs: [
+      `${EXPLAINED[bar]} ${how}`,
+      `Together ${verified} of ${n} accepted (below ${percent(bound)}), over ${sequences} different challenges.`,
+    ],
+    table: {
+      head: ['species', 'n', 'accepted', '95 % bound', 'steps', 'what', 'ended as'],
+      rows: rows.map(({ name, what, tally, steps }) => [
+        `\`${name}\``,
+        `${tally.n}`,
+        `${tally.verified}`,
+        tally.verified === 0
+          ? `< ${percent(3 / tally.n)}`
+          : `${percent(tally.rate.lower95)} – ${percent(tally.rate.upper95)}`,
+        `${steps}`,
+        what,
+        reasonsOf(tally.reasons),
+      ]),
+    },
+  };
+}
+
+export const reasonsOf = (reasons: Readonly<Record<string, number>>): string =>
+  Object.entries(reasons)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, k]) => `${reason} ${k}`)
+    .join(', ') || '–';

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryRoot } from '#stack';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
+import { rulesOf } from '../../apps/inference/src/model/model-inputs.js';
 import { UsageError } from '../eval/fault.js';
 import { positive, text, whole } from '../eval/options.js';
 import { withSection } from '../eval/report.js';
@@ -56,7 +57,7 @@ async function main(args: string[]): Promise<number> {
   try {
     const told = ({ name, tally }: SpeciesResult): void =>
       console.log(`${name.padEnd(14)} ${`${tally.verified}`.padStart(5)} of ${`${tally.n}`.padStart(5)}   ${reasonsOf(tally.reasons)}`); // prettier-ignore
-    const bench = { pool, threshold: manifest.thresholds.match.value };
+    const bench = { pool, rules: rulesOf(manifest) };
     const results = await runSuite(bench, mediaActors(), options, told);
     const date = new Date().toISOString().slice(0, 10);
     const out = text(values, 'out');

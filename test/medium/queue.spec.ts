@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { Injectable, type INestApplicationContext, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { type JobName } from '#contracts';
 import { LoggerModule } from '#observability';
 import { BlobStore, type JobContext, JobHandler, JobQueue, PermanentError, QueueModule } from '#queue';
-import { servicesOfTestRun, withRedisDatabase } from '#stack';
+import { cacheFolder, findRedis, servicesOfTestRun, startRedis, temporaryFolder, withRedisDatabase } from '#stack';
 import { TcpProxy } from '#testing';
 
 const redisUrl = withRedisDatabase(servicesOfTestRun().redisUrl, 9);
@@ -56,6 +57,23 @@ describe('queue (real Redis)', () => {
     await expect(start(Twice, ['audit.drain'])).rejects.toThrow('more than one handler');
     await expect(start(Twice, [])).rejects.toThrow('not consumed here');
   });
+
+  it('refuses to start on a Redis that forgets when it is full, in a line that says so', async () => {
+    const program = await findRedis(process.env, cacheFolder, () => undefined);
+    const dir = temporaryFolder('forgetful');
+    const o = { name: 'redis', dir, persistent: false, logFile: `${dir}/log`, env: process.env };
+    const forgetful = await startRedis(program, { ...o, settings: ['maxmemory-policy allkeys-lru'] });
+    try {
+      @Injectable()
+      class None {}
+      const began = performance.now();
+      await expect(start(None, [], forgetful.url)).rejects.toThrow(/REDIS_URL: must .*noeviction/);
+      expect(performance.now() - began).toBeLessThan(25_000);
+    } finally {
+      await forgetful.process.kill('SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }, 120_000);
 
   it('delivers a parsed payload, refuses a bad one at the sender, and a repeated id is one job', async () => {
     const got: unknown[] = [];

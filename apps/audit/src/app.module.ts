@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { serverPolicy } from '#config';
 import { LoggerModule } from '#observability';
 import { QueueModule } from '#queue';
 import { AuditProcessor } from './audit.processor.js';
@@ -25,6 +26,7 @@ export class AppModule {
           blobUrl: config.REDIS_BLOB_URL ?? config.REDIS_URL,
           consumes: ['audit.drain', 'audit.mail', 'audit.erase'],
           concurrency: 4,
+          oldServer: serverPolicy(config.NODE_ENV, config.ALLOW_OLD_REDIS),
         }),
         DatabaseModule.forRoot(config),
         EventsModule,

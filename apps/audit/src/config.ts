@@ -32,6 +32,9 @@ const auditConfigSchema = z.object({
   /** Where checkpoints go outside the database: a file that only grows, or `stdout`. */
   AUDIT_CHECKPOINT_FILE: env.path.default('stdout'),
   HEALTH_PORT: env.port,
+  ALLOW_OLD_REDIS: env.allowOld,
+  ALLOW_OLD_MONGODB: env.allowOld,
+  NODE_ENV: env.nodeEnv,
   LOG_LEVEL: env.logLevel,
 });
 export type AuditConfig = z.output<typeof auditConfigSchema>;

@@ -6,6 +6,7 @@ import { createGuardStore } from '#guard';
 import type { AuditConfig } from './config.js';
 import { GUARD_STORE } from './guard-store.js';
 import { SubjectsRepository } from './log/subjects.repository.js';
+import { MongoVersion } from './mongo-version.repository.js';
 import { UsersRepository } from './users.repository.js';
 
 /** The connection, and what every feature reads through it. Nothing counts as stored before a majority has it on disk. */
@@ -34,6 +35,7 @@ export class DatabaseModule {
             }),
         },
         SubjectsRepository,
+        MongoVersion,
         UsersRepository,
       ],
       exports: [GUARD_STORE, SubjectsRepository, UsersRepository],

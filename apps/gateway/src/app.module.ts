@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { serverPolicy } from '#config';
 import { LoggerModule } from '#observability';
 import { QueueModule } from '#queue';
 import { AdminModule } from './admin/admin.module.js';
@@ -37,6 +38,7 @@ export class AppModule {
           blobUrl: config.REDIS_BLOB_URL,
           consumes: ['face.result'],
           concurrency: RESULTS_AT_ONCE,
+          oldServer: serverPolicy(config.NODE_ENV, config.ALLOW_OLD_REDIS),
         }),
         mongoModule(config.MONGODB_URI),
         StoreModule,

@@ -50,6 +50,9 @@ export const gatewayEnvSchema = z.object({
   JOBS_PER_WORKER_MAX: env.count.default(24),
   /** What the Redis of the blobs may hold in all. */
   BLOB_BYTES_MAX: env.count.default(1024 * 1024 * 1024),
+  ALLOW_OLD_REDIS: env.allowOld,
+  ALLOW_OLD_MONGODB: env.allowOld,
+  NODE_ENV: env.nodeEnv,
   LOG_LEVEL: env.logLevel,
 });
 

@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { serverPolicy } from '#config';
 import { LoggerModule } from '#observability';
 import { QueueModule } from '#queue';
 import { newestOf } from '#sealing';
@@ -31,6 +32,7 @@ export class AppModule {
           consumes: ['face.step', 'face.enrol', 'face.match', 'template.rewrap'],
           // One more than threads: a decision needs none and must not wait behind steps.
           concurrency: threads + 1,
+          oldServer: serverPolicy(config.NODE_ENV, config.ALLOW_OLD_REDIS),
         }),
         HealthModule,
       ],

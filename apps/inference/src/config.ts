@@ -19,6 +19,8 @@ const inferenceConfigSchema = z.object({
   RESULT_PRIVATE_KEY: env.keySet,
   /** Similarities are sealed to the first. */
   SIMILARITY_PUBLIC_KEY: env.keySet,
+  ALLOW_OLD_REDIS: env.allowOld,
+  NODE_ENV: env.nodeEnv,
   LOG_LEVEL: env.logLevel,
 });
 export type InferenceConfig = z.output<typeof inferenceConfigSchema>;

@@ -62,6 +62,10 @@ export const env = {
   /** A file or folder; whether it exists is found out by who opens it. */
   path: z.string().min(1, 'must be a path'),
   count: z.coerce.number('must be a whole number of at least 1').int().min(1, 'must be a whole number of at least 1'),
+  /** Whether what is fit for development only is refused: `production` or anything else. */
+  nodeEnv: z.string().default('development'),
+  /** Lets production run on a server whose version is old, because its builder has mended it. */
+  allowOld: z.enum(['yes', 'no'], 'must be yes or no').default('no'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),
 } as const;
 

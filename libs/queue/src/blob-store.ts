@@ -1,7 +1,9 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Redis } from 'ioredis';
+import { AppLogger } from '#observability';
 import { asking, askingConnection, connect } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
+import { checkRedis } from './server-check.js';
 
 const PREFIX = 'countersign:blob:';
 
@@ -13,12 +15,16 @@ const PREFIX = 'countersign:blob:';
 export class BlobStore implements OnModuleInit, OnApplicationShutdown {
   private readonly redis: Redis;
 
-  constructor(@Inject(QUEUE_OPTIONS) options: QueueModuleOptions) {
+  constructor(
+    @Inject(QUEUE_OPTIONS) private readonly options: QueueModuleOptions,
+    private readonly logger: AppLogger,
+  ) {
     this.redis = askingConnection(options.blobUrl);
   }
 
   async onModuleInit(): Promise<void> {
     await connect(this.redis);
+    await checkRedis(this.redis, 'REDIS_BLOB_URL', this.options, this.logger);
   }
 
   async put(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<void> {

@@ -2,8 +2,10 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type JobName, type JobPayload, JOBS, type QueueName, QUEUES } from '#contracts';
+import { AppLogger } from '#observability';
 import { asking, askingConnection, connect } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
+import { checkRedis } from './server-check.js';
 
 /** The sending side of the queues. */
 @Injectable()
@@ -11,12 +13,16 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
   private readonly redis: Redis;
   private readonly queues = new Map<QueueName, Queue>();
 
-  constructor(@Inject(QUEUE_OPTIONS) options: QueueModuleOptions) {
+  constructor(
+    @Inject(QUEUE_OPTIONS) private readonly options: QueueModuleOptions,
+    private readonly logger: AppLogger,
+  ) {
     this.redis = askingConnection(options.redisUrl);
   }
 
   async onModuleInit(): Promise<void> {
     await connect(this.redis);
+    await checkRedis(this.redis, 'REDIS_URL', this.options, this.logger);
     for (const name of QUEUES) {
       const queue = new Queue(name, { connection: this.redis, skipWaitingForReady: true });
       queue.on('error', () => undefined);

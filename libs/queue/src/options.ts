@@ -1,3 +1,4 @@
+import type { ServerPolicy } from '#config';
 import type { JobName } from '#contracts';
 
 export const QUEUE_OPTIONS = Symbol('queue options');
@@ -10,4 +11,6 @@ export interface QueueModuleOptions {
   consumes: readonly JobName[];
   /** Jobs in work at the same time, per queue. */
   concurrency: number;
+  /** What to do about a Redis without the fixes it should have; default: a line in the log. */
+  oldServer?: ServerPolicy;
 }

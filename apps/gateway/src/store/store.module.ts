@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { WorkerSeal } from '../keys/worker-seal.js';
 import { Keys } from './keys.js';
+import { MongoVersion } from './mongo-version.repository.js';
 import { RedisModule } from '../redis/redis.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 
@@ -8,7 +9,7 @@ import { TransportEpoch } from '../redis/transport-epoch.js';
 @Global()
 @Module({
   imports: [RedisModule],
-  providers: [Keys, TransportEpoch, WorkerSeal],
+  providers: [Keys, MongoVersion, TransportEpoch, WorkerSeal],
   exports: [RedisModule, Keys, TransportEpoch, WorkerSeal],
 })
 export class StoreModule {}

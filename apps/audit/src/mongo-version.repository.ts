@@ -1,0 +1,23 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { InjectConnection } from '@nestjs/mongoose';
+import { Connection } from 'mongoose';
+import { checkServer, serverPolicy } from '#config';
+import { AppLogger } from '#observability';
+import { AUDIT_CONFIG, type AuditConfig } from './config.js';
+
+/** Production does not start on a MongoDB without the fixes it should have. */
+@Injectable()
+export class MongoVersion implements OnModuleInit {
+  constructor(
+    @InjectConnection() private readonly connection: Connection,
+    @Inject(AUDIT_CONFIG) private readonly config: AuditConfig,
+    private readonly logger: AppLogger,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    const { version } = await this.connection.getClient().db('admin').command({ buildInfo: 1 });
+    const policy = serverPolicy(this.config.NODE_ENV, this.config.ALLOW_OLD_MONGODB);
+    const old = checkServer('mongodb', String(version), policy);
+    if (old) this.logger.warn({ state: 'old_mongodb' }, old);
+  }
+}

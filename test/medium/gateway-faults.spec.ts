@@ -95,6 +95,19 @@ describe('the gateway without MongoDB', () => {
 
     await proxy.open();
     await until(async () => (await client.get('/v1/auth/session')).status === 200);
+    // Cut is quick to notice; a network that swallows everything is not.
+    proxy.hold();
+    for (const answer of [
+      await timed(client.post('/v1/face/attempts')),
+      await timed(client.get(`/v1/face/attempts/${attemptId}`)),
+      await timed(client.get('/v1/auth/session')),
+    ]) {
+      expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+      // The figure is two seconds, asserted exactly by `npm run faults -- --only T31`; the driver alone takes four.
+      expect(answer.ms).toBeLessThan(3_500);
+    }
+    proxy.release();
+    await until(async () => (await client.get('/v1/auth/session')).status === 200);
     // Its results were delivered while nothing could be written: they are delivered again.
     await until(async () => (await client.get(`/v1/face/attempts/${attemptId}`)).body.status !== 'deciding', 30_000);
   });

@@ -6,6 +6,7 @@ import type { Origin } from '#contracts';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { SubjectRepository } from '../audit-trail/subject.repository.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { database } from '../store/mongo.js';
 
 /** Puts a mail where the audit service finds it, and says so. */
 @Injectable()
@@ -29,8 +30,7 @@ export class Mails {
     {
       provide: MailRepository,
       inject: [getConnectionToken(), GATEWAY_CONFIG],
-      useFactory: (connection: Connection, config: GatewayConfig) =>
-        openMails(connection.getClient().db(connection.name), config.MAIL_KEY),
+      useFactory: (connection: Connection, config: GatewayConfig) => openMails(database(connection), config.MAIL_KEY),
     },
     Mails,
   ],

@@ -1,6 +1,7 @@
 import { type DynamicModule } from '@nestjs/common';
 import { MongooseModule } from '@nestjs/mongoose';
 import type { Connection, mongo } from 'mongoose';
+import { bounded } from './bounded.js';
 
 /** Longest that a request waits for a server to appear: with MongoDB away a route answers 503 within a second. */
 const SELECTION_MS = 800;
@@ -25,9 +26,13 @@ export const mongoModule = (uri: string): DynamicModule =>
     verboseRetryLog: false,
   });
 
-/** The driver's own collection: mongoose's would hold operations back while it reconnects, instead of failing. */
+/**
+ * The driver's own database, and its collections: mongoose's would hold operations back while it reconnects, instead of
+ * failing. No operation is waited for longer than a request may be kept waiting.
+ */
+export const database = (connection: Connection): mongo.Db => bounded(connection.getClient().db(connection.name));
 export const collection = <T extends mongo.Document>(connection: Connection, name: string): mongo.Collection<T> =>
-  connection.getClient().db(connection.name).collection<T>(name);
+  database(connection).collection<T>(name);
 
 export const isDuplicateKey = (error: unknown): boolean =>
   error instanceof Error && error.name === 'MongoServerError' && (error as { code?: unknown }).code === 11_000;

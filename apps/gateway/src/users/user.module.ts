@@ -4,6 +4,7 @@ import type { Connection } from 'mongoose';
 import { Accounts, LinkTokenRepository, openAccounts, UserRepository } from '#accounts';
 import type { GuardStore } from '#guard';
 import { GUARD } from '../face/guard.module.js';
+import { database } from '../store/mongo.js';
 
 /** Users, their mailed links, and what makes and changes accounts. */
 @Global()
@@ -13,7 +14,7 @@ import { GUARD } from '../face/guard.module.js';
       provide: Accounts,
       inject: [getConnectionToken(), GUARD],
       useFactory: async (connection: Connection, guard: GuardStore): Promise<Accounts> => {
-        const { accounts, ensureIndexes } = openAccounts(connection.getClient().db(connection.name), guard);
+        const { accounts, ensureIndexes } = openAccounts(database(connection), guard);
         await ensureIndexes();
         return accounts;
       },

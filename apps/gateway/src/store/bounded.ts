@@ -1,0 +1,43 @@
+/** Longest that a request waits for one operation: what comes then is 503. */
+const WAIT_MS = 1_800;
+/** May take as long as a large collection needs, and only at the start. */
+const UNBOUNDED = ['createIndex', 'createIndexes'];
+
+/** MongoDB did not answer in time. Whether a write was made is not known: every one of ours may be repeated. */
+export class MongoTimeLimitError extends Error {
+  override name = 'MongoTimeLimitError';
+}
+
+/**
+ * A database, collection or cursor of the driver whose operations are waited for no longer than 1.8 s. The driver's own
+ * limits are one for each try and each connection: with a server that hangs they add up to twice that.
+ */
+export function bounded<T extends object>(target: T): T {
+  return new Proxy(target, {
+    get: (on, name) => {
+      const value: unknown = Reflect.get(on, name, on);
+      if (typeof value !== 'function' || UNBOUNDED.includes(String(name))) return value;
+      return (...args: unknown[]): unknown => {
+        const result: unknown = Reflect.apply(value, on, args);
+        if (result instanceof Promise) return inTime(result);
+        return isOfTheDriver(result) ? bounded(result) : result;
+      };
+    },
+  });
+}
+
+/** Collections and cursors, by what they can do. */
+const isOfTheDriver = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && ('findOneAndUpdate' in value || 'toArray' in value);
+
+async function inTime<T>(operation: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new MongoTimeLimitError('MongoDB does not answer in time')), WAIT_MS);
+  });
+  try {
+    return await Promise.race([operation, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -10,8 +10,30 @@ import { workerKilled } from './scenarios/t21-worker-killed.js';
 import { gatewayKilled } from './scenarios/t22-gateway-killed.js';
 import { workerStopped } from './scenarios/t23-worker-stopped.js';
 import { redisKilled } from './scenarios/t24-redis-killed.js';
+import { redisTail } from './scenarios/t25-redis-tail.js';
+import { redisDown } from './scenarios/t27-redis-down.js';
+import { redisFull } from './scenarios/t28-redis-full.js';
+import { mongoDown } from './scenarios/t29-mongo-down.js';
+import { guardWrites } from './scenarios/t31-guard-writes.js';
+import { sinkFull } from './scenarios/t32-sink-full.js';
+import { auditKilled } from './scenarios/t33-audit-killed.js';
+import { terminated } from './scenarios/t49-sigterm.js';
 
-const SCENARIOS: readonly Scenario[] = [parallel, workerKilled, gatewayKilled, workerStopped, redisKilled];
+const SCENARIOS: readonly Scenario[] = [
+  parallel,
+  workerKilled,
+  gatewayKilled,
+  workerStopped,
+  redisKilled,
+  redisTail,
+  redisDown,
+  redisFull,
+  mongoDown,
+  guardWrites,
+  sinkFull,
+  auditKilled,
+  terminated,
+];
 
 const REPORT = 'docs/reliability.md';
 const HELP = `npm run faults [-- OPTIONS]
@@ -54,7 +76,9 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function run(scenarios: readonly Scenario[], o: { quick: boolean; keep: boolean }): Promise<number> {
-  const dir = temporaryFolder('faults');
+  // Temporary folders of the dead are swept: what is kept lies elsewhere.
+  const dir = o.keep ? path.join(repositoryRoot(), '.countersign', 'faults') : temporaryFolder('faults');
+  if (o.keep) fs.rmSync(dir, { recursive: true, force: true });
   const log = (line: string): void => (line.startsWith('mail:') ? undefined : console.error(line));
   const services = await startServices({ dir, ephemeral: true, log });
   const made = { date: new Date().toISOString().slice(0, 10), servers: await versionsOf(services) };
@@ -91,9 +115,11 @@ async function one(
   const say = (line: string): void => console.error(`${id}   ${seconds()}: ${line}`);
   const rows = await scenario
     .run({ services, dir: path.join(dir, id), quick, say })
-    .catch((error: unknown): Finding[] => [
-      { id, scenario: title, injected: 'broke off', found: error instanceof Error ? error.message : String(error), ok: false },
-    ]); // prettier-ignore
+    .catch((error: unknown): Finding[] => {
+      console.error(error);
+      const found = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+      return [{ id, scenario: title, injected: 'broke off', found, ok: false }];
+    });
   for (const row of rows)
     console.log(
       isSkipped(row)

@@ -11,16 +11,19 @@ import {
   findRedis,
   gatewayUrl,
   ManagedProcess,
+  operatorEnvironment,
   type Redis,
   repositoryRoot,
   type Services,
   startRedis,
   withDatabase,
 } from '#stack';
-import { type Point, type PointHandler, ProbeServer } from './probe.js';
+import { TcpProxy } from '#testing';
+import { type PointHandler, ProbeServer } from './probe.js';
 import type { Context } from './scenario.js';
 
-const READY_MS = 60_000;
+/** On a busy machine starting takes as long as it takes; it is not what is looked for. */
+const READY_MS = 240_000;
 /** Programs of the harness: the product's apps with points of the probe in them. */
 const HARNESS = 'dist/test/faults/harness';
 
@@ -28,22 +31,24 @@ export interface FleetOptions {
   gateways?: number;
   workers?: number;
   audits?: number;
-  /** `scripted` workers find what stands in the frames; `real` ones are the product's, with its models. */
-  worker?: 'scripted' | 'real';
   /** With points between any two database calls. */
   probedAudit?: boolean;
   redisSettings?: readonly string[];
   /** Over what a process gets anyway. */
-  env?: Partial<Record<AppName | 'all', Record<string, string>>>;
-  /** Puts something before a server; for one process by its name. */
-  through?: (services: Services, process: string) => Partial<Services>;
-  /** Processes that see another time, by name: `faketime` arguments. */
+  env?: Partial<Record<AppName, Record<string, string>>>;
+  /** Apps that reach every server through a proxy, which can be cut, held and slowed down. */
+  proxied?: readonly AppName[];
+  /** Runs a process under another program. */
   wrap?: (process: string, command: string, args: string[]) => [string, string[]];
 }
+
+type Proxies = Record<'redis' | 'blobs' | 'mongo', TcpProxy>;
 
 /** Real processes on real servers: several gateways, workers and audit services, each to be killed and started by name. */
 export class Fleet {
   private readonly members = new Map<string, { process: ManagedProcess; url: string; app: AppName }>();
+
+  private stopped = false;
 
   private constructor(
     readonly services: Services,
@@ -51,6 +56,7 @@ export class Fleet {
     readonly blobs: Redis,
     readonly database: Connection,
     readonly dir: string,
+    readonly proxies: Proxies,
     private readonly probe: ProbeServer,
     private readonly context: Context,
   ) {}
@@ -78,7 +84,12 @@ export class Fleet {
       mongoUri: withDatabase(context.services.mongoUri, name),
     };
     const database = await createConnection(services.mongoUri).asPromise();
-    const fleet = new Fleet(services, redis, blobs, database, dir, await ProbeServer.listen(dir), context);
+    const proxies = {
+      redis: await TcpProxy.before(redis.url),
+      blobs: await TcpProxy.before(blobs.url),
+      mongo: await TcpProxy.before(services.mongoUri),
+    };
+    const fleet = new Fleet(services, redis, blobs, database, dir, proxies, await ProbeServer.listen(dir), context);
     try {
       await fleet.startApps(o);
     } catch (error) {
@@ -106,11 +117,14 @@ export class Fleet {
     this.probe.onPoint(handler);
   }
 
-  /** SIGKILL, and started again when it is dead; resolves then, not when it is ready. */
-  async killAndRestart(name: string): Promise<void> {
-    const { process } = this.member(name);
-    await process.kill('SIGKILL');
-    await process.start();
+  /** SIGKILL. Resolves when it is dead, with the promise that it is started again and ready. */
+  async replace(name: string): Promise<{ back: Promise<void> }> {
+    await this.kill(name);
+    const back = this.start(name).catch((error: unknown) => {
+      // Whoever waits for this has often gone on by then: a failure is said and shows in what is found.
+      if (!this.stopped) this.context.say(error instanceof Error ? error.message : String(error));
+    });
+    return { back };
   }
 
   async kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -127,8 +141,16 @@ export class Fleet {
     await process.waitUntil(() => isReady(url), READY_MS, 50);
   }
 
-  isAlive(point: Point): boolean {
-    return this.of(point.process).pid === point.pid;
+  /** Resident memory of a process, in megabytes. */
+  residentMb(name: string): number {
+    const status = fs.readFileSync(`/proc/${this.of(name).pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+  }
+
+  /** The environment that the operator's command line verifies the log with. */
+  operatorEnvironment(): Record<string, string> {
+    const audit = this.member('audit-1').process.spec.env as Record<string, string>;
+    return { ...audit, ...operatorEnvironment(audit) };
   }
 
   /** All that a process wrote, over all its lives. */
@@ -138,10 +160,12 @@ export class Fleet {
   }
 
   async stop(): Promise<void> {
+    this.stopped = true;
     this.probe.onPoint();
     const apps = [...this.members.values()];
     for (const { process } of apps) process.signal('SIGCONT');
     await Promise.all(apps.map(({ process }) => process.kill('SIGKILL')));
+    await Promise.all(Object.values(this.proxies).map((proxy) => proxy.cut()));
     await Promise.all([this.redis, this.blobs].map(({ process }) => process.kill('SIGKILL')));
     this.probe.close();
     await this.database.dropDatabase().catch(() => undefined);
@@ -167,7 +191,7 @@ export class Fleet {
       inferenceHealth: await anyFreePort(),
       auditHealth: await anyFreePort(),
     };
-    const services = { ...this.services, ...o.through?.(this.services, name) };
+    const services = o.proxied?.includes(app) ? this.throughProxies() : this.services;
     const environment = appEnvironment(app, {
       services,
       keys: developmentKeys(this.dir),
@@ -175,7 +199,7 @@ export class Fleet {
       ports,
       checkpointFile: path.join(this.dir, 'checkpoints.jsonl'),
       inferenceThreads: 1,
-      extra: { FAULTS_PROBE: this.probe.path, FAULTS_NAME: name, ...own(app), ...o.env?.all, ...o.env?.[app] },
+      extra: { FAULTS_PROBE: this.probe.path, FAULTS_NAME: name, ...own(app), ...o.env?.[app] },
     });
     const file = path.join(repositoryRoot(), programOf(app, o));
     const [command, args] = o.wrap?.(name, process.execPath, [file]) ?? [process.execPath, [file]];
@@ -191,6 +215,12 @@ export class Fleet {
     this.members.set(name, { process: member, url: url[app], app });
   }
 
+  private throughProxies(): Services {
+    const { redis, blobs, mongo } = this.proxies;
+    const { redisUrl, redisBlobUrl, mongoUri } = this.services;
+    return { ...this.services, redisUrl: redis.through(redisUrl), redisBlobUrl: blobs.through(redisBlobUrl), mongoUri: mongo.through(mongoUri) }; // prettier-ignore
+  }
+
   private member(name: string) {
     const member = this.members.get(name);
     if (!member) throw new Error(`there is no process ${name}`);
@@ -204,7 +234,8 @@ export class Fleet {
 
 function programOf(app: AppName, o: FleetOptions): string {
   if (app === 'gateway') return `${HARNESS}/gateway-main.js`;
-  if (app === 'inference' && o.worker !== 'real') return `${HARNESS}/worker-main.js`;
+  if (app === 'audit' && o.probedAudit) return `${HARNESS}/audit-main.js`;
+  if (app === 'inference') return `${HARNESS}/worker-main.js`;
   return `dist/apps/${app}/src/main.js`;
 }
 

@@ -4,6 +4,7 @@ import { type EventType, GUARD_LIMITS } from '#contracts';
 import type { GuardDocument } from '#guard';
 import type { Attempted } from './people.js';
 import { until } from './time.js';
+import { tally } from './words.js';
 
 const END_TYPES: readonly EventType[] = ['success', 'enrolled', 'failed', 'cancelled', 'expired', 'abandoned', 'error'];
 /** Which end of an attempt a client may have been told, for each event it may have left. */
@@ -55,6 +56,13 @@ export class Ledger {
 
   count(type: EventType): number {
     return [...this.events.values()].flat().filter((event) => event.type === type).length;
+  }
+
+  /** How attempts ended by the log, in words. */
+  recorded(attempts: readonly Attempted[]): string {
+    return tally(
+      attempts.flatMap(({ userId, attemptId }) => this.endsOf(userId, attemptId ?? '').map(({ type }) => type)),
+    );
   }
 
   /** Whatever does not add up: an empty list is what every scenario wants. */

@@ -41,6 +41,8 @@ export function begunOf(answer: Answer | null): Begun | null {
 export class Device {
   private readonly client: ApiClient;
   private at: number;
+  /** Answers of ours that were our fault: 5xx. */
+  serverFaults = 0;
 
   constructor(
     private readonly gateways: readonly string[],
@@ -62,7 +64,9 @@ export class Device {
   /** One request to one gateway; null when it did not answer, and the next request goes to another. */
   async once(call: (client: ApiClient) => Promise<Answer>): Promise<Answer | null> {
     try {
-      return await call(this.client);
+      const answer = await call(this.client);
+      if (answer.status >= 500) this.serverFaults += 1;
+      return answer;
     } catch {
       this.at = (this.at + 1) % this.gateways.length;
       this.client.baseUrl = this.gateways[this.at] ?? '';

@@ -44,7 +44,7 @@ export class ProbeServer {
   private serve(socket: Socket): void {
     this.sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket));
-    readline.createInterface({ input: socket }).on('line', (line) => {
+    linesOf(socket, (line) => {
       const { id, ...point } = JSON.parse(line) as Point & { id: number };
       Promise.resolve(this.handler(point)).then(
         () => socket.write(`${id}\n`),
@@ -88,10 +88,18 @@ export class Probe {
     };
     socket.on('error', release).on('close', release);
     socket.unref();
-    readline.createInterface({ input: socket }).on('line', (line) => {
+    linesOf(socket, (line) => {
       const id = Number(line);
       this.waiting.get(id)?.();
       this.waiting.delete(id);
     });
   }
+}
+
+/** A line of the input. What ends the connection is the socket's to say; readline repeats it, and nobody needs that. */
+function linesOf(socket: Socket, take: (line: string) => void): void {
+  readline
+    .createInterface({ input: socket })
+    .on('line', take)
+    .on('error', () => undefined);
 }

@@ -8,8 +8,8 @@ const PREFACE = `# Reliability
 Written by \`npm run faults\`, a row a test; not typed by hand. Each row was made on real processes and real servers: what
 is killed is killed with SIGKILL, what is cut is cut. A run of some tests (\`npm run faults -- --only T21\`) replaces their
 rows and keeps the others. Where nothing went wrong in n trials, the true rate is at most 3/n at 95 %: that bound stands
-beside the result. Workers are the product's own process; but for rows that say "real models", what the models would
-find was written into the frames.
+beside the result. In the workers everything is the product's but the models: what these would find is
+written into the frames.
 `;
 
 export interface Made {

@@ -14,3 +14,9 @@ export const endings = (attempts: readonly Attempted[]): string => tally(attempt
 
 export const firstOf = (problems: readonly string[]): string =>
   problems.length > 0 ? `; ${problems.length} problems, the first: ${problems[0]}` : '';
+
+/** The value below which that share of the values lies. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}

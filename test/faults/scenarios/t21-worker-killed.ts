@@ -56,8 +56,9 @@ async function once(fleet: Fleet, kills: number, say: (line: string) => void): P
     void sleep(Math.random() * WORK_MS * 1.2).then(async () => {
       for (const id of jobs) hit.add(id);
       held.delete(process);
-      await fleet.killAndRestart(process);
-      await fleet.ready(process);
+      await (
+        await fleet.replace(process)
+      ).back;
       restarting.delete(process);
       if (killed % 10 === 0) say(`${killed} of ${kills} killed`);
     });
@@ -92,7 +93,7 @@ async function twice(fleet: Fleet, count: number): Promise<Finding> {
     const jobId = String(about.jobId);
     if (name !== 'job:begin' || about.job !== 'match' || (deaths.get(jobId) ?? 0) >= 2) return;
     deaths.set(jobId, (deaths.get(jobId) ?? 0) + 1);
-    await fleet.killAndRestart(process);
+    await fleet.replace(process);
   });
   const attempts: Attempted[] = [];
   for (const device of persons) attempts.push(await device.capture());

@@ -13,7 +13,7 @@ export { developmentKeys } from './keys.js';
 export { type Lock, tryLock } from './lock.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';
-export { findRedis, type Redis, type RedisProgram, startRedis } from './redis.js';
+export { findRedis, type Redis, startRedis } from './redis.js';
 export {
   type ServiceControl,
   type ServiceName,

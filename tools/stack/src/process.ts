@@ -26,6 +26,8 @@ export class ManagedProcess extends EventEmitter<{ died: [how: string] }> {
   private child: ChildProcess | undefined;
   private exited: Promise<void> = Promise.resolve();
   private ending = false;
+  /** How it ended the last time: its exit code, or the signal it died of. */
+  ended: string | undefined;
   private readonly kept: string[] = [];
 
   constructor(readonly spec: ProcessSpec) {
@@ -62,6 +64,7 @@ export class ManagedProcess extends EventEmitter<{ died: [how: string] }> {
       // `close` and not `exit`: the last lines a dying process wrote are what one wants to read.
       child.once('close', (code, signal) => {
         this.child = undefined;
+        this.ended = signal ?? String(code);
         resolve();
         if (!this.ending) this.emit('died', signal ? `was killed by ${signal}` : `exited with code ${code}`);
       });

@@ -1,0 +1,91 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { Fleet } from '../harness/fleet.js';
+import { Ledger } from '../harness/ledger.js';
+import { anotherSession, type Device, PASSWORD, people } from '../harness/people.js';
+import type { Context, Finding, Scenario } from '../harness/scenario.js';
+import { inParallel, sleep } from '../harness/time.js';
+import { firstOf, tally } from '../harness/words.js';
+
+/** Longer than appendfsync everysec may keep anything back. */
+const FLUSHED_MS = 1_500;
+const REST_MS = 120_000;
+const NEW_PASSWORD = 'another horse, another battery';
+
+export const redisTail: Scenario = {
+  id: 'T25',
+  title: 'Redis loses the last second, or gets an old copy back',
+  seconds: [60, 40],
+  run: async (context) => [await lose(context, 'tail'), await lose(context, 'copy')],
+};
+
+/** What ended in the part that is lost must stay ended: logout, password change, the token before a step-up. */
+async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
+  const each = context.quick ? 3 : 10;
+  const fleet = await Fleet.start({ ...context, dir: `${context.dir}/${how}` });
+  try {
+    const [leaving, changing, raising] = [await people(fleet.gateways, each), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each)]; // prettier-ignore
+    const others = await inParallel(changing, each, (device) => anotherSession(fleet.gateways, device));
+    await sleep(FLUSHED_MS);
+    const folder = path.join(fleet.dir, 'redis', 'appendonlydir');
+    const saved = save(folder);
+
+    await inParallel(leaving, each, (device) => device.ask((client) => client.post('/v1/auth/logout')));
+    const changes = await inParallel(changing, each, (device) =>
+      device.ask((client) => client.put('/v1/auth/password', { currentPassword: PASSWORD, newPassword: NEW_PASSWORD })),
+    );
+    const before = raising.map(({ token }) => token);
+    const attempts = await inParallel(raising, each, (device) => device.capture());
+
+    await fleet.redis.process.kill('SIGKILL');
+    restore(folder, saved, how);
+    await fleet.redis.start();
+    await fleet.ready('gateway-1');
+
+    const dead = [...leaving, ...others];
+    const revived = await inParallel(dead, each, rights);
+    // A token from before a step-up is at the level it had: what must not come back is the raised one.
+    const old = await inParallel(raising, each, async (device, i) => {
+      device.token = before[i] ?? null;
+      return rights(device);
+    });
+    const ledger = await Ledger.settled(fleet.database, REST_MS);
+    const problems = ledger.problems(attempts);
+    const bad = [...revived.filter((right) => right !== '401'), ...old.filter((right) => right.includes('face'))];
+    return {
+      id: `T25 ${how}`,
+      scenario:
+        how === 'tail'
+          ? 'The append-only file loses what was written after a moment'
+          : 'An old copy of the append-only files is put back',
+      injected: `${each} logouts, ${changes.filter(({ status }) => status === 204).length} password changes (of ${each}), ${attempts.filter(({ granted }) => granted).length} step-ups in the lost part`,
+      found: `ended sessions answer ${tally(revived)}; tokens from before a step-up ${tally(old)}; ${bad.length} rights revived; ${problems.length} events lost or doubled${firstOf(problems)}`,
+      ok: bad.length === 0 && problems.length === 0,
+      trials: revived.length + old.length,
+    };
+  } finally {
+    await fleet.stop();
+  }
+}
+
+/** What a session may still do: its level, or that there is none. */
+async function rights(device: Device): Promise<string> {
+  const answer = await device.ask((client) => client.get('/v1/auth/session'));
+  return answer.status === 200 ? String(answer.body.acr) : String(answer.status);
+}
+
+type Saved = Map<string, Buffer>;
+
+const save = (folder: string): Saved =>
+  new Map(fs.readdirSync(folder).map((file) => [file, fs.readFileSync(path.join(folder, file))]));
+
+function restore(folder: string, saved: Saved, how: 'tail' | 'copy'): void {
+  if (how === 'copy') {
+    fs.rmSync(folder, { recursive: true });
+    fs.mkdirSync(folder, { mode: 0o700 });
+    for (const [file, bytes] of saved) fs.writeFileSync(path.join(folder, file), bytes);
+    return;
+  }
+  for (const [file, bytes] of saved)
+    if (file.endsWith('.incr.aof')) fs.truncateSync(path.join(folder, file), bytes.length);
+}

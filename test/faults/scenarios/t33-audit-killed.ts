@@ -1,0 +1,115 @@
+import { Fleet } from '../harness/fleet.js';
+import { Ledger } from '../harness/ledger.js';
+import { countersign } from '../harness/operator.js';
+import { type Attempted, people } from '../harness/people.js';
+import type { Context, Finding, Scenario } from '../harness/scenario.js';
+import { inParallel } from '../harness/time.js';
+import { endings, firstOf } from '../harness/words.js';
+
+const REST_MS = 120_000;
+/** One in so many points kills: a writer must get somewhere between two deaths. */
+const SPARED = 12;
+
+export const auditKilled: Scenario = {
+  id: 'T33',
+  title: 'SIGKILL of the audit writer between any two database calls; faults of its sink',
+  seconds: [150, 60],
+  run: async (context) => [await killed(context), await faultySink(context)],
+};
+
+async function killed(context: Context): Promise<Finding> {
+  const kills = context.quick ? 8 : 40;
+  const fleet = await Fleet.start({ ...context, dir: `${context.dir}/killed` }, { audits: 2, probedAudit: true });
+  try {
+    const persons = await people(fleet.gateways, 8);
+    const hits = new Map<string, number>();
+    const dead = new Set<string>();
+    let [seen, done] = [0, 0];
+    fleet.onPoint(async ({ process, name }) => {
+      // Rare points first: each is hit at least once before the frequent ones are hit again.
+      if (!process.startsWith('audit') || dead.size > 0 || done >= kills) return;
+      const least = Math.min(...hits.values(), Infinity);
+      const isNew = !hits.has(name);
+      if (!isNew && (++seen % SPARED !== 0 || (hits.get(name) ?? 0) > least + 2)) return;
+      hits.set(name, (hits.get(name) ?? 0) + 1);
+      done += 1;
+      dead.add(process);
+      const { back } = await fleet.replace(process);
+      void back.then(() => dead.delete(process));
+      if (done % 10 === 0) context.say(`${done} of ${kills} killed`);
+    });
+    const attempts: Attempted[] = [];
+    for (let round = 0; done < kills && round < 40; round++)
+      attempts.push(
+        ...(await inParallel(persons, persons.length, (device) =>
+          device.capture(round % 2 ? { person: 'stranger' } : {}),
+        )),
+      );
+    fleet.onPoint();
+    for (const name of fleet.names('audit')) await fleet.ready(name).catch(() => undefined);
+    const ledger = await Ledger.settled(fleet.database, REST_MS);
+    const problems = ledger.problems(attempts);
+    const fsck = await countersign(fleet, 'audit', 'fsck');
+    return {
+      id: 'T33',
+      scenario: 'SIGKILL of one of two audit writers before and after each kind of write',
+      injected: `${done} kills at ${hits.size} points, ${attempts.length} attempts meanwhile`,
+      found: `audit fsck ${fsck.code === 0 ? 'clean' : `NOT clean (${fsck.output.slice(0, 200)})`}; ${problems.length} events lost or doubled; ${endings(attempts)}${firstOf(problems)}`,
+      ok: done >= kills && fsck.code === 0 && problems.length === 0,
+      trials: done,
+    };
+  } finally {
+    await fleet.stop();
+  }
+}
+
+/** The calls by which a checkpoint gets onto a disk, and what each may answer. */
+const FAULTS = [
+  'openat:error=EIO',
+  'fsync:error=EIO',
+  'write:error=ENOSPC',
+  'pwrite64:error=ENOSPC',
+  'fstat:error=EIO',
+  'close:error=EIO',
+];
+
+/** Each call on the checkpoint file fails in turn, in a writer that is stopped (and so writes its last checkpoint). */
+async function faultySink(context: Context): Promise<Finding> {
+  const faults = context.quick ? FAULTS.slice(0, 2) : FAULTS;
+  const fleet = await Fleet.start({ ...context, dir: `${context.dir}/sink` }, {
+    audits: 1 + faults.length,
+    wrap: (name, command, args) => {
+      const fault = faults[Number(name.split('-')[1]) - 2];
+      if (!name.startsWith('audit') || !fault) return [command, args];
+      const file = `${context.dir}/sink/checkpoints.jsonl`;
+      // The traced process dies with its tracer, as a tracer that is killed lets go of it.
+      return ['strace', ['-f', '-qq', '-o', `${context.dir}/sink/strace-${name}`, '-P', file, '-e', `inject=${fault}`, 'setpriv', '--pdeathsig', 'KILL', command, ...args]];
+    },
+  }); // prettier-ignore
+  try {
+    const persons = await people(fleet.gateways, 6);
+    const attempts: Attempted[] = [];
+    const told: string[] = [];
+    for (const [i, fault] of faults.entries()) {
+      attempts.push(...(await inParallel(persons, persons.length, (device) => device.capture())));
+      const name = `audit-${i + 2}`;
+      await Ledger.settled(fleet.database, REST_MS);
+      await fleet.kill(name, 'SIGTERM');
+      if (fleet.log(name).includes('checkpoint')) told.push(fault);
+    }
+    const ledger = await Ledger.settled(fleet.database, REST_MS);
+    const problems = ledger.problems(attempts);
+    await fleet.kill('audit-1', 'SIGTERM');
+    const [fsck, verify] = [await countersign(fleet, 'audit', 'fsck'), await countersign(fleet, 'audit', 'verify')];
+    return {
+      id: 'T33 sink',
+      scenario: 'Each system call on the checkpoint file fails (strace)',
+      injected: faults.join(', '),
+      found: `audit fsck exit ${fsck.code}, audit verify exit ${verify.code}; ${problems.length} events lost or doubled; ${endings(attempts)}${firstOf(problems)}`,
+      ok: fsck.code === 0 && verify.code === 0 && problems.length === 0,
+      trials: attempts.length,
+    };
+  } finally {
+    await fleet.stop();
+  }
+}

@@ -51,7 +51,12 @@ const COMMANDS = {
     running: 'if any',
   },
   faults: { file: 'dist/test/faults/main.js', what: 'causes faults, counts what was lost: faults -- --list' },
-  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit, bench inference', quiet: true },
+  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit, bench guard, bench inference', quiet: true },
+  mutations: {
+    file: 'dist/tools/mutations/main.js',
+    what: 'breaks each condition of the guard: do the tests notice?',
+    quiet: true,
+  },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },

@@ -46,19 +46,23 @@ const MEMBERS = [
 export const encodeEntry = (entry: LogEntry): string => canonicalJson(entry);
 
 export const entryHash = (encoded: string): Buffer => leafHash(encoded);
+/** The same, base64url: how entries and checkpoints name it. */
+export const entryHashText = (encoded: string): string => hash('sha256', `\0${encoded}`, 'base64url');
 
-export const payloadCommit = (ciphertext: Uint8Array): string =>
-  hash('sha256', ciphertext, 'buffer').toString('base64url');
+export const payloadCommit = (ciphertext: Uint8Array): string => hash('sha256', ciphertext, 'base64url');
 
-/** An entry out of its bytes; null if they are not the one canonical form of an entry. */
-export function decodeEntry(encoded: string): LogEntry | null {
+/**
+ * An entry out of its bytes; null if they are not the one canonical form of an entry. `isSigned`: a signed checkpoint
+ * vouches for these very bytes, so that their form need not be looked at again.
+ */
+export function decodeEntry(encoded: string, isSigned = false): LogEntry | null {
   let entry: LogEntry;
   try {
     entry = JSON.parse(encoded) as LogEntry;
   } catch {
     return null;
   }
-  return isEntry(entry) && JSON.stringify(entry) === encoded ? entry : null;
+  return isEntry(entry) && (isSigned || JSON.stringify(entry) === encoded) ? entry : null;
 }
 
 /** With the members in canonical order, what ECMAScript writes is what RFC 8785 asks for. */

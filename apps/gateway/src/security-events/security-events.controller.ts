@@ -25,7 +25,13 @@ const filterShape = {
     .default(LIMIT_DEFAULT),
 };
 const ownQuery = z.strictObject(filterShape);
-const adminQuery = z.strictObject({ ...filterShape, userId: z.uuid().optional() });
+const adminQuery = z.strictObject({
+  ...filterShape,
+  userId: z.uuid().optional(),
+  device: z.string().min(1).max(120).optional(),
+  /** An address, or a network as it is shown (192.0.2.0/24). */
+  address: z.string().min(1).max(50).optional(),
+});
 
 const eventsSchema = z
   .strictObject({ events: z.array(wireEventSchema), nextCursor: z.string().nullable() })

@@ -80,7 +80,7 @@ async function tryOne(mutation: Mutation, copy: string, env: Record<string, stri
   const from = performance.now();
   const file = path.join(copy, 'libs/guard/src', mutation.file);
   const original = fs.readFileSync(file, 'utf8');
-  let verdict: Verdict = 'BROKEN';
+  let verdict: Verdict;
   try {
     fs.writeFileSync(file, mutate(mutation));
     const result = await runTests(mutation, copy, env);

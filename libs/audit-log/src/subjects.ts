@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Origin, Personal, SealedPersonal } from '#contracts';
 import { open, seal } from '#sealing';
-import { SearchTags, sealMailOrigin, sealPersonal } from './personal.js';
+import { sealMailOrigin, sealPersonal, type SearchTags } from './personal.js';
 
 /**
  * A person as the log knows him: one document of `subjects`. Destroying it is what makes his sealed payload unreadable

@@ -6,7 +6,9 @@ import { type Script, scriptedStep } from './script.js';
 import { inParallel, sleep } from './time.js';
 
 export const PASSWORD = 'correct horse battery staple';
-const AT_ONCE = 12;
+const AT_ONCE = 6;
+/** On a busy machine a capture can miss its windows before any fault is made. */
+const ENROL_TRIES = 3;
 /** The step's window opens 0.3 s after the reveal. */
 const WINDOW_MS = 350;
 /** Longer than any attempt can live: 90 s to film, 12 s to decide with three more runs, and the reconciler's rounds. */
@@ -169,11 +171,18 @@ export function people(gateways: readonly string[], count: number, o: { enrolled
     const { version, textSha256 } = (await device.ask((client) => client.get('/v1/face/consent'))).body;
     await device.ask((client) => client.put('/v1/face/consent', { version, textSha256 }));
     if (o.enrolled !== false) {
-      const { status } = await device.capture({}, 'enrolments');
-      if (status !== 'enrolled') throw new Error(`enrolment: ${status}`);
+      await enrol(device);
     }
     return device;
   });
+}
+
+async function enrol(device: Device): Promise<void> {
+  for (let left = ENROL_TRIES - 1; ; left--) {
+    const { status } = await device.capture({}, 'enrolments');
+    if (status === 'enrolled') return;
+    if (left === 0) throw new Error(`enrolment: ${status}`);
+  }
 }
 
 /** Another session of the same person. */

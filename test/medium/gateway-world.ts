@@ -44,6 +44,8 @@ export const GOOD: Findings = {
   stalledTwice: false,
 };
 
+export const MISMATCH: Findings = { ...GOOD, judgement: 'mismatch', similarity: 0.12 };
+
 /** The worker's half of the keys, as in production: the gateway under test has only the public ones. */
 const SIGNING = { id: 'r1', bytes: randomBytes(32) };
 const SIMILARITY = { id: 's1', bytes: randomBytes(32) };
@@ -94,6 +96,7 @@ export class GatewayWorld {
       MAIL_KEY: randomBytes(32).toString('base64url'),
       EVENT_KEK: randomBytes(32).toString('base64url'),
       LOG_LEVEL: 'error',
+      REGISTRATIONS_PER_HOUR: '100000',
       ...overrides,
     });
     const db = await createConnection(config.MONGODB_URI).asPromise();

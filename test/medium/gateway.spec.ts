@@ -1,8 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { ACR } from '#contracts';
-import { type Findings, GatewayWorld, giveConsent, GOOD, PASSWORD, sleep, stepBody } from './gateway-world.js';
-
-const MISMATCH: Findings = { ...GOOD, judgement: 'mismatch', similarity: 0.12 };
+import {
+  type Findings,
+  GatewayWorld,
+  giveConsent,
+  GOOD,
+  MISMATCH,
+  PASSWORD,
+  sleep,
+  stepBody,
+} from './gateway-world.js';
 
 jest.setTimeout(60_000);
 

@@ -9,6 +9,7 @@ import { EventsModule } from './events/events.module.js';
 import { HealthModule } from './health/health.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
 import { PrivacyModule } from './privacy/privacy.module.js';
+import { RemindersModule } from './reminders/reminders.module.js';
 import { SWEEP_INTERVAL_MS, Sweeper } from './sweeper.js';
 
 const SWEEP_MS = 5_000;
@@ -32,6 +33,7 @@ export class AppModule {
         EventsModule,
         NotificationsModule,
         PrivacyModule,
+        RemindersModule,
         HealthModule,
       ],
       providers: [

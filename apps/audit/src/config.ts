@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { env, parseEnv } from '#config';
+import { GUARD_LIMITS } from '#contracts';
 
 const mailFrom = z
   .string('must be set: the sender of security mail')
@@ -31,6 +32,8 @@ const auditConfigSchema = z.object({
     .optional(),
   /** Where checkpoints go outside the database: a file that only grows, or `stdout`. */
   AUDIT_CHECKPOINT_FILE: env.path.default('stdout'),
+  /** How long an enrolled face counts; the gateway has the same figure. */
+  RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
   HEALTH_PORT: env.port,
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,

@@ -2,6 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationB
 import { AppLogger } from '#observability';
 import { DrainService } from './events/drain.service.js';
 import { MailerService } from './notifications/mailer.service.js';
+import { RemindersService } from './reminders/reminders.service.js';
 import { ErasureService } from './privacy/erasure.service.js';
 
 export const SWEEP_INTERVAL_MS = Symbol('sweep interval');
@@ -20,6 +21,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
     private readonly drains: DrainService,
     private readonly mailer: MailerService,
     private readonly erasures: ErasureService,
+    private readonly reminders: RemindersService,
     private readonly logger: AppLogger,
   ) {}
 
@@ -28,6 +30,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
       this.repeat('events', () => this.drains.sweep()),
       this.repeat('mails', () => this.mailer.sweep()),
       this.repeat('erasures', () => this.erasures.sweep()),
+      this.repeat('reminders', () => this.reminders.sweep()),
     ];
   }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { env, parseEnv } from '#config';
-import { manifestSchema } from '#contracts';
+import { GUARD_LIMITS, manifestSchema } from '#contracts';
 
 /** Injection token of the parsed configuration. */
 export const GATEWAY_CONFIG = Symbol('gateway config');
@@ -42,7 +42,16 @@ export const gatewayEnvSchema = z.object({
   /** Opens the key that seals a person's part of his events; audit has the same one. */
   EVENT_KEK: env.key32,
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
-  REGISTRATION: z.enum(['open', 'closed'], 'must be open or closed').default('open'),
+  /** `verified`: no answer tells who has an account; a person enters after the mailed link was followed. */
+  REGISTRATION: z.enum(['open', 'verified', 'closed'], 'must be open, verified or closed').default('open'),
+  /** From one address. */
+  REGISTRATIONS_PER_HOUR: env.count.default(60),
+  /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
+  EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
+  /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */
+  RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
+  /** How long a face that was enrolled after a recovery raises nothing to pwd+face. */
+  ENROLMENT_HOLD_HOURS: env.count.default(GUARD_LIMITS.holdHours),
   TRUSTED_PROXIES: trustedProxiesSchema,
   /** Captures that may be live at the same time, over all gateways. */
   CAPTURES_MAX: env.count.default(200),

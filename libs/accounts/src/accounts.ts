@@ -49,6 +49,7 @@ export class Accounts {
       invite: passwordHash === null ? { by: actorId ?? null, at: new Date() } : null,
       newEmail: null,
       hasNewEmail: false,
+      endedSessions: [],
     };
     // The guard first: a user without one could not be protected, a guard without a user is swept.
     await this.guard.create(user._id, {
@@ -61,6 +62,23 @@ export class Accounts {
       },
     });
     return (await this.users.insert(user)) ? { kind: 'created', user } : { kind: 'email_taken' };
+  }
+
+  /**
+   * Makes an account without a password and mails its owner a link that sets one. An open invitation of the same
+   * address is sent once more; an account that has a password is `email_taken`.
+   */
+  async invite(
+    account: Omit<NewAccount, 'passwordHash'>,
+    mails: MailRepository,
+  ): Promise<Created & { mailId?: string }> {
+    const made = await this.create({ ...account, passwordHash: null });
+    const user = made.kind === 'created' ? made.user : await this.users.findByEmail(account.email);
+    if (user?.invite == null) return { kind: 'email_taken' };
+    await this.links.revoke(user._id, ['invite']);
+    const secret = await this.links.issue('invite', { userId: user._id, email: user.email });
+    const mailId = await mails.enqueue({ userId: user._id, template: 'account_invite', params: {}, secret });
+    return { kind: 'created', user, mailId };
   }
 
   /** The record first: a role that nobody saw given must not exist. */

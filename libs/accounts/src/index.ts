@@ -10,5 +10,6 @@ export {
   passwordSchema,
   verifyPassword,
 } from './passwords.js';
-export type { UserRow } from './user.js';
+export { importUsers, type ImportLine, type ImportReport } from './import-users.js';
+export { isSessionOf, type UserRow } from './user.js';
 export { UserRepository } from './user.repository.js';

@@ -51,6 +51,11 @@ export class LinkTokenRepository {
     return row ? { userId: row.userId, email: row.email } : null;
   }
 
+  /** What was taken and then not used for its purpose can be taken again. */
+  async giveBack(token: string): Promise<void> {
+    await this.rows.updateOne({ _id: { $eq: hashOf(token) } }, { $set: { usedAt: null } });
+  }
+
   /** Links of these kinds that are still under way do nothing any more. */
   async revoke(userId: string, kinds: readonly LinkKind[]): Promise<void> {
     await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $in: [...kinds] }, usedAt: { $eq: null } });

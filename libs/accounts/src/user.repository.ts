@@ -3,6 +3,9 @@ import type { Role } from '#contracts';
 import { isDuplicateKey } from './mongo.js';
 import { type UserRow, userRowSchema } from './user.js';
 
+/** More than anybody ends in the twelve hours that a session can live. */
+const ENDED_KEPT = 100;
+
 /** `users`: who may sign in. Each change is one conditional update. */
 export class UserRepository {
   constructor(private readonly rows: mongo.Collection<UserRow>) {}
@@ -45,7 +48,7 @@ export class UserRepository {
 
   /** New password and new epoch in one update; null when the epoch moved meanwhile. */
   async setPassword(userId: string, epoch: number, passwordHash: string): Promise<number | null> {
-    const update = { $set: { passwordHash, mustResetPassword: false }, $inc: { sessionEpoch: 1 } };
+    const update = { $set: { passwordHash, mustResetPassword: false, endedSessions: [] }, $inc: { sessionEpoch: 1 } };
     return (await this.change(userId, { sessionEpoch: { $eq: epoch } }, update)) ? epoch + 1 : null;
   }
 
@@ -67,6 +70,50 @@ export class UserRepository {
   /** Disabling ends every session. */
   async setDisabled(userId: string, disabled: boolean): Promise<boolean> {
     return this.change(userId, {}, { $set: { disabled }, ...(disabled ? { $inc: { sessionEpoch: 1 } } : {}) });
+  }
+
+  async endSession(userId: string, sessionId: string): Promise<void> {
+    await this.change(userId, {}, { $push: { endedSessions: { $each: [sessionId], $slice: -ENDED_KEPT } } });
+  }
+
+  /** Another address, not yet confirmed. Replaces one that was asked for before. */
+  async askForNewEmail(userId: string, email: string): Promise<void> {
+    const newEmail = { email, requestedAt: new Date(), changesAt: null };
+    await this.change(userId, {}, { $set: { newEmail, hasNewEmail: false } });
+  }
+
+  /** The new address is its owner's: from here the hold runs, by the database's clock. */
+  async confirmNewEmail(userId: string, email: string, holdMs: number): Promise<boolean> {
+    const { matchedCount } = await this.rows.updateOne({ _id: { $eq: userId }, 'newEmail.email': { $eq: email } }, [
+      { $set: { 'newEmail.changesAt': { $add: ['$$NOW', holdMs] }, hasNewEmail: true } },
+    ]);
+    return matchedCount === 1;
+  }
+
+  async dropNewEmail(userId: string): Promise<boolean> {
+    const wanted = { newEmail: { $ne: null } } as mongo.Filter<UserRow>;
+    return this.change(userId, wanted, { $set: { newEmail: null, hasNewEmail: false } });
+  }
+
+  /** Accounts whose hold is over. */
+  async findEmailChangesDue(limit: number): Promise<UserRow[]> {
+    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$newEmail.changesAt', '$$now'] } } } };
+    const rows = await this.rows.find({ hasNewEmail: { $eq: true }, ...isOver }, { limit, maxTimeMS: 2_000 }).toArray();
+    return rows.map((row) => userRowSchema.parse(row));
+  }
+
+  /** Takes the confirmed address over. `taken`: meanwhile it belongs to another account, so nothing comes of it. */
+  async applyNewEmail({ _id, email, newEmail }: UserRow): Promise<'changed' | 'taken' | 'gone'> {
+    if (newEmail === null) return 'gone';
+    const filter = { email: { $eq: email }, 'newEmail.email': { $eq: newEmail.email }, hasNewEmail: { $eq: true } };
+    const set = { email: newEmail.email, emailVerified: true, newEmail: null, hasNewEmail: false };
+    try {
+      return (await this.change(_id, filter, { $set: set })) ? 'changed' : 'gone';
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      await this.dropNewEmail(_id);
+      return 'taken';
+    }
   }
 
   async setLocale(userId: string, locale: string): Promise<void> {

@@ -26,7 +26,13 @@ export const userRowSchema = z.object({
     .object({ email: z.string(), requestedAt: z.date(), changesAt: z.date().nullable() })
     .nullable()
     .default(null),
-  /** Equality flag of the sweep that makes such changes. */
+  /** Equality flag of the sweep that makes confirmed changes. */
   hasNewEmail: z.boolean().default(false),
+  /** Sessions that were ended one by one, so that a Redis that forgot it cannot bring them back. */
+  endedSessions: z.array(z.uuid()).default([]),
 });
 export type UserRow = z.infer<typeof userRowSchema>;
+
+/** Whether the account still stands by a session: whatever Redis says. */
+export const isSessionOf = (user: UserRow, session: { sessionId: string; epoch: number }): boolean =>
+  user.sessionEpoch === session.epoch && !user.disabled && !user.endedSessions.includes(session.sessionId);

@@ -2,6 +2,13 @@ import { z } from 'zod';
 
 export const MAIL_TEMPLATES = [
   'email_verify',
+  'email_change_notice',
+  'email_change_confirm',
+  'email_changed',
+  'account_exists',
+  'account_invite',
+  'password_reset',
+  're_enrolment_reminder',
   'face_locked',
   'face_enrolled',
   'face_removed',

@@ -55,6 +55,8 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       SIMILARITY_PRIVATE_KEYS: similarityKey,
       MAIL_KEY: o.keys.mailKey,
       EVENT_KEK: o.keys.eventKek,
+      // Everybody comes from one address here.
+      REGISTRATIONS_PER_HOUR: '100000',
     },
     inference: {
       HEALTH_PORT: String(o.ports.inferenceHealth),

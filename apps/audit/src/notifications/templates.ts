@@ -56,6 +56,107 @@ export const TEMPLATES = {
     }),
   }),
 
+  email_change_notice: define({
+    params: origin.extend({ hours: someMinutes }),
+    secret: true,
+    usefulMinutes: 24 * 60,
+    content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+      subject: 'Another e-mail address was asked for',
+      blocks: [
+        paragraph(
+          `Somebody who is signed in to your account wants another e-mail address for it. It changes ${hours ?? 24} hours after the new address is confirmed.`,
+        ),
+        facts(from, createdAt),
+        link('If this was not you, keep this address:', publicUrl, 'cancel-email-change', token),
+        ...ifNotYou(),
+      ],
+    }),
+  }),
+
+  email_change_confirm: define({
+    params: origin.extend({ hours: someMinutes }),
+    secret: true,
+    usefulMinutes: 24 * 60,
+    content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+      subject: 'Confirm your new e-mail address',
+      blocks: [
+        paragraph('Please confirm that this address is yours.'),
+        facts(from, createdAt),
+        link('Open this link:', publicUrl, 'confirm-email-change', token),
+        paragraph(`It becomes the address of your account ${hours ?? 24} hours later.`),
+        paragraph('If you do not know what this is about, ignore this message.'),
+      ],
+    }),
+  }),
+
+  email_changed: define({
+    params: z.object({}),
+    secret: false,
+    content: () => ({
+      subject: 'The e-mail address of your account was changed',
+      blocks: [
+        paragraph('The change that was announced is done: from now on messages go to the new address only.'),
+        ...ifNotYou(),
+      ],
+    }),
+  }),
+
+  account_exists: define({
+    params: z.object({}),
+    secret: false,
+    content: () => ({
+      subject: 'You already have an account',
+      blocks: [
+        paragraph(
+          'Somebody tried to register with this address. There is an account with it already, and it is unchanged.',
+        ),
+        paragraph('If it was you, sign in, or have a forgotten password reset. If not, there is nothing to do.'),
+      ],
+    }),
+  }),
+
+  account_invite: define({
+    params: z.object({}),
+    secret: true,
+    usefulMinutes: 7 * 24 * 60,
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'You are invited',
+      blocks: [
+        paragraph('An account was made for you. Choose a password, and it is yours.'),
+        link('Open this link, it is valid for 7 days:', publicUrl, 'accept-invitation', token),
+      ],
+    }),
+  }),
+
+  password_reset: define({
+    params: z.object({}),
+    secret: true,
+    usefulMinutes: 60,
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'Choose a new password',
+      blocks: [
+        paragraph('A new password was asked for. It changes nothing about your face, and a locked face stays locked.'),
+        link('Open this link, it is valid for an hour, once:', publicUrl, 'reset-password', token),
+        paragraph('If you did not ask for it, ignore this message: your password stays as it is.'),
+      ],
+    }),
+  }),
+
+  re_enrolment_reminder: define({
+    params: z.object({ days: someMinutes, until: someTime }),
+    secret: false,
+    content: ({ days, until }) => ({
+      subject: 'Your face must be enrolled again soon',
+      blocks: [
+        paragraph(
+          `Faces change, so an enrolment counts for a limited time. Yours ends in ${days === 1 ? 'a day' : `${days ?? 14} days`}${until ? `, on ${utc(until)}` : ''}.`,
+        ),
+        paragraph('Please sign in, confirm with your face and enrol it again; it takes half a minute.'),
+        paragraph('After that day a mailed code is needed first, and the new face waits a day before it counts.'),
+      ],
+    }),
+  }),
+
   face_locked: define({
     params: origin.extend({ lockMinutes: someMinutes, lockedUntil: someTime }),
     secret: false,
@@ -178,6 +279,12 @@ const WHAT_TO_DO = [
   'end your other sessions',
   'tell the people who run the service, if you can not explain what happened',
 ] as const;
+
+const link = (label: string, publicUrl: string, page: string, token: string): Block => ({
+  kind: 'link',
+  label,
+  url: `${publicUrl.replace(/\/+$/, '')}/${page}?token=${encodeURIComponent(token)}`,
+});
 
 const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
 

@@ -1,26 +1,164 @@
 import { randomUUID } from 'node:crypto';
-import { Controller, HttpCode, Inject, Param, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
-import type { UserRow } from '#accounts';
-import type { Origin } from '#contracts';
+import { Accounts, emailSchema, localeSchema, MailRepository, UserRepository, type UserRow } from '#accounts';
+import { type Origin, roleSchema } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { UserEvents } from '../audit-trail/user-events.js';
 import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser } from '../http/session.guard.js';
+import { SessionService } from '../sessions/session.service.js';
 
 const userParams = z.strictObject({ id: z.uuid() });
+const inviteSchema = z.strictObject({
+  email: emailSchema,
+  roles: z.array(roleSchema).max(5).default([]),
+  locale: localeSchema.optional(),
+});
+const listQuery = z.strictObject({
+  cursor: z.uuid().optional(),
+  email: emailSchema.optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(200))
+    .default(50),
+});
+const userSchema = z
+  .strictObject({
+    userId: z.uuid(),
+    email: z.string(),
+    emailVerified: z.boolean(),
+    roles: z.array(roleSchema),
+    state: z.enum(['invited', 'active', 'disabled']),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'User' });
+const usersSchema = z.strictObject({ users: z.array(userSchema), nextCursor: z.uuid().nullable() });
+const someTime = z.iso.datetime().nullable();
+const faceSchema = z
+  .strictObject({
+    enrolled: z.boolean(),
+    everEnrolled: z.boolean(),
+    required: z.boolean(),
+    consentVersion: z.string().nullable(),
+    lockedUntil: someTime,
+    heldUntil: someTime,
+    reEnrolBy: someTime,
+    disabledByStrikes: z.boolean(),
+  })
+  .meta({ id: 'FaceState' });
 
-/** What staff may do to another person's account. */
+/** What staff may do to other people's accounts. Every call leaves an event with the actor in the person's own trail. */
 @Controller('v1/admin/users')
 export class AdminUsersController {
   constructor(
     @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly accounts: Accounts,
+    private readonly users: UserRepository,
+    private readonly mails: MailRepository,
+    private readonly sessions: SessionService,
+    private readonly events: UserEvents,
     private readonly nudge: AuditNudge,
   ) {}
+
+  /** Nobody knows another person's password: the account is made without one, and its owner sets it by the mailed link. */
+  @Post()
+  @Accepts({ body: inviteSchema })
+  @Answers({ summary: 'Makes an account and mails its owner an invitation', schema: userSchema, errors: ['email_taken'], idempotent: true }) // prettier-ignore
+  async invite(
+    @CurrentUser() admin: UserRow,
+    @Body() body: z.infer<typeof inviteSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof userSchema>> {
+    const { locale, ...rest } = body;
+    const account = { ...rest, ...(locale === undefined ? {} : { locale }), actorId: admin._id, origin };
+    const invited = await this.accounts.invite(account, this.mails);
+    if (invited.kind === 'email_taken') throw new Problem('email_taken');
+    if (invited.mailId !== undefined) this.nudge.mail(invited.mailId);
+    this.nudge.drain(invited.user._id);
+    return view(invited.user);
+  }
+
+  @Get()
+  @Accepts({ query: listQuery })
+  @Answers({ summary: 'Who has an account', schema: usersSchema })
+  async list(
+    @CurrentUser() admin: UserRow,
+    @Query() { cursor, email, limit }: z.infer<typeof listQuery>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof usersSchema>> {
+    await this.recordRead(admin, origin);
+    if (email !== undefined) {
+      const user = await this.users.findByEmail(email);
+      return { users: user ? [view(user)] : [], nextCursor: null };
+    }
+    const users = await this.users.list({ after: cursor ?? null, limit });
+    return { users: users.map(view), nextCursor: users.length === limit ? (users.at(-1)?._id ?? null) : null };
+  }
+
+  /** Ends every session of that person at once. */
+  @Post(':id/disable')
+  @HttpCode(204)
+  @Accepts({ params: userParams })
+  @Answers({ summary: 'Shuts a person out', errors: ['not_found', 'forbidden'] })
+  async disable(
+    @CurrentUser() admin: UserRow,
+    @Param() { id }: z.infer<typeof userParams>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    // Who shuts himself out may leave nobody who could let him in again.
+    if (id === admin._id) throw new Problem('forbidden');
+    if (!(await this.accounts.setDisabled(id, true, origin, admin._id))) throw new Problem('not_found');
+    await this.sessions.endAll(id);
+    this.nudge.drain(id);
+  }
+
+  @Post(':id/enable')
+  @HttpCode(204)
+  @Accepts({ params: userParams })
+  @Answers({ summary: 'Lets a disabled person in again', errors: ['not_found'] })
+  async enable(
+    @CurrentUser() admin: UserRow,
+    @Param() { id }: z.infer<typeof userParams>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    if (!(await this.accounts.setDisabled(id, false, origin, admin._id))) throw new Problem('not_found');
+    this.nudge.drain(id);
+  }
+
+  @Get(':id/face')
+  @Accepts({ params: userParams })
+  @Answers({ summary: 'The state of a face: never a template or a score', schema: faceSchema, errors: ['not_found'] })
+  async face(
+    @CurrentUser() officer: UserRow,
+    @Param() { id }: z.infer<typeof userParams>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof faceSchema>> {
+    await this.recordRead(officer, origin);
+    const summary = await this.guard.summary(id);
+    if (!summary) throw new Problem('not_found');
+    const { enrolled, everEnrolled, faceRequired, consentVersion, disabledByStrikes } = summary;
+    const [lockedUntil, heldUntil, reEnrolBy] = [summary.lockedUntil, summary.heldUntil, summary.reEnrolBy].map(
+      (time) => time?.toISOString() ?? null,
+    );
+    return {
+      enrolled,
+      everEnrolled,
+      required: faceRequired,
+      consentVersion,
+      lockedUntil: lockedUntil ?? null,
+      heldUntil: heldUntil ?? null,
+      reEnrolBy: reEnrolBy ?? null,
+      disabledByStrikes,
+    };
+  }
 
   @Post(':id/unlock')
   @HttpCode(204)
@@ -31,8 +169,40 @@ export class AdminUsersController {
     @Param() { id }: z.infer<typeof userParams>,
     @RequestOrigin() origin: Origin,
   ): Promise<void> {
-    const outcome = await this.guard.change(id, { kind: 'unlock', actorId: officer._id }, origin, randomUUID());
+    await this.change(id, { kind: 'unlock', actorId: officer._id }, origin);
+  }
+
+  /** From here on the old template verifies nobody; sessions at pwd+face keep their level. */
+  @Post(':id/require-re-enrolment')
+  @HttpCode(204)
+  @Accepts({ params: userParams })
+  @Answers({ summary: 'Demands that a face be enrolled again', errors: ['not_found'] })
+  async requireReEnrolment(
+    @CurrentUser() officer: UserRow,
+    @Param() { id }: z.infer<typeof userParams>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    await this.change(id, { kind: 're_enrolment_required', by: 'officer', actorId: officer._id }, origin);
+  }
+
+  private async change(id: string, change: Parameters<GuardStore['change']>[1], origin: Origin): Promise<void> {
+    const outcome = await this.guard.change(id, change, origin, randomUUID());
     if (outcome.kind === 'not_found') throw new Problem('not_found');
     this.nudge.drain(id);
   }
+
+  /** Written before anything is shown. */
+  private async recordRead(by: UserRow, origin: Origin): Promise<void> {
+    if (!(await this.events.append(by._id, 'admin_read', origin, { actorId: by._id })))
+      throw new Problem('unavailable');
+  }
 }
+
+const view = (user: UserRow): z.infer<typeof userSchema> => ({
+  userId: user._id,
+  email: user.email,
+  emailVerified: user.emailVerified,
+  roles: user.roles,
+  state: user.disabled ? 'disabled' : user.invite ? 'invited' : 'active',
+  createdAt: user.createdAt.toISOString(),
+});

@@ -1,17 +1,6 @@
-import {
-  Body,
-  Controller,
-  createParamDecorator,
-  Get,
-  HttpCode,
-  Inject,
-  Post,
-  Put,
-  Query,
-  UseGuards,
-} from '@nestjs/common';
+import { Body, Controller, createParamDecorator, Get, HttpCode, Inject, Post, Put, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
-import { emailSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
+import { emailSchema, localeSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
 import { acrSchema, amrSchema, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { guardOf } from '../face/authority.js';
@@ -24,16 +13,30 @@ import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.j
 import { AuthService, RegistrationService } from './auth.service.js';
 import { loggedIn, LoginGuard } from './local.strategy.js';
 
-const registerSchema = z.strictObject({ email: emailSchema, password: passwordSchema });
+const registerSchema = z.strictObject({
+  email: emailSchema,
+  password: passwordSchema,
+  locale: localeSchema.optional(),
+});
 const loginSchema = z.strictObject({ email: emailSchema, password: passwordAttemptSchema });
 const passwordChangeSchema = z.strictObject({ currentPassword: passwordAttemptSchema, newPassword: passwordSchema });
-const tokenSchema = z.strictObject({ token: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
 
 const LoggedInUser = createParamDecorator((_: unknown, context) => loggedIn(context));
 
 const someTime = z.iso.datetime().optional();
-const registeredSchema = z.strictObject({ userId: z.uuid(), email: z.string(), emailVerified: z.boolean() });
-const verifiedSchema = z.strictObject({ emailVerified: z.literal(true) });
+const registeredSchema = z
+  .discriminatedUnion('status', [
+    z.strictObject({
+      status: z.literal('created'),
+      userId: z.uuid(),
+      email: z.string(),
+      emailVerified: z.boolean(),
+    }),
+    z
+      .strictObject({ status: z.literal('mailed') })
+      .meta({ description: 'Where registering does not tell who has an account: a mail says how to go on.' }),
+  ])
+  .meta({ id: 'Registered' });
 const sessionSchema = z
   .strictObject({
     userId: z.uuid(),
@@ -64,10 +67,20 @@ export class AuthController {
 
   @Post('register')
   @Accepts({ body: registerSchema })
-  @Answers({ summary: 'Makes an account', schema: registeredSchema, errors: ['registration_closed', 'email_taken'] })
-  async register(@Body() body: z.infer<typeof registerSchema>, @RequestOrigin() origin: Origin) {
-    const user = await this.registration.register(body.email, body.password, origin);
-    return { userId: user._id, email: user.email, emailVerified: user.emailVerified };
+  @Answers({
+    summary: 'Makes an account',
+    schema: registeredSchema,
+    errors: ['registration_closed', 'email_taken', 'password_too_common', 'too_many_requests'],
+    idempotent: true,
+  })
+  async register(
+    @Body() { email, password, locale }: z.infer<typeof registerSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof registeredSchema>> {
+    const registered = await this.registration.register(email, password, origin, locale);
+    if (registered.kind === 'mailed') return { status: 'mailed' };
+    const { user } = registered;
+    return { status: 'created', userId: user._id, email: user.email, emailVerified: user.emailVerified };
   }
 
   @Post('login')
@@ -76,7 +89,7 @@ export class AuthController {
   @Answers({
     summary: 'Opens a session by password',
     schema: sessionAnswerSchema,
-    errors: ['invalid_credentials', 'too_many_requests'],
+    errors: ['invalid_credentials', 'password_reset_required', 'too_many_requests'],
   })
   @UseGuards(LoginGuard)
   async login(@LoggedInUser() user: UserRow, @RequestOrigin() origin: Origin) {
@@ -128,7 +141,7 @@ export class AuthController {
   @Accepts({ body: passwordChangeSchema })
   @Answers({
     summary: 'Changes the password and ends the other sessions',
-    errors: ['invalid_credentials', 'too_many_requests'],
+    errors: ['invalid_credentials', 'password_too_common', 'too_many_requests'],
   })
   async changePassword(
     @CurrentSession() session: Principal,
@@ -137,27 +150,5 @@ export class AuthController {
     @RequestOrigin() origin: Origin,
   ): Promise<void> {
     await this.auth.changePassword(session, user, { current: body.currentPassword, next: body.newPassword }, origin);
-  }
-
-  @Post('email/verify')
-  @HttpCode(200)
-  @Accepts({ body: tokenSchema })
-  @Answers({
-    summary: 'Confirms the e-mail address by the mailed token',
-    schema: verifiedSchema,
-    errors: ['token_invalid'],
-  })
-  async verifyEmail(@Body() body: z.infer<typeof tokenSchema>): Promise<{ emailVerified: true }> {
-    await this.registration.verifyEmail(body.token);
-    return { emailVerified: true };
-  }
-
-  /** The mailed link, until there are pages. */
-  @Get('email/verify')
-  @Accepts({ query: tokenSchema })
-  @Answers({ summary: 'The mailed link itself', schema: verifiedSchema, errors: ['token_invalid'] })
-  async followLink(@Query() query: z.infer<typeof tokenSchema>): Promise<{ emailVerified: true }> {
-    await this.registration.verifyEmail(query.token);
-    return { emailVerified: true };
   }
 }

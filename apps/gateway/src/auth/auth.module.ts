@@ -1,16 +1,30 @@
 import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
 import { MailModule } from '../mail/mail.module.js';
+import { SessionsController } from '../sessions/sessions.controller.js';
 import { SessionModule } from '../sessions/session.module.js';
 import { UserModule } from '../users/user.module.js';
 import { AuthController } from './auth.controller.js';
 import { AuthService, RegistrationService } from './auth.service.js';
+import { EmailController } from './email.controller.js';
+import { EmailService } from './email.service.js';
+import { PasswordResetController } from './password-reset.controller.js';
+import { PasswordResetService } from './password-reset.service.js';
+import { RequestThrottle } from './request-throttle.js';
 import { LocalStrategy } from './local.strategy.js';
 import { LoginThrottle } from './login-throttle.js';
 
 @Module({
   imports: [PassportModule, SessionModule, UserModule, MailModule],
-  controllers: [AuthController],
-  providers: [AuthService, RegistrationService, LocalStrategy, LoginThrottle],
+  controllers: [AuthController, EmailController, PasswordResetController, SessionsController],
+  providers: [
+    AuthService,
+    EmailService,
+    PasswordResetService,
+    RegistrationService,
+    RequestThrottle,
+    LocalStrategy,
+    LoginThrottle,
+  ],
 })
 export class AuthModule {}

@@ -1,8 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { Accounts, hashPassword, LinkTokenRepository, UserRepository, type UserRow, verifyPassword } from '#accounts';
+import {
+  Accounts,
+  hashPassword,
+  isCommonPassword,
+  type NewAccount,
+  UserRepository,
+  type UserRow,
+  verifyPassword,
+} from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
+import { AppLogger } from '#observability';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
@@ -11,7 +20,9 @@ import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/session.guard.js';
 import { Mails } from '../mail/mail.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
+import { EmailService } from './email.service.js';
 import { LoginThrottle } from './login-throttle.js';
+import { RequestThrottle } from './request-throttle.js';
 
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
 const NOBODY = randomUUID();
@@ -25,6 +36,7 @@ export class AuthService {
     private readonly systemOutbox: SystemOutbox,
     private readonly events: UserEvents,
     private readonly throttle: LoginThrottle,
+    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
   /** The user, or null: unknown, wrong and disabled are one answer after the same work. */
@@ -32,20 +44,37 @@ export class AuthService {
     const user = await this.users.findByEmail(email);
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
-    if (user && matches && !user.disabled && summary?.state === 'active') return user;
+    if (user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user)) return user;
     this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
     return null;
   }
 
+  /** Where registering tells nobody anything, a password must not either before the address was confirmed. */
+  private mayEnter(user: UserRow): boolean {
+    return user.emailVerified || this.config.REGISTRATION !== 'verified';
+  }
+
   async openSession(user: UserRow, origin: Origin): Promise<ActiveSession> {
-    const session = await this.sessions.open(user._id, user.sessionEpoch);
+    // Only who knows the password learns it, and the way out is the mailbox.
+    if (user.mustResetPassword) throw new Problem('password_reset_required');
+    const session = await this.sessions.open(user._id, user.sessionEpoch, origin.deviceModel);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
     return session;
   }
 
   async logout(session: ActiveSession, origin: Origin): Promise<void> {
+    const { userId, sessionId } = session.record;
     await this.sessions.end(session);
-    await this.events.append(session.record.userId, 'logout', origin);
+    await this.users.endSession(userId, sessionId);
+    await this.events.append(userId, 'logout', origin);
+  }
+
+  /** A session must not be a way to guess the password faster than at login. */
+  async assertPassword(user: UserRow, password: string, origin: Origin): Promise<void> {
+    const address = origin.ipAddress ?? '';
+    await this.throttle.take(user.email, address);
+    if (!(await verifyPassword(user.passwordHash, password))) throw new Problem('invalid_credentials');
+    await this.throttle.giveBack(user.email, address);
   }
 
   /** Ends every other session; this one goes on under the new epoch. */
@@ -55,11 +84,8 @@ export class AuthService {
     passwords: { current: string; next: string },
     origin: Origin,
   ) {
-    // A session must not be a way to guess the password faster than at login.
-    const address = origin.ipAddress ?? '';
-    await this.throttle.take(user.email, address);
-    if (!(await verifyPassword(user.passwordHash, passwords.current))) throw new Problem('invalid_credentials');
-    await this.throttle.giveBack(user.email, address);
+    await this.assertPassword(user, passwords.current, origin);
+    if (isCommonPassword(passwords.next, user.email)) throw new Problem('password_too_common');
     const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
     if (epoch === null) throw new Problem('unauthenticated');
     await this.guard.change(user._id, { kind: 'password_changed' }, origin, randomUUID());
@@ -68,37 +94,43 @@ export class AuthService {
   }
 }
 
+/** A request answers so whatever became of it, where the operator wants nobody to learn who has an account. */
+export type Registered = { kind: 'created'; user: UserRow } | { kind: 'mailed' };
+
 @Injectable()
 export class RegistrationService {
   constructor(
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
     private readonly accounts: Accounts,
-    private readonly users: UserRepository,
-    private readonly links: LinkTokenRepository,
+    private readonly emails: EmailService,
     private readonly mails: Mails,
+    private readonly throttle: RequestThrottle,
+    private readonly logger: AppLogger,
   ) {}
 
-  async register(email: string, password: string, origin: Origin): Promise<UserRow> {
-    if (this.config.REGISTRATION === 'closed') throw new Problem('registration_closed');
+  async register(email: string, password: string, origin: Origin, locale?: string): Promise<Registered> {
+    const { REGISTRATION } = this.config;
+    if (REGISTRATION === 'closed') throw new Problem('registration_closed');
+    await this.throttle.take('registration', origin.ipAddress ?? '');
+    if (isCommonPassword(password, email)) throw new Problem('password_too_common');
     const passwordHash = await hashPassword(password);
-    const created = await this.accounts.create({ email, passwordHash, origin });
+    const account = { email, passwordHash, origin, ...(locale === undefined ? {} : { locale }) };
+    if (REGISTRATION === 'verified') {
+      // Not waited for: neither answer nor time tells whether there was such an account.
+      void this.inSilence(account).catch((err: unknown) => this.logger.warn({ err }, 'registration not finished'));
+      return { kind: 'mailed' };
+    }
+    const created = await this.accounts.create(account);
     if (created.kind === 'email_taken') throw new Problem('email_taken');
-    await this.sendVerification(created.user);
-    return created.user;
+    await this.emails.sendVerification(created.user);
+    return created;
   }
 
-  /** The link's token is taken even if the address changed meanwhile: a link works once. */
-  async verifyEmail(token: string): Promise<void> {
-    const taken = await this.links.take('verify_email', token);
-    if (!taken || !(await this.users.setEmailVerified(taken.userId, taken.email))) throw new Problem('token_invalid');
-  }
-
-  private async sendVerification(user: UserRow): Promise<void> {
-    await this.mails.send({
-      userId: user._id,
-      template: 'email_verify',
-      params: {},
-      secret: await this.links.issue('verify_email', { userId: user._id, email: user.email }),
-    });
+  private async inSilence(account: NewAccount): Promise<void> {
+    const created = await this.accounts.create(account);
+    if (created.kind === 'created') return this.emails.sendVerification(created.user);
+    const owner = await this.accounts.users.findByEmail(account.email);
+    if (!owner || !(await this.throttle.mayTake('mail_of_account', owner._id))) return;
+    await this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });
   }
 }

@@ -78,19 +78,29 @@ export class CaptureController {
   ) {}
 
   @Post('enrolments')
-  @Answers({ summary: 'Begins the enrolment of a face', schema: begunSchema, errors: BEGIN_ERRORS })
+  @Answers({ summary: 'Begins the enrolment of a face', schema: begunSchema, errors: BEGIN_ERRORS, idempotent: true })
   enrol(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'enrol', origin);
   }
 
   @Post('attempts')
-  @Answers({ summary: 'Begins an attempt to be recognised', schema: begunSchema, errors: BEGIN_VERIFY_ERRORS })
+  @Answers({
+    summary: 'Begins an attempt to be recognised',
+    schema: begunSchema,
+    errors: BEGIN_VERIFY_ERRORS,
+    idempotent: true,
+  })
   verify(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'verify', origin);
   }
 
   @Post('practice')
-  @Answers({ summary: 'Begins a capture that compares nothing', schema: begunSchema, errors: BEGIN_ERRORS })
+  @Answers({
+    summary: 'Begins a capture that compares nothing',
+    schema: begunSchema,
+    errors: BEGIN_ERRORS,
+    idempotent: true,
+  })
   practise(@CurrentSession() session: Principal, @RequestOrigin() origin: Origin) {
     return this.begin(session, 'practice', origin);
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
-import { UserRepository } from '#accounts';
+import { isSessionOf, UserRepository } from '#accounts';
 import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
@@ -80,7 +80,7 @@ export class OutcomeService implements BeforeApplicationShutdown {
     const { record } = session;
     if (record.raisedBy === attemptId) return { status: 'verified', session: sessionAnswer(session.token, record) };
     const user = await this.users.findById(record.userId);
-    if (user?.sessionEpoch !== record.epoch) throw new Problem('unauthenticated');
+    if (!user || !isSessionOf(user, record)) throw new Problem('unauthenticated');
     const redeemed = await this.guard.redeem({ userId: record.userId, attemptId, sessionId: record.sessionId });
     if (redeemed.kind === 'refused') return endedAnswer(attempt, new Date());
     const raised = redeemed.attempt.held

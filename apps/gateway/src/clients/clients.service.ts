@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
-import { UserRepository } from '#accounts';
+import { isSessionOf, UserRepository } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import type { ClientView, ServiceClientStore } from '#service-clients';
@@ -61,7 +61,7 @@ export class IntrospectionService {
     const record = (await this.sessions.find(token))?.record;
     if (!record) return null;
     const [user, summary] = await Promise.all([this.users.findById(record.userId), this.guard.summary(record.userId)]);
-    if (!user || user.sessionEpoch !== record.epoch || summary?.state !== 'active') return null;
+    if (!user || !isSessionOf(user, record) || summary?.state !== 'active') return null;
     const { clientId } = client;
     if (await this.seen.isFirst(record.sessionId, clientId)) {
       await this.events.append(record.userId, 'introspected', { sessionId: record.sessionId }, { clientId });

@@ -3,6 +3,7 @@ import { getConnectionToken } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 import { createGuardStore, type GuardStore } from '#guard';
 import { SubjectRepository } from '../audit-trail/subject.repository.js';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { collection } from '../store/mongo.js';
 
 /** Injection token of the guard: the truth about each user's face. */
@@ -13,9 +14,17 @@ export const GUARD = Symbol('guard');
   providers: [
     {
       provide: GUARD,
-      inject: [getConnectionToken(), SubjectRepository],
-      useFactory: async (connection: Connection, { sealer }: SubjectRepository): Promise<GuardStore> => {
-        const guard = createGuardStore({ collection: collection(connection, 'face_guards'), sealer });
+      inject: [getConnectionToken(), SubjectRepository, GATEWAY_CONFIG],
+      useFactory: async (
+        connection: Connection,
+        { sealer }: SubjectRepository,
+        config: GatewayConfig,
+      ): Promise<GuardStore> => {
+        const guard = createGuardStore({
+          collection: collection(connection, 'face_guards'),
+          sealer,
+          limits: { reEnrolDays: config.RE_ENROLMENT_DAYS, holdHours: config.ENROLMENT_HOLD_HOURS },
+        });
         await guard.ensureIndexes();
         return guard;
       },

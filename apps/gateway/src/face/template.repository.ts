@@ -5,9 +5,12 @@ import { z } from 'zod';
 import { type RewrapBatch, type SealedTemplate, sealedTemplateSchema } from '#contracts';
 import { collection, isDuplicateKey } from '../store/mongo.js';
 
-const templateRowSchema = sealedTemplateSchema
-  .omit({ templateId: true })
-  .extend({ _id: z.uuid(), createdAt: z.date() });
+const templateRowSchema = sealedTemplateSchema.omit({ templateId: true }).extend({
+  _id: z.uuid(),
+  createdAt: z.date(),
+  /** UTC day of it: the reminders look for that. */
+  createdDay: z.string().optional(),
+});
 type TemplateRow = z.infer<typeof templateRowSchema>;
 
 /** `face_templates`: ciphertext that only a worker opens. The guard names the one row that counts. */
@@ -27,7 +30,9 @@ export class TemplateRepository implements OnModuleInit {
   /** A repeat of the same row changes nothing. */
   async insert({ templateId, ...rest }: SealedTemplate): Promise<void> {
     try {
-      await this.rows.insertOne({ ...rest, _id: templateId, createdAt: new Date() });
+      const createdAt = new Date();
+      const createdDay = createdAt.toISOString().slice(0, 10);
+      await this.rows.insertOne({ ...rest, _id: templateId, createdAt, createdDay });
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
     }
@@ -36,7 +41,7 @@ export class TemplateRepository implements OnModuleInit {
   async find(userId: string, templateId: string): Promise<SealedTemplate | null> {
     const row = await this.rows.findOne({ _id: { $eq: templateId }, userId: { $eq: userId } });
     if (row === null) return null;
-    const { _id, createdAt: _createdAt, ...rest } = templateRowSchema.parse(row);
+    const { _id, createdAt: _createdAt, createdDay: _createdDay, ...rest } = templateRowSchema.parse(row);
     return { templateId: _id, ...rest };
   }
 

@@ -12,6 +12,8 @@ export interface Answered {
   schema?: z.ZodType;
   /** Of the body, when it is not JSON. */
   media?: string;
+  /** Honours `Idempotency-Key`: it creates something. */
+  idempotent?: boolean;
   /** Refusals of its own, beside those that its policy and its input imply. */
   errors?: readonly ErrorCode[];
 }

@@ -19,6 +19,13 @@ export const ERROR_TABLE = {
   method_not_allowed: { status: 405, title: 'This route does not take that method' },
   email_taken: { status: 409, title: 'An account with this e-mail exists' },
   registration_closed: { status: 403, title: 'Registration is closed' },
+  password_too_common: { status: 400, title: 'The password is one that everybody tries' },
+  password_reset_required: { status: 403, title: 'The password must be reset by mail first' },
+  idempotency_conflict: {
+    status: 409,
+    title: 'The Idempotency-Key belongs to another request, or to one that still runs',
+    retryAfterSeconds: 1,
+  },
   email_not_verified: { status: 403, title: 'The e-mail address is not verified' },
   token_invalid: { status: 400, title: 'The link is wrong, used or too old' },
   code_invalid: { status: 400, title: 'The code is wrong, used or too old' },

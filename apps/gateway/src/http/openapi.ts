@@ -14,6 +14,14 @@ const FRAMES =
   '`{"frames":[{"tMs":0,"bytes":12345},…],"device":{"model":"…"}}`, the header, then the JPEG or WebP images one after ' +
   'the other, unmirrored.';
 
+const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description: 'The same request under the same key is done once, and answered with the first answer for an hour.',
+  schema: { type: 'string', minLength: 8, maxLength: 100 },
+};
+
 /** The API as OpenAPI 3.1, made from what the routes themselves check: their schemas, their policy, their refusals. */
 export function openApiDocument(routes: readonly Route[], serverUrl: string): Json {
   const schemas: Json = { Problem: problemSchema() };
@@ -58,6 +66,7 @@ function operation(route: Route, schemas: Json): Json {
     ...optional('parameters', [
       ...parameters('path', accepts.params, schemas),
       ...parameters('query', accepts.query, schemas),
+      ...(answers.idempotent ? [IDEMPOTENCY_KEY] : []),
     ]),
     ...requestBody(route, schemas),
     responses: { [route.status]: success(route, schemas), ...refusals(errorsOf(route)) },
@@ -112,6 +121,7 @@ export function errorsOf({ access, accepts, answers }: Pick<Route, 'access' | 'a
   const implied: ErrorCode[] = ['invalid_request', 'unavailable', 'internal'];
   if (accepts.body || accepts.bytes) implied.push('unsupported_media_type', 'payload_too_large');
   if (accepts.params) implied.push('not_found');
+  if (answers.idempotent) implied.push('idempotency_conflict');
   if (access.who === 'service') implied.push('forbidden');
   if (access.who === 'session') {
     implied.push('unauthenticated');

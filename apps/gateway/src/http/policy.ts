@@ -40,6 +40,12 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /health/ready': anyone,
   'GET /docs': anyone,
   'GET /docs-json': anyone,
+  // Pages behind mailed links. Each does nothing before its button is pressed: mail scanners open links.
+  'GET /reset-password': anyone,
+  'GET /accept-invitation': anyone,
+  'GET /confirm-email-change': anyone,
+  'GET /cancel-email-change': anyone,
+  'GET /not-me': anyone,
 
   'POST /v1/auth/register': anyone,
   'POST /v1/auth/login': anyone,
@@ -48,6 +54,15 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/auth/logout': anySession,
   'GET /v1/auth/session': own(),
   'PUT /v1/auth/password': own('manage'),
+  'POST /v1/auth/password/reset': anyone,
+  'POST /v1/auth/password/reset/confirm': anyone,
+  'POST /v1/auth/invitation/accept': anyone,
+  'POST /v1/auth/email/resend': own(),
+  'POST /v1/auth/email/change': own('manage'),
+  'POST /v1/auth/email/change/confirm': anyone,
+  'POST /v1/auth/email/change/cancel': anyone,
+  'GET /v1/auth/sessions': own(),
+  'DELETE /v1/auth/sessions/:id': own('manage'),
 
   'POST /v1/sessions/introspect': service('introspect'),
 
@@ -66,9 +81,16 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/recovery/codes': own(),
   'POST /v1/recovery/verify': own(),
 
+  'POST /v1/security/not-me': anyone,
   'GET /v1/security/events': own(),
   'GET /v1/admin/security-events': staffReads('security'),
+  'POST /v1/admin/users': staffWrites('admin'),
+  'GET /v1/admin/users': staffReads('admin', 'security'),
+  'POST /v1/admin/users/:id/disable': staffWrites('admin'),
+  'POST /v1/admin/users/:id/enable': staffWrites('admin'),
+  'GET /v1/admin/users/:id/face': staffReads('security'),
   'POST /v1/admin/users/:id/unlock': staffWrites('security'),
+  'POST /v1/admin/users/:id/require-re-enrolment': staffWrites('security'),
 
   'POST /v1/privacy/erasures': own('manage'),
   // Whoever holds the receipt's random id: the session is gone by then, and the answer names nobody.

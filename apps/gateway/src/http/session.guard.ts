@@ -1,6 +1,6 @@
 import { type CanActivate, createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { UserRepository, type UserRow } from '#accounts';
+import { isSessionOf, UserRepository, type UserRow } from '#accounts';
 import { ACR } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
 import { GUARD } from '../face/guard.module.js';
@@ -46,7 +46,7 @@ export class SessionGuard implements CanActivate {
 
   private async account(session: ActiveSession): Promise<UserRow> {
     const user = await this.users.findById(session.record.userId);
-    if (user?.sessionEpoch === session.record.epoch) return user;
+    if (user && isSessionOf(user, session.record)) return user;
     await this.sessions.end(session);
     throw new Problem('unauthenticated');
   }

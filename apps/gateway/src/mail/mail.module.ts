@@ -34,6 +34,6 @@ export class Mails {
     },
     Mails,
   ],
-  exports: [Mails],
+  exports: [MailRepository, Mails],
 })
 export class MailModule {}

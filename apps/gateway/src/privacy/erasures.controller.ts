@@ -35,7 +35,7 @@ export class ErasuresController {
   /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
   @Post()
   @HttpCode(202)
-  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema })
+  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema, idempotent: true })
   async request(@CurrentUser() user: UserRow): Promise<Receipt> {
     const row = await this.erasures.insertOrFind({
       _id: randomUUID(),

@@ -27,6 +27,7 @@ export class RecoveryController {
   @Answers({
     summary: 'Mails a code that stands in for the face',
     schema: z.strictObject({ expiresAt: z.iso.datetime() }),
+    idempotent: true,
     errors: ['account_inactive', 'email_not_verified', 'too_many_codes', 'too_many_requests'],
   })
   send(@CurrentSession() session: Principal, @CurrentUser() user: UserRow, @RequestOrigin() origin: Origin) {

@@ -15,6 +15,8 @@ export const sessionRecordSchema = z.strictObject({
   expiresAt: z.int(),
   /** The attempt that raised this session last: its answer can be given again. */
   raisedBy: z.uuid().nullable(),
+  /** Of the login, for the list of one's own sessions. */
+  deviceModel: z.string().max(120).optional(),
 });
 export type SessionRecord = z.infer<typeof sessionRecordSchema>;
 

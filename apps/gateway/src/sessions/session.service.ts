@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
+import { isSessionOf, type UserRow } from '#accounts';
 import { ACR } from '#contracts';
 import { Keys, sha256Hex } from '../store/keys.js';
 import { Forgeries } from '../audit-trail/forgeries.js';
@@ -41,7 +42,7 @@ export class SessionService {
     private readonly forgeries: Forgeries,
   ) {}
 
-  async open(userId: string, epoch: number): Promise<ActiveSession> {
+  async open(userId: string, epoch: number, deviceModel?: string): Promise<ActiveSession> {
     const now = Date.now();
     const record: SessionRecord = {
       sessionId: randomUUID(),
@@ -53,6 +54,7 @@ export class SessionService {
       epoch,
       expiresAt: now + ABSOLUTE_MS,
       raisedBy: null,
+      ...(deviceModel === undefined ? {} : { deviceModel }),
     };
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const key = keyOf(token);
@@ -106,6 +108,26 @@ export class SessionService {
     });
   }
 
+  /** The live sessions that the account stands by, newest first. */
+  async list(user: UserRow): Promise<SessionRecord[]> {
+    const found = await this.stored(user._id);
+    const live = found
+      .map(({ record }) => record)
+      .filter((one) => isSessionOf(user, one) && one.expiresAt > Date.now());
+    return live.sort((a, b) => b.authTime - a.authTime);
+  }
+
+  async endOne(userId: string, sessionId: string): Promise<void> {
+    const keys = (await this.stored(userId))
+      .filter(({ record }) => record.sessionId === sessionId)
+      .map(({ key }) => key);
+    if (keys.length === 0) return;
+    await this.redis.ask(async (redis) => {
+      await redis.del(...keys);
+      await redis.srem(listOf(userId), ...keys);
+    });
+  }
+
   /** Ends a user's sessions but the one given. What Redis might revive is refused by its epoch. */
   async endAll(userId: string, except?: ActiveSession): Promise<void> {
     const kept = except ? keyOf(except.token) : null;
@@ -114,6 +136,22 @@ export class SessionService {
       if (keys.length === 0) return;
       await redis.del(...keys);
       await redis.srem(listOf(userId), ...keys);
+    });
+  }
+
+  /** Keys whose time is over are dropped from the list on the way. */
+  private async stored(userId: string): Promise<{ key: string; record: SessionRecord }[]> {
+    return this.redis.ask(async (redis) => {
+      const keys = await redis.smembers(listOf(userId));
+      if (keys.length === 0) return [];
+      const texts = await redis.mget(...keys);
+      const gone = keys.filter((_, i) => !texts[i]);
+      if (gone.length > 0) await redis.srem(listOf(userId), ...gone);
+      return keys.flatMap((key, i) => {
+        const text = texts[i];
+        const record = text ? this.opened(key, text) : null;
+        return record?.userId === userId ? [{ key, record }] : [];
+      });
     });
   }
 

@@ -2,7 +2,14 @@ import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 
-const PURPOSES = ['session-record', 'session-token', 'frame-digest', 'recovery-code', 'address'] as const;
+const PURPOSES = [
+  'session-record',
+  'session-token',
+  'frame-digest',
+  'recovery-code',
+  'address',
+  'idempotency',
+] as const;
 type KeyPurpose = (typeof PURPOSES)[number];
 
 /**

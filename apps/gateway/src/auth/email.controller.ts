@@ -1,0 +1,79 @@
+import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { emailSchema, passwordAttemptSchema, type UserRow } from '#accounts';
+import type { Origin } from '#contracts';
+import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
+import { RequestOrigin } from '../http/origin.js';
+import { CurrentUser } from '../http/session.guard.js';
+import { AuthService } from './auth.service.js';
+import { EmailService } from './email.service.js';
+import { linkTokenSchema } from './link-token.js';
+
+const changeSchema = z.strictObject({ newEmail: emailSchema, currentPassword: passwordAttemptSchema });
+const verifiedSchema = z.strictObject({ emailVerified: z.literal(true) });
+
+@Controller('v1/auth/email')
+export class EmailController {
+  constructor(
+    private readonly emails: EmailService,
+    private readonly auth: AuthService,
+  ) {}
+
+  @Post('verify')
+  @HttpCode(200)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({ summary: 'Confirms the e-mail address by the mailed token', schema: verifiedSchema, errors: ['token_invalid'] }) // prettier-ignore
+  async verify(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<z.infer<typeof verifiedSchema>> {
+    await this.emails.verify(token);
+    return { emailVerified: true };
+  }
+
+  /** Nothing but the address is confirmed by it, so a mail scanner that opens it does no harm. */
+  @Get('verify')
+  @Accepts({ query: linkTokenSchema })
+  @Answers({ summary: 'The mailed link itself', schema: verifiedSchema, errors: ['token_invalid'] })
+  async followLink(@Query() { token }: z.infer<typeof linkTokenSchema>): Promise<z.infer<typeof verifiedSchema>> {
+    await this.emails.verify(token);
+    return { emailVerified: true };
+  }
+
+  @Post('resend')
+  @HttpCode(202)
+  @Answers({ summary: 'Mails the verification once more', errors: ['too_many_requests'] })
+  async resend(@CurrentUser() user: UserRow): Promise<void> {
+    await this.emails.resendVerification(user);
+  }
+
+  @Post('change')
+  @HttpCode(202)
+  @Accepts({ body: changeSchema })
+  @Answers({
+    summary: 'Asks for another e-mail address: mails to both, and a day of delay',
+    errors: ['invalid_credentials', 'too_many_requests'],
+  })
+  async change(
+    @CurrentUser() user: UserRow,
+    @Body() { newEmail, currentPassword }: z.infer<typeof changeSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    await this.auth.assertPassword(user, currentPassword, origin);
+    await this.emails.askForChange(user, newEmail, origin);
+  }
+
+  @Post('change/confirm')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({ summary: 'Confirms the new address by the token mailed to it', errors: ['token_invalid'] })
+  async confirm(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<void> {
+    await this.emails.confirmChange(token);
+  }
+
+  @Post('change/cancel')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({ summary: 'Stops a change of address by the token mailed to the old one', errors: ['token_invalid'] })
+  async cancel(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<void> {
+    await this.emails.cancelChange(token);
+  }
+}

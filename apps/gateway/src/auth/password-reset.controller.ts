@@ -1,0 +1,43 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { z } from 'zod';
+import { emailSchema, passwordSchema } from '#accounts';
+import type { Origin } from '#contracts';
+import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
+import { RequestOrigin } from '../http/origin.js';
+import { linkToken } from './link-token.js';
+import { PasswordResetService } from './password-reset.service.js';
+
+const requestSchema = z.strictObject({ email: emailSchema });
+const chooseSchema = z.strictObject({ token: linkToken, newPassword: passwordSchema });
+const CHOOSE_ERRORS = ['token_invalid', 'password_too_common', 'too_many_requests'] as const;
+
+/** Passwords chosen by a mailed link: a forgotten one, and the first one of somebody invited. */
+@Controller('v1/auth')
+export class PasswordResetController {
+  constructor(private readonly resets: PasswordResetService) {}
+
+  @Post('password/reset')
+  @HttpCode(202)
+  @Accepts({ body: requestSchema })
+  @Answers({ summary: 'Mails a link, if there is such an account; the answer does not tell', errors: ['too_many_requests'] }) // prettier-ignore
+  async request(@Body() { email }: z.infer<typeof requestSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.resets.request(email, origin);
+  }
+
+  @Post('password/reset/confirm')
+  @HttpCode(204)
+  @Accepts({ body: chooseSchema })
+  @Answers({ summary: 'Sets a new password by the mailed token and ends every session', errors: CHOOSE_ERRORS })
+  async confirm(@Body() body: z.infer<typeof chooseSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.resets.confirm(body.token, body.newPassword, origin);
+  }
+
+  @Post('invitation/accept')
+  @HttpCode(204)
+  @Accepts({ body: chooseSchema })
+  @Answers({ summary: 'Sets the first password of somebody invited', errors: CHOOSE_ERRORS })
+  async accept(@Body() body: z.infer<typeof chooseSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.resets.acceptInvitation(body.token, body.newPassword, origin);
+  }
+}

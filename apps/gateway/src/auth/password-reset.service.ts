@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { hashPassword, isCommonPassword, LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
+import type { Origin } from '#contracts';
+import type { GuardStore } from '#guard';
+import { AppLogger } from '#observability';
+import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { GUARD } from '../face/guard.module.js';
+import { Problem } from '../http/problem.js';
+import { Mails } from '../mail/mail.module.js';
+import { SessionService } from '../sessions/session.service.js';
+import { RequestThrottle } from './request-throttle.js';
+
+/** A forgotten password, by a mailed link. The face and its lock are not touched. */
+@Injectable()
+export class PasswordResetService {
+  constructor(
+    private readonly users: UserRepository,
+    private readonly links: LinkTokenRepository,
+    private readonly mails: Mails,
+    private readonly sessions: SessionService,
+    private readonly throttle: RequestThrottle,
+    @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly nudge: AuditNudge,
+    private readonly logger: AppLogger,
+  ) {}
+
+  /** Nothing of what is done for an account that exists is waited for, so neither answer nor time tells of it. */
+  async request(email: string, origin: Origin): Promise<void> {
+    await this.throttle.take('anonymous', origin.ipAddress ?? '');
+    void this.send(email).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
+  }
+
+  async confirm(token: string, password: string, origin: Origin): Promise<void> {
+    await this.throttle.take('anonymous', origin.ipAddress ?? '');
+    await this.choose('reset_password', token, password, origin);
+  }
+
+  async acceptInvitation(token: string, password: string, origin: Origin): Promise<void> {
+    await this.throttle.take('anonymous', origin.ipAddress ?? '');
+    await this.choose('invite', token, password, origin);
+  }
+
+  private async choose(kind: 'reset_password' | 'invite', token: string, password: string, origin: Origin) {
+    const link = await this.links.take(kind, token);
+    if (!link) throw new Problem('token_invalid');
+    if (isCommonPassword(password, link.email)) {
+      await this.links.giveBack(token);
+      throw new Problem('password_too_common');
+    }
+    const done = await this.users.resetPassword(link.userId, link.email, await hashPassword(password));
+    if (!done) throw new Problem('token_invalid');
+    await this.guard.change(link.userId, { kind: 'password_changed' }, origin, randomUUID());
+    await this.sessions.endAll(link.userId);
+    await this.links.revoke(link.userId, ['reset_password', 'invite', 'verify_email']);
+    this.nudge.drain(link.userId);
+  }
+
+  private async send(email: string): Promise<void> {
+    const user = await this.users.findByEmail(email);
+    if (!user || user.disabled || !(await this.throttle.mayTake('mail_of_account', user._id))) return;
+    await this.mails.send({
+      userId: user._id,
+      template: 'password_reset',
+      params: {},
+      secret: await this.links.issue('reset_password', linkOf(user)),
+    });
+  }
+}
+
+const linkOf = (user: UserRow) => ({ userId: user._id, email: user.email });

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
+import type { z } from 'zod';
+import { LinkTokenRepository, UserRepository } from '#accounts';
+import type { Origin } from '#contracts';
+import type { GuardStore } from '#guard';
+import { UserEvents } from '../audit-trail/user-events.js';
+import { linkTokenSchema } from '../auth/link-token.js';
+import { GUARD } from '../face/guard.module.js';
+import { TemplateRepository } from '../face/template.repository.js';
+import { Accepts } from '../http/accepts.js';
+import { Answers } from '../http/answers.js';
+import { RequestOrigin } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { SessionService } from '../sessions/session.service.js';
+import { NotMeRepository } from './not-me.repository.js';
+
+/** "This was not me": what the owner of the mailbox can undo without signing in. */
+@Controller('v1/security')
+export class NotMeController {
+  constructor(
+    private readonly links: NotMeRepository,
+    private readonly otherLinks: LinkTokenRepository,
+    private readonly users: UserRepository,
+    private readonly sessions: SessionService,
+    private readonly templates: TemplateRepository,
+    private readonly events: UserEvents,
+    @Inject(GUARD) private readonly guard: GuardStore,
+  ) {}
+
+  /**
+   * Ends every session, bars the password until it is reset, stops a change of address and, if the mail was about an
+   * enrolment or the face is still held, removes the face. The link goes last: a crash on the way leaves it to be used again.
+   */
+  @Post('not-me')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({ summary: 'Undoes what a security mail told of, by its token', errors: ['token_invalid'] })
+  async notMe(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    const link = await this.links.find(token);
+    const summary = link && (await this.guard.summary(link.userId));
+    if (!link || !summary) throw new Problem('token_invalid');
+    const { userId } = link;
+    await this.users.demandPasswordReset(userId);
+    await this.sessions.endAll(userId);
+    await this.users.dropNewEmail(userId);
+    await this.otherLinks.revoke(userId, ['reset_password', 'confirm_new_email']);
+    const held = summary.heldUntil !== null && summary.heldUntil.getTime() > Date.now();
+    if (summary.enrolled && (held || link.template === 'face_enrolled')) {
+      await this.guard.change(userId, { kind: 'unenrol' }, origin, randomUUID());
+      await this.templates.delete(userId, await this.templates.idsOf(userId));
+    }
+    await this.events.append(userId, 'session_ended', origin);
+    await this.links.deleteOf(userId);
+  }
+}

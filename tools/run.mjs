@@ -148,6 +148,7 @@ function run(command, args) {
 function hashOf(entries) {
   const hash = createHash('sha256').update(process.versions.node.split('.')[0]);
   const add = (file) => {
+    if (path.basename(file) === 'node_modules') return;
     const stat = fs.statSync(file, { throwIfNoEntry: false });
     if (stat?.isDirectory()) for (const name of fs.readdirSync(file).sort()) add(path.join(file, name));
     else if (stat)

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CAPTURE_LIMITS, type StepVerdict } from '#contracts';
-import { StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
-import { analyseBody } from '../../apps/inference/src/threads/analyse-body.js';
+import { type DecodedFrame, samplesOf, StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
+import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
+import { decode } from '../../apps/inference/src/threads/decode.js';
 import type { Command } from './command.js';
 import { loadModels } from './faces.js';
 import { UsageError } from './fault.js';
@@ -75,19 +76,16 @@ async function look(analyser: StepAnalyser, root: string, file: string): Promise
   const bytes = readFileSync(path.join(root, file));
   if (bytes.length > CAPTURE_LIMITS.frameBytesMax) return { file, bytes: bytes.length, code: 'image_too_large', ms: 0 };
   const from = performance.now();
-  const { verdict } = await analyseBody(analyser, stepOf(bytes), 'blink');
+  const analysis = await analyser.run(repeated(bytes), FRAMES * FRAME_MS);
+  const verdict = judgeStep(analysis.track, samplesOf(analysis), 'blink');
   return { file, bytes: bytes.length, code: codeOf(verdict), ms: performance.now() - from };
 }
 
 const codeOf = (verdict: StepVerdict): string => (verdict.kind === 'quality' ? verdict.code : 'usable');
 
-/** The wire format of a step (README, "Frames of a step"). */
-function stepOf(picture: Uint8Array): Uint8Array {
-  const frames = Array.from({ length: FRAMES }, (_, i) => ({ tMs: i * FRAME_MS, bytes: picture.length }));
-  const header = Buffer.from(JSON.stringify({ frames }));
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(header.length);
-  return Uint8Array.from(Buffer.concat([length, header, ...frames.map(() => picture)]));
+/** One picture again and again; as bytes they would count once, a camera never repeats them. */
+async function* repeated(picture: Uint8Array): AsyncGenerator<DecodedFrame> {
+  for (let i = 0; i < FRAMES; i++) yield { tMs: i * FRAME_MS, picture: await decode(picture) };
 }
 
 function filesBelow(root: string): string[] {

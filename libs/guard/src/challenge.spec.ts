@@ -27,12 +27,37 @@ describe('the challenge', () => {
     expect(() => drawChallenge([] satisfies Action[])).toThrow(RangeError);
   });
 
-  it('has an id of 128 bits that does not repeat', () => {
-    const ids = Array.from({ length: 1_000 }, newChallengeId);
-    expect(new Set(ids).size).toBe(1_000);
-    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{32}$/);
+  it('T11: of 100,000 neither the actions nor their order can be told from chance (p > 1e-6)', () => {
+    const drawn = Array.from({ length: 100_000 }, () => drawChallenge(ACTIONS).map((a) => ACTIONS.indexOf(a)));
+    const single = new Array<number>(4).fill(0);
+    const whole = new Array<number>(64).fill(0);
+    const serial = new Array<number>(16).fill(0);
+    let before: number | null = null;
+    for (const actions of drawn) {
+      whole[actions.reduce((code, a) => 4 * code + a, 0)]!++;
+      for (const a of actions) {
+        single[a]!++;
+        if (before !== null) serial[4 * before + a]!++;
+        before = a;
+      }
+    }
+    // Chi-square for p = 1e-6 with 3, 63 and 15 degrees of freedom.
+    expect(chiSquare(single)).toBeLessThan(30.66);
+    expect(chiSquare(whole)).toBeLessThan(131.36);
+    expect(chiSquare(serial)).toBeLessThan(56.49);
+  });
+
+  it('T11: 100,000 ids of 128 bits, no two alike', () => {
+    const ids = Array.from({ length: 100_000 }, newChallengeId);
+    expect(new Set(ids).size).toBe(100_000);
+    expect(ids.every((id) => /^[0-9a-f]{32}$/.test(id))).toBe(true);
   });
 });
+
+function chiSquare(counts: readonly number[]): number {
+  const expected = counts.reduce((sum, c) => sum + c, 0) / counts.length;
+  return counts.reduce((sum, c) => sum + (c - expected) ** 2 / expected, 0);
+}
 
 describe('the release of an answer', () => {
   const at = (ms: number): Date => new Date(1_700_000_000_000 + ms);

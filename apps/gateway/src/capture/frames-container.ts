@@ -20,6 +20,9 @@ export type ContainerOutcome =
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const T_MS_MAX = 60_000;
+/** A camera's clock and its frames' jitter: a tenth above what is asked for, and two frames. */
+const FPS_PLAUSIBLE = 1.1 * CAPTURE_LIMITS.fpsMax;
+const FRAMES_SLACK = 2;
 /** More entries than any capture may hold; which of the two limits holds is known to the caller. */
 const FRAMES_PARSED_MAX = 10_000;
 
@@ -60,7 +63,9 @@ export function parseFramesContainer(body: Buffer, framesMax: number): Container
     if (!image) return refused('unsupported_image');
     if (image.width * image.height > CAPTURE_LIMITS.framePixelsMax) return refused('image_too_large');
   }
-  return { kind: 'ok', frames, spanMs: before - (frames[0]?.tMs ?? 0) };
+  const spanMs = before - (frames[0]?.tMs ?? 0);
+  if (frames.length - 1 > (spanMs / 1000) * FPS_PLAUSIBLE + FRAMES_SLACK) return refused('invalid_request');
+  return { kind: 'ok', frames, spanMs };
 }
 
 function readHeader(body: Buffer): (z.infer<typeof headerSchema> & { end: number }) | null {

@@ -11,6 +11,8 @@ import { toProblem } from './faults.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
 import { markReceived } from './received-at.js';
+import { tokenOf } from './session.guard.js';
+import { SessionService } from '../sessions/session.service.js';
 
 const JSON_BYTES_MAX = 16 * 1024;
 /** A step's body may take 10 s from its first byte; a little more, so that the guard's answer arrives, too. */
@@ -44,6 +46,12 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     bodyParser: false,
     bufferLogs: true,
     abortOnError: false,
+  });
+  const sessions = app.get(SessionService, { strict: false });
+  // Four megabytes are not read for whoever has no session; the guard judges the request itself once they are there.
+  adapter.getInstance<FastifyInstance>().addHook('preParsing', async (request) => {
+    if (request.routeOptions.url !== STEP_ROUTE) return;
+    if (!(await sessions.find(tokenOf(request)))) throw new Problem('unauthenticated');
   });
   app.useLogger(new NestLogBridge(app.get(AppLogger)));
   app.enableShutdownHooks();

@@ -31,7 +31,7 @@ export class SessionGuard implements CanActivate {
   }
 
   private async admitSession(request: FastifyRequest, access: Extract<Access, { who: 'session' }>): Promise<void> {
-    const session = await this.sessions.find(bearer(request));
+    const session = await this.sessions.find(tokenOf(request));
     if (!session) throw new Problem('unauthenticated');
     const principal: Principal = session;
     if (access.account) principal.user = await this.account(session);
@@ -83,7 +83,8 @@ export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionC
   return user;
 });
 
-function bearer(request: FastifyRequest): string | null {
+/** The session token that a request carries. */
+export function tokenOf(request: FastifyRequest): string | null {
   const match = /^Bearer ([A-Za-z0-9_-]{43})$/i.exec(request.headers.authorization ?? '');
   return match?.[1] ?? null;
 }

@@ -1,4 +1,4 @@
-import { FramesError, parseFrames } from './frames.js';
+import { FramesError, parseFrames, withoutRepeats } from './frames.js';
 
 function body(header: unknown, payload: Buffer = Buffer.alloc(0), length?: number): Buffer {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
@@ -35,5 +35,10 @@ describe('the body of a step', () => {
     ['too many frames', body({ frames: Array.from({ length: 241 }, (_, i) => ({ tMs: i, bytes: 1 })) }, Buffer.alloc(241))], // prettier-ignore
   ])('is refused with %s', (_, bytes) => {
     expect(() => parseFrames(bytes)).toThrow(FramesError);
+  });
+
+  it('counts a frame once that comes again byte for byte', () => {
+    const frames = ['aa', 'bb', 'aa', 'ccc', 'bb', 'ac'].map((text, i) => ({ tMs: i * 40, bytes: Buffer.from(text) }));
+    expect(withoutRepeats(frames).map((f) => f.tMs)).toEqual([0, 40, 120, 200]);
   });
 });

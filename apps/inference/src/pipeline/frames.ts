@@ -26,6 +26,18 @@ const headerSchema = z.object({
     .max(FRAMES_MAX),
 });
 
+/** Without the frames that repeat an earlier one byte for byte, as a camera never does: they would only stretch a step. */
+export function withoutRepeats(frames: readonly EncodedFrame[]): EncodedFrame[] {
+  const byLength = new Map<number, Uint8Array[]>();
+  return frames.filter(({ bytes }) => {
+    const alike = byLength.get(bytes.length) ?? [];
+    byLength.set(bytes.length, alike);
+    if (alike.some((other) => Buffer.compare(other, bytes) === 0)) return false;
+    alike.push(bytes);
+    return true;
+  });
+}
+
 /**
  * Wire format: u32 big-endian header length, JSON header `{"frames":[{"tMs","bytes"}],…}`, then the pictures one after
  * the other. The times must rise. The frames are views of the body, nothing is copied. Throws FramesError.

@@ -11,12 +11,12 @@ export type Side = 'left' | 'right';
  */
 export const GESTURE = {
   /** Degrees from the rest in front of it that make a turn, and on how many frames in a row. */
-  turnDegrees: 13.5,
+  turnDegrees: 13,
   turnFrames: 2,
   /** Nearer to the neutral than this, no movement has begun. */
   turnBeginsDegrees: 5,
   /** How much the head may nod on the way of a turn, relative to the turn. */
-  turnPitchShare: 0.55,
+  turnPitchShare: 0.6,
   /** The head must also have crossed to that side of the camera: coming back from a turn is not the opposite turn. */
   turnBeyondDegrees: 6,
   /** The same for a turn that was not asked for, where doubt speaks for the person. */
@@ -68,10 +68,10 @@ export const GESTURE = {
   bandMin: 0.8,
   bandAroundMs: 500,
 
-  /** So long, within so many eye spans, with a ratio above: frozen 1.5 to 2.3, people at most 1.0 at 20 fps, 1.25 at 15. */
-  stillMs: 1000,
+  /** So long, within so many eye spans, with a ratio above: frozen 1.5 to 2.3; people up to 1.1 at 20 fps. */
+  stillMs: 1300,
   stillSpans: 0.03,
-  stillRatio: 1.3,
+  stillRatio: 1.45,
 } as const;
 
 /** A movement of the head to one side: the person's own neutral in front of it, where it began, where it was complete. */
@@ -126,8 +126,8 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
   const sign = side === 'left' ? 1 : -1;
   return turns(samples, side).some(({ neutralYaw, from, done }) => {
     const way = samples.slice(from, done + 1);
-    if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * rangeOf(way.map((s) => s.yaw))) return false;
     const by = (s: Sample): number => sign * (s.yaw - neutralYaw);
+    if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * Math.max(...way.map(by))) return false;
     const atRest = samples.slice(0, from).filter((s) => Math.abs(by(s)) <= GESTURE.restRangeDegrees);
     const midway = samples
       .slice(from)

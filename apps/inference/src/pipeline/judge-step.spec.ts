@@ -139,8 +139,8 @@ describe('a recording that stands still at its end', () => {
     };
 
   it('is discontinuous, however much its camera trembles with noise; a living rest is not', () => {
-    expect(verdicts(track(blink(0.3), blink(0.8))).blink).toBe('done');
-    expect(verdicts(track(noisy(1.3), blink(0.3), blink(0.8))).blink).toBe('discontinuous');
+    expect(verdicts(track(blink(0.2), blink(0.6))).blink).toBe('done');
+    expect(verdicts(track(noisy(0.9), blink(0.2), blink(0.6))).blink).toBe('discontinuous');
   });
 });
 

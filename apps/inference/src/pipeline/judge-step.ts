@@ -8,7 +8,8 @@ export const STEP = {
   unreadableShareMax: 0.2,
   faceShareMin: 0.7,
   framesMin: 8,
-  fpsMin: 10,
+  /** 15 are asked for; a few may be dropped on the way. */
+  fpsMin: 13,
   /** Area of a second face ÷ area of the first above which neither dominates, on this share of the looks. */
   secondFaceArea: 0.35,
   secondFaceShare: 0.34,

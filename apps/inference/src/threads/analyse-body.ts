@@ -1,6 +1,6 @@
 import type { Action } from '#contracts';
 import { type DecodedFrame, samplesOf, type StepAnalyser } from '../pipeline/analyse.js';
-import { type EncodedFrame, FramesError, parseFrames } from '../pipeline/frames.js';
+import { type EncodedFrame, FramesError, parseFrames, withoutRepeats } from '../pipeline/frames.js';
 import { judgeStep } from '../pipeline/judge-step.js';
 import { decode } from './decode.js';
 import type { StepOutcome } from './protocol.js';
@@ -13,7 +13,7 @@ export async function analyseBody(
   onePersonCosine?: number,
 ): Promise<StepOutcome> {
   try {
-    const frames = parseFrames(body);
+    const frames = withoutRepeats(parseFrames(body));
     const start = frames[0]?.tMs ?? 0;
     const analysis = await analyser.run(decodeAhead(frames, start), (frames.at(-1)?.tMs ?? 0) - start);
     return {

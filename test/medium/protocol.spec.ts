@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import fc from 'fast-check';
+import { ACTIONS } from '#contracts';
+import { type Answer, type ApiClient, encodeStep } from '#testing';
+import { GatewayWorld, jpegOf, sleep, stepBody } from './gateway-world.js';
+
+jest.setTimeout(120_000);
+
+/** docs/protocol.md at the real gateway, on real Redis and MongoDB; the worker's findings are prepared. */
+describe('protocol gestures/1', () => {
+  let world: GatewayWorld;
+  beforeAll(async () => {
+    world = await GatewayWorld.start(41);
+  });
+  afterAll(() => world?.stop());
+
+  const begin = async (client: ApiClient): Promise<string> => {
+    const begun = await client.post('/v1/face/attempts');
+    expect(begun).toMatchObject({ status: 201 });
+    return String(begun.body.attemptId);
+  };
+  const pathOf = (attemptId: string, step = 1): string => `/v1/face/attempts/${attemptId}/steps/${step}`;
+
+  it('T07: of 100 uploads of one step at once exactly one is accepted, and no duplicate costs a strike', async () => {
+    const { client, userId } = await world.enrolled();
+    const attemptId = await begin(client);
+    await sleep(350);
+    const bodies = Array.from({ length: 100 }, (_, i) => (i % 2 ? stepBody() : null));
+    const same = stepBody();
+    const answers = await Promise.all(bodies.map((body) => client.postBytes(pathOf(attemptId), body ?? same)));
+    expect(answers.filter((a) => a.status === 202)).toHaveLength(1);
+    // On a busy machine some come too late to be told more than that the gateway is busy.
+    expect(answers.filter((a) => a.status < 300)).toHaveLength(1);
+    expect(await world.guard(userId)).toMatchObject({ strikes: 0, abandoned: 0 });
+  });
+
+  describe('T10: whose challenge it is, and who chooses it', () => {
+    it('an attempt of another user or session takes nothing from anybody else, in 500 requests', async () => {
+      const { client, email } = await world.enrolled();
+      const stranger = (await world.account()).client;
+      const otherSession = world.client();
+      await otherSession.login(email, 'correct horse battery staple');
+      const attemptId = await begin(client);
+      await sleep(350);
+      let accepted = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.boolean(),
+          fc.constantFrom(attemptId, attemptId.toUpperCase(), randomUUID()),
+          fc.integer({ min: 1, max: 3 }),
+          async (isStranger, id, step) => {
+            const answer = await (isStranger ? stranger : otherSession).postBytes(pathOf(id, step), stepBody());
+            if (answer.status < 300) accepted++;
+            expect(answer).toMatchObject({ status: 404, body: { code: 'not_found' } });
+          },
+        ),
+        { numRuns: 500 },
+      );
+      expect(accepted).toBe(0);
+      await client.delete(`/v1/face/attempts/${attemptId}`);
+    });
+
+    it('a challenge, action, score or mode of the client’s own is 400 wherever it stands, in 500 requests', async () => {
+      const { client } = await world.enrolled();
+      const attemptId = await begin(client);
+      await sleep(350);
+      const names = ['challenge', 'challengeId', 'action', 'actions', 'score', 'mode', 'purpose', 'live', 'verdict'];
+      const value = fc.oneof(fc.constantFrom<unknown>(...ACTIONS, 'verify', 'practice', true, 1, null), fc.json());
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom(...names),
+          value,
+          fc.constantFrom('header', 'frame', 'device', 'query'),
+          async (name, given, where) => {
+            const jpeg = jpegOf();
+            const mine = { [name]: given };
+            const frame = { tMs: 0, bytes: jpeg.length, ...(where === 'frame' ? mine : {}) };
+            const header = {
+              frames: [frame],
+              ...(where === 'header' ? mine : {}),
+              ...(where === 'device' ? { device: mine } : {}),
+            };
+            const query = where === 'query' ? `?${name}=${encodeURIComponent(String(given))}` : '';
+            const answer = await client.postBytes(`${pathOf(attemptId)}${query}`, containerOf(header, jpeg));
+            expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+          },
+        ),
+        { numRuns: 500 },
+      );
+      await client.delete(`/v1/face/attempts/${attemptId}`);
+    });
+  });
+
+  it('whoever has no session is told before a body is read', async () => {
+    const status = await new Promise<string>((resolve, reject) => {
+      const { port } = new URL(world.url);
+      const socket = connect(Number(port), '127.0.0.1', () =>
+        socket.write(
+          `POST ${pathOf(randomUUID())} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${'A'.repeat(43)}\r\n` +
+            'Content-Type: application/octet-stream\r\nContent-Length: 4000000\r\n\r\n',
+        ),
+      );
+      socket.once('data', (chunk) => {
+        resolve(chunk.toString().split('\r\n')[0] ?? '');
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+    expect(status).toBe('HTTP/1.1 401 Unauthorized');
+  });
+
+  it('frames that came faster than any camera, or whose times do not rise, are refused', async () => {
+    const { client } = await world.enrolled();
+    const attemptId = await begin(client);
+    await sleep(2_500);
+    const at = (times: number[]): Promise<Answer> =>
+      client.postBytes(pathOf(attemptId), encodeStep(times.map((tMs) => ({ tMs, jpeg: jpegOf() }))));
+    const every = (ms: number, n: number): number[] => Array.from({ length: n }, (_, i) => i * ms);
+    for (const times of [every(16.7, 60), [0, 40, 40, 80], [0, 40, 30]])
+      expect(await at(times)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+    expect(await at(every(33.3, 60))).toMatchObject({ status: 202 });
+    await client.delete(`/v1/face/attempts/${attemptId}`);
+  });
+});
+
+function containerOf(header: object, payload: Buffer): Buffer {
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(json.length);
+  return Buffer.concat([length, json, payload]);
+}

@@ -1,6 +1,6 @@
 import type { Fleet } from './fleet.js';
 import { Ledger } from './ledger.js';
-import { type Attempted, begunOf, people } from './people.js';
+import { type Attempted, begunOf, people, saidBy } from './people.js';
 import type { Finding } from './scenario.js';
 import { inParallel, sleep } from './time.js';
 import { endings, firstOf, quantile, tally } from './words.js';
@@ -50,7 +50,7 @@ export async function outage(fleet: Fleet, o: Outage): Promise<Finding> {
       const answer = await device.once((client) =>
         i % 2 === 0 ? client.post('/v1/face/attempts') : client.get('/v1/auth/session'),
       );
-      answers.push({ status: answer ? `${answer.status} ${String(answer.body.code ?? '')}`.trim() : 'no answer', ms: performance.now() - began }); // prettier-ignore
+      answers.push({ status: saidBy(answer), ms: performance.now() - began });
       await sleep(ASK_EVERY_MS);
     }
   });

@@ -39,6 +39,13 @@ export function begunOf(answer: Answer | null): Begun | null {
   return answer?.status === 201 && attemptId ? { attemptId, step: stepSchema.parse(answer.body.step) } : null;
 }
 
+/** `503 busy`: status and code, as they are told. */
+export function saidBy(answer: Answer | null | undefined): string {
+  if (!answer) return 'no answer';
+  const { code } = answer.body;
+  return typeof code === 'string' ? `${answer.status} ${code}` : String(answer.status);
+}
+
 /** A client with one session that knows several gateways and changes to the next when one does not answer. */
 export class Device {
   private readonly client: ApiClient;

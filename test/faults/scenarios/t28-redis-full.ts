@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
-import { type Attempted, people } from '../harness/people.js';
+import { type Attempted, people, saidBy } from '../harness/people.js';
 import type { Finding, Scenario } from '../harness/scenario.js';
 import { inParallel, until } from '../harness/time.js';
 import { endings, firstOf, tally } from '../harness/words.js';
@@ -36,7 +36,7 @@ async function full(fleet: Fleet): Promise<Finding> {
     await limit(1_000_000);
     const answers = await inParallel(Array.from({ length: 40 }), 8, async (_, i) => {
       const answer = await persons[i % persons.length]?.once((client) => client.post('/v1/face/attempts'));
-      return answer ? `${answer.status} ${String(answer.body.code ?? '')}`.trim() : 'no answer';
+      return saidBy(answer);
     });
     await limit(0);
     const attempts: Attempted[] = await captures;

@@ -1,6 +1,6 @@
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
-import { type Attempted, type Device, people } from '../harness/people.js';
+import { type Attempted, type Device, people, saidBy } from '../harness/people.js';
 import type { Finding, Scenario } from '../harness/scenario.js';
 import { inParallel, sleep } from '../harness/time.js';
 import { endings, firstOf, quantile, tally } from '../harness/words.js';
@@ -110,7 +110,7 @@ async function withoutAudit(fleet: Fleet, grants: number, say: (line: string) =>
       id: 'T31 outbox',
       scenario: 'A user whose outbox is full',
       injected: `${logins} logins while the audit service is dead, then a begin`,
-      found: `begin answered ${refused?.status ?? 'nothing'} ${String(refused?.body.code ?? '')}; ${recorded} logins in the log afterwards (one more for the enrolment's session), then ${after.status}`,
+      found: `begin answered ${saidBy(refused)}; ${recorded} logins in the log afterwards (one more for the enrolment's session), then ${after.status}`,
       ok: refused?.status === 503 && refused.body.code === 'busy' && recorded === logins + 1 && after.granted,
     },
   ];

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { ACR, type Role } from '#contracts';
+import type { ApiClient } from '#testing';
+import { POLICY } from '../../apps/gateway/src/http/policy.js';
+import { GatewayWorld, giveConsent, GOOD, PASSWORD } from './gateway-world.js';
+
+jest.setTimeout(120_000);
+
+const HOUR_MS = 3_600_000;
+
+describe('authority (real Redis and MongoDB)', () => {
+  let world: GatewayWorld;
+  beforeAll(async () => {
+    world = await GatewayWorld.start(43);
+  });
+  afterAll(() => world?.stop());
+
+  it('an admin reads no face and no trail, an officer makes and shuts out nobody', () => {
+    const linesOf = (role: Role): string[] =>
+      Object.entries(POLICY).flatMap(([line, access]) =>
+        access.who === 'session' && access.roles.includes(role) ? [line] : [],
+      );
+    expect(linesOf('user')).toEqual([]);
+    expect(linesOf('admin').filter((line) => /security-events|unlock|re-enrolment|\/face$/.test(line))).toEqual([]);
+    expect(linesOf('security').filter((line) => /disable|enable|POST \/v1\/admin\/users$/.test(line))).toEqual([]);
+  });
+
+  describe('a password, or a password and the mailbox inside the hold, reaches no protected action', () => {
+    const acrOf = async (client: ApiClient): Promise<unknown> => (await client.get('/v1/auth/session')).body.acr;
+    const thief = async (account: { email: string }, password = PASSWORD): Promise<ApiClient> => {
+      const client = world.client('Thief');
+      expect((await client.login(account.email, password)).status).toBe(200);
+      return client;
+    };
+    /** Enrols and tries: whatever is reached, it is not pwd+face. */
+    const enrolAndTry = async (client: ApiClient): Promise<void> => {
+      await giveConsent(client);
+      expect((await world.capture(client, 'enrolments', GOOD)).body).toEqual({ status: 'enrolled' });
+      const tried = await world.capture(client, 'attempts', GOOD);
+      expect(tried.body).toMatchObject({ status: 'verified', session: { acr: ACR.otp, faceAuthTime: null } });
+      expect(await acrOf(client)).toBe(ACR.otp);
+    };
+
+    it('by withdrawing and enrolling again', async () => {
+      const client = await thief(await world.enrolled());
+      expect((await client.delete('/v1/face/consent')).status).toBe(204);
+      await giveConsent(client);
+      expect(await client.post('/v1/face/enrolments')).toMatchObject({ status: 403, body: { code: 'step_up_required' } }); // prettier-ignore
+      expect(await acrOf(client)).toBe(ACR.pwd);
+    });
+
+    it('by recovery after withdrawing: the new face is held, and so it is for every other session', async () => {
+      const account = await world.enrolled();
+      await world.verifyEmail(account.userId);
+      const client = await thief(account);
+      await client.delete('/v1/face/enrolment');
+      await world.recover({ client, userId: account.userId });
+      await enrolAndTry(client);
+      const second = await thief(account);
+      expect((await world.capture(second, 'attempts', GOOD)).body).toMatchObject({ session: { acr: ACR.otp } });
+    });
+
+    it('by a reset password and recovery', async () => {
+      const account = await world.enrolled();
+      await world.client().post('/v1/auth/password/reset', { email: account.email });
+      for (let i = 0; i < 100; i++) {
+        if (await world.db.collection('mails').findOne({ userId: account.userId, template: 'password_reset' })) break;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      const token = await world.mailSecret(account.userId, 'password_reset');
+      const newPassword = 'another long password';
+      expect((await world.client().post('/v1/auth/password/reset/confirm', { token, newPassword })).status).toBe(204);
+      const client = await thief(account, newPassword);
+      expect(await client.post('/v1/face/enrolments')).toMatchObject({ status: 403 });
+      await world.recover({ client, userId: account.userId });
+      await enrolAndTry(client);
+    });
+
+    it('by another address, opt-outs, another password or erasure: each needs more than the password', async () => {
+      const account = await world.enrolled();
+      const client = await thief(account);
+      const refused = { status: 403, body: { code: 'step_up_required' } };
+      const change = { newEmail: 'thief@example.org', currentPassword: PASSWORD };
+      expect(await client.post('/v1/auth/email/change', change)).toMatchObject(refused);
+      expect(await client.put('/v1/face/preferences', { optOuts: ['blink'], extraTime: true })).toMatchObject(refused);
+      const next = { currentPassword: PASSWORD, newPassword: 'another long password' };
+      expect(await client.put('/v1/auth/password', next)).toMatchObject(refused);
+      expect(await client.post('/v1/privacy/erasures')).toMatchObject(refused);
+      expect(await client.post('/v1/face/attempts')).toMatchObject({ status: 201 });
+    });
+
+    it('by taking what another session has earned', async () => {
+      const account = await world.enrolled();
+      const [owner, client] = [account.client, await thief(account)];
+      const begun = await world.begin(owner, 'attempts', GOOD);
+      const attemptId = String(begun.body.attemptId);
+      for (const step of [1, 2, 3]) await world.sendStep(owner, attemptId, step);
+      expect((await client.get(`/v1/face/attempts/${attemptId}?wait=5`)).status).toBe(404);
+      expect((await world.outcome(owner, attemptId)).body).toMatchObject({ status: 'verified' });
+      expect((await client.get(`/v1/face/attempts/${attemptId}`)).status).toBe(404);
+      expect(await acrOf(client)).toBe(ACR.pwd);
+    });
+  });
+
+  it('a hundred recovery guesses at once are counted one by one', async () => {
+    const account = await world.enrolled();
+    await world.verifyEmail(account.userId);
+    await account.client.post('/v1/recovery/codes');
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => account.client.post('/v1/recovery/verify', { code: '22222222' })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toEqual([]);
+    const row = await world.db.collection<{ _id: string }>('recovery_codes').findOne({ _id: account.userId });
+    const { tried, live } = row as unknown as { tried: Date[]; live: { triesLeft: number } };
+    expect(tried.length).toBeLessThanOrEqual(5);
+    expect(live.triesLeft).toBe(5 - tried.length);
+  });
+
+  it('"this was not me" ends the sessions, bars the password and removes the held face, once', async () => {
+    const account = await world.enrolled();
+    await world.verifyEmail(account.userId);
+    await world.recover(account);
+    await world.capture(account.client, 'enrolments', GOOD);
+    const token = 'n'.repeat(43);
+    await world.db.collection<{ _id: string }>('not_me_tokens').insertOne({
+      _id: createHash('sha256').update(token).digest('hex'),
+      userId: account.userId,
+      template: 'face_enrolled',
+      createdAt: new Date(),
+      expireAt: new Date(Date.now() + HOUR_MS),
+    } as { _id: string });
+    expect((await fetch(`${world.url}/not-me?token=${token}`)).status).toBe(200);
+    expect((await account.client.get('/v1/auth/session')).status).toBe(200);
+    expect(await world.client().post('/v1/security/not-me', { token })).toMatchObject({ status: 204 });
+    expect((await account.client.get('/v1/auth/session')).status).toBe(401);
+    expect(await account.client.login(account.email, PASSWORD)).toMatchObject({ status: 403, body: { code: 'password_reset_required' } }); // prettier-ignore
+    expect(await world.guard(account.userId)).toMatchObject({ template: null, faceRequired: true });
+    expect(await world.client().post('/v1/security/not-me', { token })).toMatchObject({ status: 400 });
+  });
+});

@@ -55,21 +55,22 @@ async function main(args: string[]): Promise<number> {
   const threads = whole(values, 'threads', Math.min(4, availableParallelism()), 1);
   const pool = await AnalysisPool.start(bytes, threads);
   try {
-    const told = ({ name, tally }: SpeciesResult): void =>
-      console.log(`${name.padEnd(14)} ${`${tally.verified}`.padStart(5)} of ${`${tally.n}`.padStart(5)}   ${reasonsOf(tally.reasons)}`); // prettier-ignore
-    const bench = { pool, rules: rulesOf(manifest) };
-    const results = await runSuite(bench, mediaActors(), options, told);
     const date = new Date().toISOString().slice(0, 10);
+    const doc = text(values, 'doc') ?? path.join(repositoryRoot(), 'docs/attacks.md');
+    const head = { command: ['attacks', ...args].join(' '), date, modelDigest: manifest.digest };
+    const how = `${options.fps} pictures a second, ${options.variants} filmings of each, seed ${options.seed}.`;
+    const soFar: SpeciesResult[] = [];
+    // Written after each species: what was measured stays, should the rest be cut short.
+    const told = (result: SpeciesResult): void => {
+      soFar.push(result);
+      const { name, tally } = result;
+      const [accepted, n] = [`${tally.verified}`, `${tally.n}`];
+      console.log(`${name.padEnd(14)} ${accepted.padStart(5)} of ${n.padStart(5)}   ${reasonsOf(tally.reasons)}`);
+      if (doc !== 'none') write(doc, sectionsOf(soFar, how), head);
+    };
+    const results = await runSuite({ pool, rules: rulesOf(manifest) }, mediaActors(), options, told);
     const out = text(values, 'out');
     if (out) writeFileSync(out, `${JSON.stringify({ date, models: manifest.digest, ...options, results }, null, 2)}\n`);
-    const doc = text(values, 'doc') ?? path.join(repositoryRoot(), 'docs/attacks.md');
-    const how = `${options.fps} pictures a second, ${options.variants} filmings of each, seed ${options.seed}.`;
-    if (doc !== 'none')
-      write(doc, sectionsOf(results, how), {
-        command: ['attacks', ...process.argv.slice(2)].join(' '),
-        date,
-        modelDigest: manifest.digest,
-      });
     const passed = results.filter((r) => r.bar === 'none' && r.tally.verified > 0);
     if (passed.length > 0) console.error(`passed, and must not: ${passed.map((r) => r.name).join(', ')}`);
     return passed.length > 0 ? 1 : 0;

@@ -1,9 +1,11 @@
+import { benchAttempt } from './attempt.js';
 import { benchAudit } from './audit.js';
 import { benchGuard } from './guard.js';
 import { benchInference } from './inference.js';
 
 /** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
 const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
+  attempt: benchAttempt,
   audit: benchAudit,
   guard: benchGuard,
   inference: benchInference,

@@ -51,7 +51,7 @@ const COMMANDS = {
     running: 'if any',
   },
   faults: { file: 'dist/test/faults/main.js', what: 'causes faults, counts what was lost: faults -- --list' },
-  bench: { file: 'dist/bench/main.js', what: 'measurements: bench audit, bench guard, bench inference', quiet: true },
+  bench: { file: 'dist/bench/main.js', what: 'measurements: bench attempt, audit, guard, inference', quiet: true },
   mutations: {
     file: 'dist/tools/mutations/main.js',
     what: 'breaks each condition of the guard: do the tests notice?',

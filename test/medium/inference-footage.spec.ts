@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { type Action, ACTIONS } from '#contracts';
+import { RetryableError } from '#queue';
 import { encodeStep, type Frame, Media, type Segment } from '#testing';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { rulesOf } from '../../apps/inference/src/model/model-inputs.js';
@@ -96,6 +97,30 @@ describe('the committed footage on real models (built analysis threads)', () => 
       expect(verdictOf(await judge(photo, action))).toBe('no_action');
     }
   }); // prettier-ignore
+
+  it('finds the same to the last bit alone and with a helping thread', async () => {
+    const frames = await film(find('franck', 'smile-1'), {});
+    const shared = await judge(frames, 'smile');
+    const held = [pool.analyse(encodeStep(frames), 'smile'), pool.analyse(encodeStep(frames), 'smile')];
+    expect(shared.embeddings.length).toBeGreaterThan(2);
+    expect(shared.antispoof.length).toBeGreaterThan(2);
+    // The first had a helper, which then had the second to do.
+    for (const outcome of await Promise.all(held)) expect(outcome).toEqual(shared);
+  });
+
+  it('gives up a step that takes too long, again and again, and the process lives', async () => {
+    const { bytes } = await readModelFiles(path.join(ROOT, 'models/manifest.json'));
+    const file = path.join(ROOT, 'dist/apps/inference/src/threads/thread.js');
+    const hasty = new ThreadPool({ threads: 2, models: bytes, file, taskMs: 50 });
+    await hasty.start();
+    const body = encodeStep(await film(find('franck', 'smile-1'), {}));
+    for (let i = 0; i < 3; i++) {
+      await expect(hasty.analyse(Buffer.from(body), 'smile')).rejects.toBeInstanceOf(RetryableError);
+      while (!hasty.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const lost = hasty.analyse(Buffer.from(body), 'smile');
+    await Promise.all([expect(lost).rejects.toBeInstanceOf(RetryableError), hasty.stop()]);
+  }, 60_000);
 
   it('one man’s frames with the other’s put in are never done', async () => {
     const size = { width: 360, height: 288 };

@@ -68,6 +68,7 @@ export interface DecodedFrame {
   picture: Picture | null;
 }
 
+const NO_PICTURE: Picture = { data: new Uint8Array(0), width: 0, height: 0 };
 /** The detector runs again every so many frames: to see a second face, and whether the tracked one is still the best. */
 const DETECT_EVERY = 15;
 /** A step is cut into so many spans of time; each gives its best frame to the recogniser, its first to the anti-spoof. */
@@ -80,21 +81,18 @@ const ANTISPOOF_FACE_PX_MIN = 80;
 /** Yaw up to which a face is embedded at all. */
 const EMBED_YAW_MAX = 32;
 
-type Milliseconds = Record<'detect' | 'mesh' | 'eyes' | 'happy' | 'patch' | 'embed' | 'antispoof', number>;
-
 /**
  * Follows one face through the frames of a step: detected once, then tracked by its landmarks; signals on every frame,
  * anti-spoof and embeddings on samples only. One instance per thread: the tensors are made once and used again.
  */
 export class StepAnalyser {
-  readonly spent: Milliseconds = { detect: 0, mesh: 0, eyes: 0, happy: 0, patch: 0, embed: 0, antispoof: 0 };
   private readonly detectorTensor = new Float32Array(DETECTOR_SIDE * DETECTOR_SIDE * 3);
   private readonly meshTensor = new Float32Array(MESH_SIDE * MESH_SIDE * 3);
   private readonly expressionTensor = new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3);
   private readonly eyeTensor = new Float32Array(EYE_SIDE * EYE_SIDE);
-  private readonly antispoofTensor = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
   private readonly candidateTensors: readonly Float32Array[];
   private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
+  private readonly pyramid = new Pyramid(NO_PICTURE);
 
   constructor(private readonly nets: FaceModels) {
     this.candidateTensors = nets.recognisers.map(candidateTensor);
@@ -104,6 +102,7 @@ export class StepAnalyser {
   async run(frames: AsyncIterable<DecodedFrame>, durationMs: number): Promise<StepAnalysis> {
     const track: SignalTrack = { width: 0, height: 0, unreadable: 0, frames: [] };
     const samples = new Samples(durationMs);
+    const source = this.pyramid;
     const state: TrackState = { region: null, boxOf: null, patch: 0, hasPatch: false, sinceDetect: 0 };
     try {
       for await (const { tMs, picture } of frames) {
@@ -111,17 +110,20 @@ export class StepAnalyser {
           track.unreadable++;
           continue;
         }
-        const source = new Pyramid(picture);
+        source.load(picture);
         track.width = picture.width;
         track.height = picture.height;
         track.frames.push(await this.frame(source, tMs, state, samples));
         source.wipe();
       }
-      await this.embedBest(samples);
+      this.embedBest(samples);
+      const [embeddings, antispoof] = [await Promise.all(samples.embeddings), await Promise.all(samples.antispoof)];
+      return { track, embeddings, antispoof };
     } finally {
+      await Promise.allSettled([...samples.embeddings, ...samples.antispoof]);
+      source.wipe();
       this.wipe();
     }
-    return { track, embeddings: samples.embeddings, antispoof: samples.antispoof };
   }
 
   private async frame(source: Pyramid, tMs: number, state: TrackState, samples: Samples): Promise<FrameSignal> {
@@ -155,23 +157,19 @@ export class StepAnalyser {
     state.region = regionOfLandmarks(landmarks);
     const face = await this.signals(source, landmarks, state);
     frame.face = face;
-    await this.sample(source, tMs, landmarks, face, state, samples);
+    this.sample(source, tMs, landmarks, face, state, samples);
     return frame;
   }
 
   private async detect(source: Pyramid): Promise<(scoreMin?: number) => Detection[]> {
-    const t = performance.now();
     const map = detectorInput(source, this.detectorTensor);
     const output = await this.nets.detect(this.detectorTensor);
-    this.spent.detect += performance.now() - t;
     return (scoreMin) => decodeDetections(output, map, scoreMin);
   }
 
   private async mesh(source: Pyramid, region: Region): Promise<MeshReading> {
-    const t = performance.now();
     const map = meshInput(source, region, this.meshTensor);
     const { landmarks, presence } = await this.nets.mesh(this.meshTensor);
-    this.spent.mesh += performance.now() - t;
     return { landmarks: toPicture(landmarks, map), presence };
   }
 
@@ -181,20 +179,12 @@ export class StepAnalyser {
   }
 
   private async signals(source: Pyramid, l: Landmarks, state: TrackState): Promise<FaceSignal> {
-    let t = performance.now();
-    const lap = (stage: keyof Milliseconds): void => {
-      const now = performance.now();
-      this.spent[stage] += now - t;
-      t = now;
-    };
     eyeInput(source, l, 'right', this.eyeTensor);
     const closedRight = await this.nets.eyeClosed(this.eyeTensor);
     eyeInput(source, l, 'left', this.eyeTensor);
     const closedLeft = await this.nets.eyeClosed(this.eyeTensor);
-    lap('eyes');
     expressionInput(source, l, this.expressionTensor);
     const happy = await this.nets.happy(this.expressionTensor);
-    lap('happy');
     const now = this.patches[state.patch]!;
     const before = this.patches[1 - state.patch]!;
     facePatch(source, l, now);
@@ -220,19 +210,19 @@ export class StepAnalyser {
       sharpness: sharpness(now),
       luminance: luminance(now),
     };
-    lap('patch');
     return face;
   }
 
-  private async sample(
+  /** Samples are not waited for: a net that has another thread to run on runs beside the next frames. */
+  private sample(
     source: Pyramid,
     tMs: number,
     l: Landmarks,
     face: FaceSignal,
     state: TrackState,
     samples: Samples,
-  ): Promise<void> {
-    if (samples.entersEmbeddingSpan(tMs)) await this.embedBest(samples);
+  ): void {
+    if (samples.entersEmbeddingSpan(tMs)) this.embedBest(samples);
     const fitness = fitnessOf(face);
     if (fitness > samples.bestFitness) {
       for (const [i, recogniser] of this.nets.recognisers.entries())
@@ -243,27 +233,32 @@ export class StepAnalyser {
     const frontal = Math.abs(face.yaw) <= FRONTAL_YAW && Math.abs(face.pitch) <= FRONTAL_PITCH;
     const box = state.boxOf ? fromMeshBox(l, state.boxOf) : boxAround(l);
     if (frontal && box.width >= ANTISPOOF_FACE_PX_MIN && samples.wantsAntispoof(tMs)) {
-      const t = performance.now();
-      antispoofInput(source, box, 2.7, this.antispoofTensor);
-      const near = await this.nets.live(this.antispoofTensor);
-      antispoofInput(source, box, 4.0, this.antispoofTensor);
-      const far = await this.nets.live(this.antispoofTensor);
-      samples.antispoof.push({ tMs, near, far });
-      this.spent.antispoof += performance.now() - t;
+      const both = Promise.all([this.live(source, box, 2.7), this.live(source, box, 4.0)]);
+      samples.add(
+        samples.antispoof,
+        both.then(([near, far]) => ({ tMs, near, far })),
+      );
     }
   }
 
+  private live(source: Pyramid, box: Box, scale: number): Promise<number> {
+    const tensor = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
+    antispoofInput(source, box, scale, tensor);
+    return this.nets.live(tensor);
+  }
+
   /** Embeds the best frame of the span that just ended. */
-  private async embedBest(samples: Samples): Promise<void> {
+  private embedBest(samples: Samples): void {
     const best = samples.best;
     samples.best = null;
     samples.bestFitness = 0;
     if (!best) return;
-    const t = performance.now();
-    const embeddings: Float32Array[] = [];
-    for (const [i, tensor] of this.candidateTensors.entries()) embeddings.push(await this.nets.embed(tensor, i));
-    samples.embeddings.push({ ...best, embedding: joined(this.nets.recognisers, embeddings) });
-    this.spent.embed += performance.now() - t;
+    const { recognisers } = this.nets;
+    const all = Promise.all(this.candidateTensors.map((tensor, i) => this.nets.embed(tensor.slice(), i)));
+    samples.add(
+      samples.embeddings,
+      all.then((embeddings) => ({ ...best, embedding: joined(recognisers, embeddings) })),
+    );
   }
 
   private wipe(): void {
@@ -272,7 +267,6 @@ export class StepAnalyser {
       this.meshTensor,
       this.expressionTensor,
       this.eyeTensor,
-      this.antispoofTensor,
       ...this.candidateTensors,
       ...this.patches,
     ])
@@ -291,14 +285,20 @@ interface TrackState {
 }
 
 class Samples {
-  readonly embeddings: EmbeddingSample[] = [];
-  readonly antispoof: AntispoofSample[] = [];
+  readonly embeddings: Promise<EmbeddingSample>[] = [];
+  readonly antispoof: Promise<AntispoofSample>[] = [];
   best: Omit<EmbeddingSample, 'embedding'> | null = null;
   bestFitness = 0;
   private embeddingSpan = 0;
   private antispoofSpan = -1;
 
   constructor(private readonly durationMs: number) {}
+
+  /** A failure is reported at the end of the step, when all are waited for. */
+  add<T>(to: Promise<T>[], sample: Promise<T>): void {
+    sample.catch(() => undefined);
+    to.push(sample);
+  }
 
   entersEmbeddingSpan(tMs: number): boolean {
     const span = this.span(tMs, EMBEDDING_SPANS);

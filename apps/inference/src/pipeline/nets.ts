@@ -3,7 +3,8 @@ import type { Recogniser } from './recognisers.js';
 
 /**
  * What the pipeline needs of the models; implemented by `model/`. Every input is a whole tensor in the layout that the
- * functions of `crops.ts`, `mesh.ts` and `detector.ts` write, and is free for reuse once the promise is settled.
+ * functions of `crops.ts`, `mesh.ts` and `detector.ts` write, and is free for reuse once the promise is settled. Those of
+ * `embed` and `live`, which are run on samples, may be moved to another thread: `StepAnalyser` gives them away.
  */
 export interface FaceNets {
   detect(input: Float32Array): Promise<DetectorOutput>;

@@ -42,6 +42,30 @@ describe('warp', () => {
       expect(Math.abs(mean - 43.5)).toBeLessThanOrEqual(0.5);
   });
 
+  it('halves only what is looked at, and that as it halves the whole', () => {
+    const pick = (source: Pyramid, x: number, y: number): Float32Array => {
+      const out = new Float32Array(16 * 16 * 3);
+      warp(source, [3, 0.2, x, -0.2, 3, y], 16, 16, RGB, out);
+      return out;
+    };
+    const whole = ramp(200, 160);
+    whole.at(8);
+    const partly = ramp(200, 160);
+    for (const [x, y] of [[90, 40], [20, 100], [-30, -10], [180, 150], [400, 400]] as const)
+      expect(pick(partly, x, y)).toEqual(pick(whole, x, y));
+  }); // prettier-ignore
+
+  it('is loaded with one frame after the other', () => {
+    const source = ramp(128, 96);
+    source.at(4);
+    const next = ramp(128, 96).base;
+    next.data.fill(77);
+    source.load(next);
+    expect(new Set(source.at(4).picture.data)).toEqual(new Set([77]));
+    source.load(ramp(64, 64).base);
+    expect(source.at(2).picture).toMatchObject({ width: 32, height: 32 });
+  });
+
   it('wipes every level', () => {
     const source = ramp(64, 64);
     const levels = [source.base, source.at(4).picture];

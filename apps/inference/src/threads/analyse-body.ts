@@ -30,13 +30,19 @@ export async function analyseBody(
   }
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** The next frame is decoded (by a thread of libvips) while this one is looked at. */
 async function* decodeAhead(frames: readonly EncodedFrame[], startMs: number): AsyncGenerator<DecodedFrame> {
   let next = decode(frames[0]!.bytes);
-  for (let i = 0; i < frames.length; i++) {
-    const picture = await next;
-    const following = frames[i + 1];
-    if (following) next = decode(following.bytes);
-    yield { tMs: frames[i]!.tMs - startMs, picture };
+  try {
+    for (let i = 0; i < frames.length; i++) {
+      const picture = await next;
+      next = decode(frames[i + 1]?.bytes ?? NOTHING);
+      yield { tMs: frames[i]!.tMs - startMs, picture };
+    }
+  } finally {
+    // Also when the analysis fails: a thread must not end under libvips, and no picture is left behind.
+    (await next)?.data.fill(0);
   }
 }

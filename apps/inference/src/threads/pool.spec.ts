@@ -8,7 +8,9 @@ import { ThreadPool } from './pool.js';
 /** A real thread with another program: the body's first byte says what happens. The models are tested elsewhere. */
 const PROGRAM = `
 const { parentPort } = require('node:worker_threads');
-parentPort.on('message', ({ id, body }) => {
+parentPort.on('message', ({ kind, id, body }) => {
+  if (kind === 'assist') return;
+  if (kind === 'stop') process.exit(0);
   if (body[0] === 1) process.exit(1);
   if (body[0] === 2) for (;;);
   if (body[0] === 3) throw new Error('canary');

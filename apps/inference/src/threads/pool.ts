@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Action } from '#contracts';
 import { RetryableError } from '#queue';
 import type { ModelBytes } from '../model/onnx.js';
-import type { StepOutcome, ThreadData, ThreadMessage, ThreadTask } from './protocol.js';
+import type { StepOutcome, ThreadData, ThreadMessage, ThreadOrder } from './protocol.js';
 
 export interface PoolOptions {
   threads: number;
@@ -31,6 +31,9 @@ interface Thread {
 const TASK_MS = 12_000;
 const START_MS = 60_000;
 const RESTART_MS = 500;
+const YOUNG_GENERATION_MB = 2;
+/** How long a thread may take to end by itself: a frame's worth of work, with time to spare. */
+const END_MS = 2_000;
 
 /**
  * Threads that analyse steps, one task each at a time; waiting tasks queue up in order. A thread that dies or hangs is
@@ -73,7 +76,7 @@ export class ThreadPool {
     this.stopped = true;
     for (const timer of this.restarts) clearTimeout(timer);
     for (const task of this.waiting.splice(0)) task.reject(new RetryableError('the threads have been stopped'));
-    await Promise.all([...this.threads].map((t) => t.worker.terminate()));
+    await Promise.all([...this.threads].map((thread) => this.end(thread)));
   }
 
   private open(): Promise<void> {
@@ -82,10 +85,12 @@ export class ThreadPool {
         workerData: { models: this.options.models } satisfies ThreadData,
         // Nothing of the environment is needed there, the template key least of all.
         env: {},
+        // Decoded pictures lie outside the heap and go when it is swept: a small young generation is swept often.
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       });
       const thread: Thread = { worker, ready: false, task: null, timer: null };
       this.threads.add(thread);
-      thread.timer = setTimeout(() => void worker.terminate(), START_MS);
+      thread.timer = setTimeout(() => void this.end(thread), START_MS);
       worker.on('message', (message: ThreadMessage) => {
         if (message.kind === 'ready') {
           thread.ready = true;
@@ -100,6 +105,19 @@ export class ThreadPool {
         this.lost(thread);
       });
     });
+  }
+
+  /**
+   * Asks first: onnxruntime aborts the whole process when its thread is terminated within a run. What does not answer
+   * hangs in JavaScript, where that cannot happen.
+   */
+  private async end(thread: Thread): Promise<void> {
+    thread.ready = false;
+    const ended = new Promise((resolve) => thread.worker.once('exit', resolve));
+    thread.worker.postMessage({ kind: 'stop' } satisfies ThreadOrder);
+    const force = setTimeout(() => void thread.worker.terminate(), END_MS);
+    await ended;
+    clearTimeout(force);
   }
 
   private settle(thread: Thread, message: ThreadMessage): void {
@@ -131,11 +149,21 @@ export class ThreadPool {
       const task = this.waiting.shift();
       if (!task) return;
       thread.task = task;
-      thread.timer = setTimeout(() => void thread.worker.terminate(), this.options.taskMs ?? TASK_MS);
+      thread.timer = setTimeout(() => void this.end(thread), this.options.taskMs ?? TASK_MS);
       const body = movable(task.body);
-      const message: ThreadTask = { id: this.nextId++, body, action: task.action };
-      thread.worker.postMessage(message, [body.buffer]);
+      const helper = this.helper();
+      const message: ThreadOrder = { kind: 'task', id: this.nextId++, body, action: task.action, helper };
+      thread.worker.postMessage(message, helper ? [body.buffer, helper] : [body.buffer]);
     }
+  }
+
+  /** A way to a thread that would have nothing to do: then one step is shared, and decided sooner. */
+  private helper(): MessagePort | null {
+    const idle = this.waiting.length > 0 ? undefined : [...this.threads].find((t) => t.ready && !t.task);
+    if (!idle) return null;
+    const { port1, port2 } = new MessageChannel();
+    idle.worker.postMessage({ kind: 'assist', port: port2 } satisfies ThreadOrder, [port2]);
+    return port1;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { Action, StepVerdict } from '#contracts';
 import type { AntispoofSample, EmbeddingSample } from '../pipeline/analyse.js';
 import type { ModelBytes } from '../model/onnx.js';
@@ -9,9 +10,18 @@ export interface ThreadData {
 
 /** One step to analyse. `body` is moved, not copied. */
 export interface ThreadTask {
+  kind: 'task';
   id: number;
   body: Uint8Array;
   action: Action;
+  /** Leads to a thread that had nothing to do when this task began. */
+  helper: MessagePort | null;
+}
+
+/** Run nets for whoever holds the other end, until it is closed. */
+interface ThreadAssistance {
+  kind: 'assist';
+  port: MessagePort;
 }
 
 export interface StepOutcome {
@@ -20,6 +30,13 @@ export interface StepOutcome {
   antispoof: AntispoofSample[];
   frames: number;
 }
+
+/** Give up the task, if any, and end. */
+interface ThreadStop {
+  kind: 'stop';
+}
+
+export type ThreadOrder = ThreadTask | ThreadAssistance | ThreadStop;
 
 /** `ready` once, after the models ran for the first time; then one answer a task. */
 export type ThreadMessage =

@@ -2,8 +2,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { OnnxNets } from '../model/onnx.js';
 import { StepAnalyser } from '../pipeline/analyse.js';
 import { analyseBody } from './analyse-body.js';
+import { assist, AssistedNets } from './assist.js';
 import { prepareDecoder } from './decode.js';
-import type { ThreadData, ThreadMessage, ThreadTask } from './protocol.js';
+import type { ThreadData, ThreadMessage, ThreadOrder, ThreadTask } from './protocol.js';
 
 /** Entry of an analysis thread: its own sessions, one task at a time. Errors leave by name; texts may hold anything. */
 async function main(): Promise<void> {
@@ -13,17 +14,27 @@ async function main(): Promise<void> {
   prepareDecoder();
   const { models } = workerData as ThreadData;
   const nets = await OnnxNets.load(models);
-  const analyser = new StepAnalyser(nets);
-  port.on('message', (task: ThreadTask) => {
-    void analyseBody(analyser, task.body, task.action, models.onePersonFrames).then(
-      (outcome) =>
-        say(
-          { kind: 'done', id: task.id, outcome },
-          outcome.embeddings.map((e) => e.embedding.buffer as ArrayBuffer),
-        ),
-      (error: unknown) => say({ kind: 'failed', id: task.id, error: error instanceof Error ? error.name : 'unknown' }),
-    );
+  const assisted = new AssistedNets(nets);
+  const analyser = new StepAnalyser(assisted);
+  let task: Promise<void> = Promise.resolve();
+  port.on('message', (order: ThreadOrder) => {
+    if (order.kind === 'task') task = run(order);
+    else if (order.kind === 'assist') assist(nets, order.port);
+    else {
+      assisted.cancel();
+      // Ends this thread only, and between two runs: one that is ended within a run takes the process with it.
+      void task.then(() => process.exit(0));
+    }
   });
+  async function run({ id, body, action, helper }: ThreadTask): Promise<void> {
+    try {
+      const outcome = await assisted.with(helper, () => analyseBody(analyser, body, action, models.onePersonFrames));
+      const moved = outcome.embeddings.map((e) => e.embedding.buffer as ArrayBuffer);
+      say({ kind: 'done', id, outcome }, moved);
+    } catch (error) {
+      say({ kind: 'failed', id, error: error instanceof Error ? error.name : 'unknown' });
+    }
+  }
   say({ kind: 'ready' });
 }
 

@@ -899,11 +899,13 @@ describe('what burns a strike', () => {
 
   it('no capture of an enrolment or a practice', async () => {
     const userId = await world.enrolledUser();
-    for (const purpose of ['enrol', 'practice'] as const)
+    for (const purpose of ['enrol', 'practice'] as const) {
+      expect(await world.attempt(userId, 'spoof', [DONE, WRONG, DONE], { purpose })).toMatchObject({ charged: false });
       for (let i = 0; i < 3; i++) await world.store.cancel({ userId, ...(await world.begun(userId, { purpose })) });
+    }
     const guard = await world.guard(userId);
     expect(guard).toMatchObject({ strikes: 0, abandoned: 0 });
-    expect(guard.uncharged).toHaveLength(6);
+    expect(guard.uncharged).toHaveLength(8);
   });
 });
 

@@ -44,6 +44,19 @@ module.exports = {
       to: { pathNot: [lib('contracts'), '(^|/)node_modules/zod/'] },
     },
     {
+      name: 'client-stands-alone',
+      comment: 'Relying applications take it as it is: no dependency, nothing of ours.',
+      severity: 'error',
+      from: { path: lib('client'), pathNot: TEST },
+      to: { pathNot: [lib('client')] },
+    },
+    {
+      name: 'examples-know-the-client-only',
+      severity: 'error',
+      from: { path: '^examples/' },
+      to: { path: '^(apps|libs|tools|test)/', pathNot: [lib('client')] },
+    },
+    {
       name: 'observability-below-queue',
       severity: 'error',
       from: { path: lib('observability'), pathNot: TEST },

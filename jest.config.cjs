@@ -7,7 +7,7 @@ const common = {
   ],
   moduleNameMapper: {
     '^#stack$': '<rootDir>/tools/stack/src',
-    '^#(contracts|config|observability|sealing|audit-log|guard|accounts|queue|service-clients|testing)$':
+    '^#(contracts|config|observability|sealing|audit-log|guard|accounts|client|queue|service-clients|testing)$':
       '<rootDir>/libs/$1/src',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
@@ -19,7 +19,7 @@ const common = {
 module.exports = {
   testTimeout: 30_000,
   projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts'] },
+    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{apps,libs,tools,examples}/**/*.spec.ts'] },
     { ...common, displayName: 'architecture', testMatch: ['<rootDir>/test/architecture/**/*.spec.ts'] },
     { ...common, displayName: 'medium', testMatch: ['<rootDir>/test/medium/**/*.spec.ts'] },
     { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'] },

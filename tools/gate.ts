@@ -15,7 +15,7 @@ const STEPS: Step[] = [
   {
     name: 'borders',
     command: 'depcruise',
-    args: ['apps', 'libs', 'tools', 'test', '--config', '.dependency-cruiser.cjs'],
+    args: ['apps', 'libs', 'tools', 'test', 'examples', '--config', '.dependency-cruiser.cjs'],
   },
   { name: 'dead code', command: 'knip', args: ['--no-progress'] },
 ];

@@ -19,6 +19,7 @@ const SOURCES = [
   'tools',
   'bench',
   'test/faults',
+  'examples',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
@@ -32,12 +33,6 @@ const COMMANDS = {
   test: { file: 'dist/tools/test.js', what: 'the gate and all tests', tolerant: true },
   jest: { file: 'dist/tools/test.js', first: ['--jest'], what: 'tests only: jest -- JEST-ARGUMENTS', tolerant: true },
   check: { file: 'dist/tools/check.js', what: 'format, lint, types, import borders, dead code', tolerant: true },
-  user: {
-    file: 'dist/apps/gateway/src/user-role.main.js',
-    what: 'roles: user -- EMAIL --role security',
-    quiet: true,
-    running: true,
-  },
   attacks: {
     file: 'dist/tools/attacks/main.js',
     what: 'attacks played against the judgement: writes docs/attacks.md',
@@ -57,6 +52,12 @@ const COMMANDS = {
     what: 'breaks each condition of the guard: do the tests notice?',
     quiet: true,
   },
+  example: {
+    file: 'dist/examples/relying-app/main.js',
+    what: 'an application that asks for a fresh face before it moves money',
+    quiet: true,
+  },
+  'client-build': { file: 'dist/tools/client/build.js', what: 'makes the types of libs/client', tolerant: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },

@@ -64,8 +64,10 @@ export async function startWorld(o: {
       return client;
     },
     grantRole: async (email, role) => {
-      const command = path.join(repositoryRoot(), 'dist/apps/gateway/src/user-role.main.js');
-      await promisify(execFile)(process.execPath, [command, email, '--role', role], { env: apps.env('gateway') });
+      const command = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
+      await promisify(execFile)(process.execPath, [command, 'user', 'role', email, '--role', role], {
+        env: apps.env('gateway'),
+      });
     },
     stop: async () => {
       await apps.stop();

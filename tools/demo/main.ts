@@ -94,9 +94,9 @@ function summary(reports: readonly StepReport[], totalMs: number): string {
 
 /** Gives a role the way an operator does: with the product's own command. */
 function grantRole(env: NodeJS.ProcessEnv, email: string, role: string): Promise<void> {
-  const command = path.join(repositoryRoot(), 'dist/apps/gateway/src/user-role.main.js');
+  const command = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [command, email, '--role', role], {
+    const child = spawn(process.execPath, [command, 'user', 'role', email, '--role', role], {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });

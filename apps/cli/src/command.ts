@@ -8,6 +8,8 @@ export interface Io {
   out(line: string): void;
   /** A line that the next one replaces on a terminal; elsewhere at most one in ten seconds. */
   progress(line: string): void;
+  /** A line that is not echoed, from the terminal or from standard input. */
+  secret(question: string): Promise<string>;
   /** Ends the command with this code when it is done; the highest given counts. */
   exit(code: ExitCode): void;
 }

@@ -1,11 +1,14 @@
+import readline from 'node:readline';
+import { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './audit/commands.js';
 import { clientCommands } from './clients/commands.js';
 import { keyCommands } from './keys/commands.js';
+import { userCommands } from './users/commands.js';
 import { CommandError, type CommandGroup, EXIT, type ExitCode, type Io } from './command.js';
 
 /** One folder a group. */
-const GROUPS: readonly CommandGroup[] = [auditCommands, clientCommands, keyCommands];
+const GROUPS: readonly CommandGroup[] = [auditCommands, clientCommands, keyCommands, userCommands];
 
 const PROGRESS_MS = 10_000;
 
@@ -41,8 +44,28 @@ function terminal(exit: Io['exit']): Io {
         process.stderr.write(`${line}\n`);
       }
     },
+    secret,
     exit,
   };
+}
+
+function secret(question: string): Promise<string> {
+  const { isTTY } = process.stdin;
+  if (isTTY) process.stderr.write(question);
+  // An output that swallows what readline would echo.
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = readline.createInterface({ input: process.stdin, output, terminal: isTTY });
+  return new Promise((resolve) => {
+    let given = '';
+    lines.once('line', (line) => {
+      given = line;
+      lines.close();
+    });
+    lines.once('close', () => {
+      if (isTTY) process.stderr.write('\n');
+      resolve(given);
+    });
+  });
 }
 
 const clearLine = (): void => void (process.stderr.isTTY && process.stderr.write('\r\x1b[K'));

@@ -31,7 +31,11 @@ export class Database {
 
   /** The driver's own collection: mongoose's would hold operations back while it reconnects. */
   collection<T extends mongo.Document>(name: string): mongo.Collection<T> {
-    return this.connection.getClient().db(this.connection.name).collection<T>(name);
+    return this.db.collection<T>(name);
+  }
+
+  get db(): mongo.Db {
+    return this.connection.getClient().db(this.connection.name);
   }
 
   /** What an operator did that concerns no one user. Before anything of it is shown. */

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import type { Command } from 'commander';
+import { emailSchema, hashPassword, isCommonPassword, passwordSchema, type UserRow } from '#accounts';
+import { type Role, ROLES, roleSchema } from '#contracts';
+import { CommandError, type CommandGroup, type Io } from '../command.js';
+import { table } from '../table.js';
+import { type AccountsAtHand, withAccounts } from './accounts.js';
+
+interface Options {
+  json?: boolean;
+  role?: string[];
+}
+
+const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
+const EMAIL_EXISTS = 'an account with this e-mail exists; "countersign user role" gives it roles';
+
+export const userCommands: CommandGroup = (program, io) => {
+  const needs = '\nNeeds MONGODB_URI. What is done here is audited like what staff does.';
+  const admin = program.command('admin').description('the first administrator').addHelpText('after', needs);
+  const user = program
+    .command('user')
+    .description('accounts: made, shown, disabled, unlocked')
+    .addHelpText('after', needs);
+  const command = (parent: Command, name: string, description: string): Command =>
+    parent.command(name).description(description).argument('<email>').option('--json', 'print one JSON object');
+
+  const password = 'The password is asked for, or read as one line of standard input; there is no default one.';
+  command(admin, 'create', 'an account with the role admin')
+    .addHelpText('after', `\n${password}`)
+    .action((email: string, o: Options) => create(email, ['admin'], o, io));
+  command(user, 'create', 'an account')
+    .option(...ROLE)
+    .addHelpText('after', `\n${password} Its e-mail counts as verified.`)
+    .action((email: string, o: Options) => create(email, rolesOf(o.role ?? []), o, io));
+  command(user, 'show', 'roles, state, and the state of the face').action((email: string, o: Options) =>
+    withUser(email, (user, accounts) => show(user, accounts, o, io)),
+  );
+  command(user, 'role', 'gives roles')
+    .requiredOption(...ROLE)
+    .action((email: string, o: Options) => giveRoles(email, rolesOf(o.role ?? []), o, io));
+  command(user, 'disable', 'ends all sessions and bars the account').action((email: string, o: Options) =>
+    setDisabled(email, true, o, io),
+  );
+  command(user, 'enable', 'takes that back').action((email: string, o: Options) => setDisabled(email, false, o, io));
+  command(user, 'unlock', 'ends the lock of the face now').action((email: string, o: Options) => unlock(email, o, io));
+};
+
+async function create(text: string, roles: Role[], o: Options, io: Io): Promise<void> {
+  const email = emailOf(text);
+  await withAccounts(async ({ accounts, users }) => {
+    if (await users.findByEmail(email)) throw new CommandError(EMAIL_EXISTS);
+    const { data: password } = passwordSchema.safeParse(await io.secret('Password (12 characters or more): '));
+    if (password === undefined) throw new CommandError('a password has 12 to 256 characters');
+    if (isCommonPassword(password, email)) throw new CommandError('this password is one that everybody tries');
+    const passwordHash = await hashPassword(password);
+    const made = await accounts.create({ email, passwordHash, roles, emailVerified: true });
+    if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
+    const { _id: userId, roles: given } = made.user;
+    io.out(
+      o.json ? JSON.stringify({ userId, email, roles: given }) : `created ${email} (${given.join(', ')}): ${userId}`,
+    );
+  });
+}
+
+async function giveRoles(email: string, roles: Role[], o: Options, io: Io): Promise<void> {
+  await withUser(email, async (user, { accounts }) => {
+    const added = await accounts.giveRoles(user, roles);
+    const now = [...user.roles, ...added];
+    if (o.json) return io.out(JSON.stringify({ userId: user._id, added, roles: now }));
+    io.out(`${added.length > 0 ? `added ${added.join(', ')}` : 'nothing to change'}: roles are ${now.join(', ')}`);
+  });
+}
+
+async function setDisabled(email: string, disabled: boolean, o: Options, io: Io): Promise<void> {
+  await withUser(email, async (user, { accounts }) => {
+    if (!(await accounts.setDisabled(user._id, disabled, {}))) throw new CommandError('this account is gone');
+    io.out(
+      o.json ? JSON.stringify({ userId: user._id, disabled }) : `${disabled ? 'disabled' : 'enabled'} ${user.email}`,
+    );
+  });
+}
+
+async function unlock(email: string, o: Options, io: Io): Promise<void> {
+  await withUser(email, async (user, { guard }) => {
+    const outcome = await guard.change(user._id, { kind: 'unlock' }, {}, randomUUID());
+    if (outcome.kind === 'not_found') throw new CommandError('this account is gone');
+    io.out(o.json ? JSON.stringify({ userId: user._id, lockedUntil: null }) : `unlocked the face of ${user.email}`);
+  });
+}
+
+async function show(user: UserRow, { guard }: AccountsAtHand, o: Options, io: Io): Promise<void> {
+  const face = await guard.summary(user._id);
+  const about = {
+    userId: user._id,
+    email: user.email,
+    emailVerified: user.emailVerified,
+    hasPassword: user.passwordHash !== null,
+    roles: user.roles,
+    state: face?.state ?? 'gone',
+    createdAt: user.createdAt.toISOString(),
+    enrolled: (face?.templateId ?? null) !== null,
+    lockedUntil: face?.lockedUntil?.toISOString() ?? null,
+    heldUntil: face?.heldUntil?.toISOString() ?? null,
+    reEnrolBy: face?.reEnrolBy?.toISOString() ?? null,
+  };
+  if (o.json) return io.out(JSON.stringify(about));
+  table(
+    Object.entries(about).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : String(value ?? '-'),
+    ]),
+    io,
+  );
+}
+
+async function withUser(
+  email: string,
+  work: (user: UserRow, accounts: AccountsAtHand) => Promise<void>,
+): Promise<void> {
+  await withAccounts(async (accounts) => {
+    const user = await accounts.users.findByEmail(emailOf(email));
+    if (!user) throw new CommandError('no account has this e-mail address');
+    await work(user, accounts);
+  });
+}
+
+function emailOf(text: string): string {
+  const { data } = emailSchema.safeParse(text);
+  if (data === undefined) throw new CommandError('this is not an e-mail address');
+  return data;
+}
+
+function rolesOf(names: readonly string[]): Role[] {
+  return [...new Set(names)].map((name) => {
+    const role = roleSchema.safeParse(name);
+    if (!role.success) throw new CommandError(`there is no such role; roles are ${ROLES.join(', ')}`);
+    return role.data;
+  });
+}

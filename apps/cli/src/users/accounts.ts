@@ -1,5 +1,5 @@
 import { openAccounts } from '#accounts';
-import { createGuardStore, type GuardStore } from '#guard';
+import { createGuardStore, type GuardStore, nothingPersonal } from '#guard';
 import { Database } from '../database/database.repository.js';
 
 export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users'> & { guard: GuardStore };
@@ -7,7 +7,7 @@ export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 
 /** Accounts of the database of MONGODB_URI, by the same code as the gateway's. */
 export async function withAccounts(work: (accounts: AccountsAtHand) => Promise<void>): Promise<void> {
   await Database.with(async (database) => {
-    const guard = createGuardStore({ collection: database.collection('face_guards') });
+    const guard = createGuardStore({ collection: database.collection('face_guards'), sealer: nothingPersonal });
     const { accounts, users, ensureIndexes } = openAccounts(database.db, guard);
     // One account an address needs its index, whether or not a gateway has made it.
     await ensureIndexes();

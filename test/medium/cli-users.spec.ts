@@ -4,7 +4,7 @@ import path from 'node:path';
 import { repositoryRoot } from '#stack';
 import { GatewayWorld, GOOD, PASSWORD } from './gateway-world.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 const MISMATCH = { ...GOOD, judgement: 'mismatch' as const, similarity: 0.1 };
 

@@ -5,7 +5,7 @@ import { ACR } from '#contracts';
 import { repositoryRoot } from '#stack';
 import { GatewayWorld, GOOD } from './gateway-world.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 interface Made {
   clientId: string;

@@ -84,7 +84,12 @@ function sweepTemporaryFolders(): void {
     const dir = path.join(os.tmpdir(), name);
     if (!pid || isAlive(pid)) continue;
     const uid = fs.lstatSync(dir, { throwIfNoEntry: false })?.uid;
-    if (me === 0 || uid === me) fs.rmSync(dir, { recursive: true, force: true });
+    if (me !== 0 && uid !== me) continue;
+    try {
+      fs.rmSync(dir, { recursive: true, force: true });
+    } catch {
+      // Something is still mounted or open in there: what another run left behind must not stop this one.
+    }
   }
 }
 

@@ -24,8 +24,9 @@ export const sinkFull: Scenario = {
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', disk]);
     if (mounted.status !== 0) return [{ id: 'T32', scenario, why: 'this user may not mount a file system' }];
     const file = path.join(disk, 'checkpoints.jsonl');
-    const fleet = await Fleet.start(context, { env: { audit: { AUDIT_CHECKPOINT_FILE: file } } });
+    let fleet: Fleet | undefined;
     try {
+      fleet = await Fleet.start(context, { env: { audit: { AUDIT_CHECKPOINT_FILE: file } } });
       const persons = await people(fleet.gateways, 8);
       const attempts: Attempted[] = await inParallel(persons, 8, (device) => device.capture());
       await Ledger.settled(fleet.database, REST_MS);
@@ -57,8 +58,9 @@ export const sinkFull: Scenario = {
         },
       ];
     } finally {
-      await fleet.stop();
-      spawnSync('umount', [disk]);
+      await fleet?.stop();
+      // Lazily: what is still open there must not keep the folder from being removed.
+      spawnSync('umount', ['-l', disk]);
     }
   },
 };

@@ -103,7 +103,7 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
         .collection('mails')
         .find({ userId, template: /^email_change_/ })
         .toArray();
-      expect(rows.map(({ to, template }) => [template, to]).sort()).toEqual([
+      expect(rows.map(({ to, template }) => [String(template), String(to)]).sort()).toEqual([
         ['email_change_confirm', newEmail],
         ['email_change_notice', email],
       ]);

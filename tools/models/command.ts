@@ -10,7 +10,7 @@ export function runCommand(
 ): void {
   let options: Record<string, string | boolean | undefined>;
   try {
-    options = parseArgs({ options: { ...known, help: { type: 'boolean', short: 'h' } } }).values as typeof options;
+    options = parseArgs({ options: { ...known, help: { type: 'boolean', short: 'h' } } }).values;
   } catch (error) {
     process.stderr.write(`${label}: ${error instanceof Error ? error.message : 'wrong arguments'}\n\n${help}`);
     process.exitCode = 2;

@@ -11,7 +11,8 @@ import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.
 import { type CatalogueEntry, type ModelSet } from './catalogue.js';
 import { encodeModel, graphOf, type Model, shapeOf } from './graph.js';
 import { loadPackage, type Log } from './npm-package.js';
-import { type Normalisation, whyNotFolded } from './passes/fold-normalisation.js';
+import { whyNotFolded } from './passes/fold-normalisation.js';
+import { type Normalisation } from './passes/pass.js';
 import { repositoryRoot } from './repository-root.js';
 
 /** Two men, at rest, smiling, turned and with closed eyes. */

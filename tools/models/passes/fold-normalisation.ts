@@ -9,13 +9,7 @@ import {
   setFloats,
   textOf,
 } from '../graph.js';
-import { type Pass } from './pass.js';
-
-/** What a graph was trained on: `(pixel − mean) × scale`, one mean a channel. */
-export interface Normalisation {
-  readonly mean: readonly number[];
-  readonly scale: number;
-}
+import { type Normalisation, type Pass } from './pass.js';
 
 /**
  * Moves `(pixel − mean) × scale` into the first convolution, so that the model takes pixels 0..255 as they are. Exact

@@ -1,5 +1,10 @@
 import { type Model } from '../graph.js';
-import { type Normalisation } from './fold-normalisation.js';
+
+/** What a graph was trained on: `(pixel − mean) × scale`, one mean a channel. */
+export interface Normalisation {
+  readonly mean: readonly number[];
+  readonly scale: number;
+}
 
 /** One rewrite of a graph in place. It changes how fast a model runs and how it takes its input, never what it answers. */
 export interface Pass {

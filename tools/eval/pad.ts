@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { type AntispoofSample, type DecodedFrame, StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
 import type { OnnxNets } from '../../apps/inference/src/model/onnx.js';
 import { ATTEMPT, isSpoof } from '../../apps/inference/src/pipeline/judge-attempt.js';
-import { STEP } from '../../apps/inference/src/pipeline/judge-step.js';
 import { median } from '../../apps/inference/src/pipeline/vector.js';
 import { decode } from '../../apps/inference/src/threads/decode.js';
 import { type Clip, decoded, isStill, openClips } from './clips.js';
@@ -20,6 +19,8 @@ import { rateOf } from './statistics.js';
 const BONA_FIDE = 'bona_fide';
 /** Steps of an attempt: the anti-spoof is judged over all of them. */
 const WINDOWS_PER_TRANSACTION = 3;
+/** Fewer samples in a window are no measurement. */
+const WINDOW_SAMPLES_MIN = 3;
 
 interface Presentation {
   file: string;
@@ -175,13 +176,12 @@ class Reader {
 
 async function judge(reader: Reader, of: Presentation, perFrame: boolean, window: number): Promise<Judged> {
   const samples = perFrame ? await reader.singles(of) : await reader.windows(of, window * 1000);
-  const windows = samples.map((s) => decide(s, perFrame ? 1 : STEP.antispoofMin));
+  const windows = samples.map((s) => decide(s, perFrame ? 1 : WINDOW_SAMPLES_MIN));
   const transactions: Decision[] = [];
   if (!perFrame)
     for (let at = 0; at + WINDOWS_PER_TRANSACTION <= samples.length; at += WINDOWS_PER_TRANSACTION) {
-      const steps = samples.slice(at, at + WINDOWS_PER_TRANSACTION);
-      const checked = steps.every((s) => s.length >= STEP.antispoofMin);
-      transactions.push(checked ? decide(steps.flat(), 1) : { score: null, denied: false });
+      const all = samples.slice(at, at + WINDOWS_PER_TRANSACTION).flat();
+      transactions.push(decide(all, ATTEMPT.antispoofMin));
     }
   return { of, windows, transactions };
 }

@@ -324,7 +324,7 @@ export function samplesOf(analysis: StepAnalysis): StepSamples {
   const e = analysis.embeddings;
   for (let i = 0; i < e.length; i++)
     for (let j = 0; j < i; j++) lowest = Math.min(lowest ?? 1, cosine(e[i]!.embedding, e[j]!.embedding));
-  return { lowestCosine: lowest, embeddings: e.length, antispoof: analysis.antispoof.length };
+  return { lowestCosine: lowest, embeddings: e.length };
 }
 
 /** 0: not to be embedded. Frontal beats sharp, open eyes and a resting mouth break ties. */

@@ -13,6 +13,9 @@ export const GESTURE = {
   /** Degrees from the rest in front of it that make a turn, and on how many frames in a row. */
   turnDegrees: 13,
   turnFrames: 2,
+  /** Of a head that rests turned to that side (a second screen), a smaller change that ends beyond this is a turn too. */
+  farDegrees: 10,
+  farBeyondDegrees: 22,
   /** Nearer to the neutral than this, no movement has begun. */
   turnBeginsDegrees: 5,
   /** How much the head may nod on the way of a turn, relative to the turn. */
@@ -47,6 +50,8 @@ export const GESTURE = {
   /** A smile takes 0.2 s and more: its largest step from frame to frame is at most 0.58 of it at 15 fps, a cut's 0.64. */
   smileStepShare: 0.62,
   smileAroundMs: 600,
+  /** Over a gap of frames anything looks like a cut. */
+  smileGapMs: 80,
   neutralHappy: 0.3,
   neutralMs: 120,
 
@@ -111,7 +116,7 @@ function turns(samples: readonly Sample[], side: Side): Turn[] {
       from = i;
     }
     if (neutralYaw === null) continue;
-    const isFar = sign * (s.yaw - neutralYaw) >= GESTURE.turnDegrees && sign * s.yaw >= GESTURE.turnBeyondDegrees;
+    const isFar = isBeyond(sign * (s.yaw - neutralYaw), sign * s.yaw, GESTURE.turnDegrees, GESTURE.turnBeyondDegrees);
     frames = isFar ? frames + 1 : 0;
     if (frames >= GESTURE.turnFrames) found.push({ neutralYaw, from, done: i });
   }
@@ -129,13 +134,16 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
     const by = (s: Sample): number => sign * (s.yaw - neutralYaw);
     if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * Math.max(...way.map(by))) return false;
     const atRest = samples.slice(0, from).filter((s) => Math.abs(by(s)) <= GESTURE.restRangeDegrees);
-    const midway = samples
-      .slice(from)
-      .filter((s) => by(s) >= GESTURE.foreshorteningFrom && by(s) <= GESTURE.foreshorteningTo);
+    const least = Math.min(GESTURE.foreshorteningFrom, by(samples[done]!));
+    const midway = samples.slice(from).filter((s) => by(s) >= least && by(s) <= GESTURE.foreshorteningTo);
     const kept = median(midway.map((s) => s.foreshortening)) / median(atRest.map((s) => s.foreshortening));
     return kept >= GESTURE.foreshorteningMin;
   });
 }
+
+/** Far enough from the rest, and on that side of the camera. */
+const isBeyond = (by: number, yaw: number, degrees: number, beyond: number): boolean =>
+  (by >= degrees && yaw >= beyond) || (by >= GESTURE.farDegrees && yaw >= GESTURE.farBeyondDegrees);
 
 const rangeOf = (values: readonly number[]): number => Math.max(...values) - Math.min(...values);
 
@@ -147,9 +155,8 @@ export function strayed(samples: readonly Sample[], side: Side): boolean {
     const yaw = median(yaws);
     if (Math.max(...yaws) - Math.min(...yaws) > GESTURE.restRangeDegrees || Math.abs(yaw) > GESTURE.restYawMax)
       continue;
-    const far = longestRun(
-      samples.slice(end),
-      (s) => sign * (s.yaw - yaw) >= GESTURE.strayTurnDegrees && sign * s.yaw >= GESTURE.strayTurnBeyondDegrees,
+    const far = longestRun(samples.slice(end), (s) =>
+      isBeyond(sign * (s.yaw - yaw), sign * s.yaw, GESTURE.strayTurnDegrees, GESTURE.strayTurnBeyondDegrees),
     );
     return far.frames >= GESTURE.strayTurnFrames;
   }
@@ -185,7 +192,11 @@ function appears(samples: readonly Sample[], at: number): boolean {
   const after = near.filter((s) => s.tMs >= samples[at]!.tMs && s.happy >= GESTURE.smileHappy);
   const growth = median(after.map((s) => s.mouthWidth)) - median(before.map((s) => s.mouthWidth));
   if (!(growth > 0)) return false;
-  return near.some((s, i) => i > 0 && s.mouthWidth - near[i - 1]!.mouthWidth > GESTURE.smileStepShare * growth);
+  return near.some((s, i) => {
+    const before = near[i - 1];
+    if (!before || s.tMs - before.tMs > GESTURE.smileGapMs) return false;
+    return s.mouthWidth - before.mouthWidth > GESTURE.smileStepShare * growth;
+  });
 }
 
 /** A blink: from the first frame with both eyes closed to the first with both open. */

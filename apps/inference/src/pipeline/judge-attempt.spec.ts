@@ -1,6 +1,6 @@
 import type { StepVerdict } from '#contracts';
 import type { AntispoofSample, EmbeddingSample } from './analyse.js';
-import { type AttemptRules, chooseMean, isSpoof, judgeAttempt, type StepFindings } from './judge-attempt.js';
+import { ATTEMPT, type AttemptRules, chooseMean, isSpoof, judgeAttempt, type StepFindings } from './judge-attempt.js';
 import { joined, meanFace } from './recognisers.js';
 import { cosine, median, normalise, quantile } from './vector.js';
 
@@ -15,6 +15,8 @@ const sample = (embedding: Float32Array, fitness = 0.8): EmbeddingSample => ({
   tMs: 0, yaw: 0, pitch: 0, sharpness: 0.6, fitness, embedding,
 }); // prettier-ignore
 const live = (...p: number[]): AntispoofSample[] => p.map((near, i) => ({ tMs: i * 300, near, far: 0.99 }));
+/** As many as an attempt needs. */
+const SEEN = live(...Array.from({ length: ATTEMPT.antispoofMin }, () => 0.9));
 const RULES: AttemptRules = { recognisers: [{ length: 8, share: 1 }], match: 0.457, onePerson: 0.5 };
 const DONE: StepVerdict = { kind: 'done' };
 const step = (change: Partial<StepFindings> = {}): StepFindings => ({
@@ -37,7 +39,7 @@ describe('the judgement over all steps', () => {
   });
 
   it('exactly the threshold is enough, and less is not', () => {
-    const at = (c: number) => judgeAttempt([step({ embeddings: [sample(face(0))] })], normalise(Float32Array.of(c, Math.sqrt(1 - c * c), 0, 0, 0, 0, 0, 0)), { ...RULES, match: 0.5 }).judgement; // prettier-ignore
+    const at = (c: number) => judgeAttempt([step({ embeddings: [sample(face(0))], antispoof: SEEN })], normalise(Float32Array.of(c, Math.sqrt(1 - c * c), 0, 0, 0, 0, 0, 0)), { ...RULES, match: 0.5 }).judgement; // prettier-ignore
     expect([at(0.51), at(0.49)]).toEqual(['ok', 'mismatch']);
   });
 
@@ -54,10 +56,18 @@ describe('the judgement over all steps', () => {
   });
 
   it('anti-spoof denies on the median of the worse crop, and never vouches', () => {
-    expect(judge([step({ antispoof: live(0.05, 0.1, 0.1, 0.9) }), step({ antispoof: live(0.1) })]).judgement).toBe('spoof'); // prettier-ignore
+    const dead = step({ antispoof: live(0.05, 0.1, 0.1, 0.9) });
+    expect(judge([dead, dead, step({ antispoof: live(0.1) })]).judgement).toBe('spoof');
     expect(isSpoof([{ antispoof: live(0.1, 0.9, 0.9) }])).toBe(false);
     expect(isSpoof([{ antispoof: [{ tMs: 0, near: 0.9, far: 0.1 }] }])).toBe(true);
     expect(isSpoof([{ antispoof: [] }])).toBe(false);
+  });
+
+  it('an attempt that the anti-spoof saw too little of is not compared; a single step may be unchecked', () => {
+    const unchecked = step({ antispoof: [] });
+    expect(judge([unchecked, step({ antispoof: live(0.9, 0.9, 0.9, 0.9, 0.9) }), step()]).judgement).toBe('ok');
+    expect(judge([unchecked, step(), step()]).judgement).toBe('not_compared');
+    expect(judge([unchecked, step(), step()], null).judgement).toBe('not_compared');
   });
 
   it('poor quality in any step: nothing is compared and no similarity exists', () => {
@@ -126,7 +136,7 @@ describe('a set of recognisers', () => {
 
   it('decides an attempt, and refuses vectors of another set', () => {
     const rules = { recognisers: pair, match: 0.9, onePerson: 0.5 };
-    const shown = [step({ embeddings: [sample(person([1, 0, 0, 0], [1, 0]))] })];
+    const shown = [step({ embeddings: [sample(person([1, 0, 0, 0], [1, 0]))], antispoof: SEEN })];
     const at = (template: Float32Array) => judgeAttempt(shown, template, rules);
     expect(at(person([1, 0, 0, 0], [1, 0])).judgement).toBe('ok');
     expect(at(person([1, 0, 0, 0], [0, 1]))).toEqual({ judgement: 'mismatch', similarity: expect.closeTo(0.25, 6) as number }); // prettier-ignore

@@ -6,6 +6,8 @@ import { cosine, median } from './vector.js';
 export const ATTEMPT = {
   /** Median P(live) below which an attempt is denied. Above it nothing is claimed. */
   liveMin: 0.2,
+  /** Anti-spoof samples of all steps without which an attempt counts as not checked: a step of a far or turned face has few. */
+  antispoofMin: 9,
   /** Frames in a template and in a probe. */
   chosen: 3,
   /** A frame may be chosen for being different only if it is nearly as good as the best. */
@@ -32,7 +34,8 @@ export type Judgement = 'ok' | 'not_one_person' | 'spoof' | 'mismatch' | 'not_co
 
 /**
  * The judgement over all steps. Poor quality in any step: nothing is compared and no similarity exists. A step that
- * failed on a present face: not compared either, but the similarity is noted for the audit trail.
+ * failed on a present face, and an attempt that the anti-spoof saw too little of: not compared either, but the similarity
+ * is noted for the audit trail.
  *
  * @param template unit vector; null compares nothing (practice, enrolment).
  */
@@ -47,6 +50,8 @@ export function judgeAttempt(
   const similarity = template && probe ? cosine(probe, template) : null;
   if (!probe || steps.some((s) => s.verdict.kind !== 'done')) return { judgement: 'not_compared', similarity };
   if (!isOnePerson(steps, rules)) return { judgement: 'not_one_person', similarity };
+  if (steps.reduce((sum, s) => sum + s.antispoof.length, 0) < ATTEMPT.antispoofMin)
+    return { judgement: 'not_compared', similarity };
   if (isSpoof(steps)) return { judgement: 'spoof', similarity };
   if (!template) return { judgement: 'ok', similarity: null };
   return { judgement: similarity !== null && similarity >= rules.match ? 'ok' : 'mismatch', similarity };

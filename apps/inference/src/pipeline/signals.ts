@@ -66,6 +66,4 @@ export interface StepSamples {
   /** Lowest cosine between any two embeddings of the step; null with fewer than two. */
   lowestCosine: number | null;
   embeddings: number;
-  /** Frontal frames on which the anti-spoof ran. */
-  antispoof: number;
 }

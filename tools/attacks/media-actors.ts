@@ -5,7 +5,9 @@ import { type Actor, actorsOf, type Footage, type Take } from './footage.js';
 import { libraryOf, type Span } from './library.js';
 
 /** Frames of `test/media` a second, and where in its segments the gestures are (`test/media/SOURCE.md`). */
-const FPS = 24;
+export const MEDIA_FPS = 24;
+export const mediaFolder = (): string => path.join(repositoryRoot(), 'test/media');
+
 const SEGMENTS: readonly [person: string, segment: string, action: Span['action'], fromS: number, toS: number][] = [
   ['franck', 'neutral-1', 'neutral', 0, 1.45],
   ['franck', 'neutral-2', 'neutral', 0, 1.45],
@@ -24,11 +26,10 @@ const OTHER_SIDE = { turn_left: 'turn_right', turn_right: 'turn_left' } as const
 
 /** The people of the committed footage. A side that was not filmed is the other one, mirrored. */
 export function mediaActors(): Actor[] {
-  const root = path.join(repositoryRoot(), 'test/media');
   const spans = SEGMENTS.map(([person, segment, action, fromS, toS], line): Span => {
     return { line, person, action, file: `${person}/${segment}`, fromS, toS };
   });
-  return actorsOf(libraryOf(spans, 'test/media'), root, FPS).map(withBothSides);
+  return actorsOf(libraryOf(spans, 'test/media'), mediaFolder(), MEDIA_FPS).map(withBothSides);
 }
 
 function withBothSides(actor: Actor): Actor {

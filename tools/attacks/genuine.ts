@@ -1,0 +1,155 @@
+import { type Action, ACTIONS, CAPTURE_LIMITS, type StepVerdict } from '#contracts';
+import { samplesOf, type StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
+import { chooseMean, judgeAttempt, type StepFindings } from '../../apps/inference/src/pipeline/judge-attempt.js';
+import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
+import type { Clip } from '../eval/clips.js';
+import { progress } from '../eval/progress.js';
+import { type Bench, nameOf } from './attempts.js';
+import type { Look } from './camera.js';
+import type { Cut, Cuts } from './cuts.js';
+import { type Film, type FilmFrame, sampled } from './film.js';
+import { between, oneOf, randomOf } from './random.js';
+
+/** A camera and its place. All steps of an attempt are filmed by one. */
+export interface Camera {
+  fps: number;
+  number: number;
+  look: Look;
+}
+
+/** A cut as one camera films it, and what the product says. */
+export interface GenuineStep {
+  cut: Cut;
+  camera: Camera;
+  findings: StepFindings;
+  verdict: string;
+}
+
+export interface GenuineAttempt {
+  person: string;
+  fps: number;
+  camera: number;
+  actions: readonly Action[];
+  verdicts: string[];
+  reason: string;
+}
+
+export interface GenuineResult {
+  steps: GenuineStep[];
+  attempts: GenuineAttempt[];
+  /** People with fewer gestures than a challenge can be drawn from. */
+  tooFewGestures: string[];
+  leftOut: Cuts['leftOut'];
+}
+
+export interface GenuineOptions {
+  seed: number;
+  rates: readonly number[];
+  /** Cameras a rate; each films every cut. */
+  cameras: number;
+}
+
+const GESTURES_MIN = 2;
+const SOURCE_FPS_MAX = 30;
+const ENROLMENT: Omit<Look, 'seed'> = { gain: 1, offset: 0, noise: 1, quality: 85, side: 640, crop: 0 };
+
+/** Every cut by every camera, judged as a step; then every order of three gestures that a person has, as attempts. */
+export async function runGenuine(
+  bench: Bench,
+  { cuts, leftOut }: Cuts,
+  clips: ReadonlyMap<string, Clip>,
+  o: GenuineOptions,
+): Promise<GenuineResult> {
+  const cameras = o.rates.flatMap((fps) => Array.from({ length: o.cameras }, (_, n) => cameraOf(o.seed, fps, n)));
+  const people = [...new Set(cuts.map((c) => c.person))];
+  const bar = progress('genuine steps', cuts.length * (cameras.length + 1));
+  const steps: GenuineStep[] = [];
+  const enrolments = new Map<string, StepAnalysis[]>(people.map((p) => [p, []]));
+  // One cut after the other: its pictures are held only while they are filmed.
+  for (const cut of cuts) {
+    const source = await read(clips.get(cut.file)!, cut);
+    const film = (fps: number, look: Look): Promise<StepAnalysis> => {
+      const key = `genuine/${idOf(cut)}/${cut.action}/${fps}/${look.seed}`;
+      return bench.pool.analyse(key, () => Promise.resolve(asFilmed(source, fps, key)), { ...look, seed: key });
+    };
+    const first = film(20, { ...ENROLMENT, seed: 'enrolment' }).then((a) => {
+      bar.tick();
+      enrolments.get(cut.person)!.push(a);
+    });
+    const own = cameras.map(async (camera): Promise<GenuineStep> => {
+      const analysis = await film(camera.fps, camera.look);
+      bar.tick();
+      const verdict: StepVerdict = judgeStep(analysis.track, samplesOf(analysis), cut.action);
+      const findings = { verdict, embeddings: analysis.embeddings, antispoof: analysis.antispoof };
+      return { cut, camera, findings, verdict: nameOf(verdict) };
+    });
+    await first;
+    steps.push(...(await Promise.all(own)));
+  }
+  bar.end();
+  const attempts = people.flatMap((person) => {
+    const template = chooseMean(enrolments.get(person)!, bench.rules.recognisers);
+    const own = steps.filter((s) => s.cut.person === person);
+    return cameras.flatMap((c) => attemptsOf(person, own.filter((s) => s.camera === c), c, template, bench, o.seed)); // prettier-ignore
+  });
+  const tooFewGestures = people.filter((p) => new Set(cuts.filter((c) => c.person === p).map((c) => c.action)).size < GESTURES_MIN); // prettier-ignore
+  return { steps, attempts, tooFewGestures, leftOut };
+}
+
+/** `file@second`, as labels name it. */
+export const idOf = (cut: Cut): string => `${cut.file}@${cut.gestureS}${cut.mirrored ? ', mirrored' : ''}`;
+
+/** Drawn from JPEG quality 60–90, 320–1280 pixels, light ±30 %. */
+function cameraOf(seed: number, fps: number, number: number): Camera {
+  const random = randomOf('camera', seed, fps, number);
+  const look: Look = {
+    gain: between(random, 0.7, 1.3),
+    offset: 0,
+    noise: between(random, 0.5, 1.5),
+    quality: Math.round(between(random, 60, 90)),
+    side: Math.round(between(random, 320, 1_280)),
+    enlarge: true,
+    crop: 0,
+    seed: `${fps}/${number}`,
+  };
+  return { fps, number, look };
+}
+
+async function read(clip: Clip, { fromS, toS, mirrored }: Cut): Promise<Film> {
+  const film: FilmFrame[] = [];
+  const effects = mirrored ? [{ kind: 'mirror' as const }] : [];
+  for await (const { tMs, bytes } of clip.frames(Math.min(SOURCE_FPS_MAX, clip.nativeFps), fromS, toS))
+    film.push({ tMs, jpeg: bytes, effects });
+  return film;
+}
+
+/** At the camera's rate, where the footage has it and a step may hold so many frames. */
+function asFilmed(source: Film, fps: number, name: string): Film {
+  const last = source.at(-1)?.tMs ?? 0;
+  const native = ((source.length - 1) * 1000) / last;
+  const rate = Math.min(fps, native, ((CAPTURE_LIMITS.framesMax - 1) * 1000) / last);
+  const phase = rate < native ? between(randomOf('phase', name), 0, 1000 / rate) : 0;
+  return sampled(source, rate, last - phase, (tMs) => tMs + phase);
+}
+
+function attemptsOf(
+  person: string,
+  steps: readonly GenuineStep[],
+  camera: Camera,
+  template: Float32Array | null,
+  { rules }: Bench,
+  seed: number,
+): GenuineAttempt[] {
+  const gestures = ACTIONS.filter((a) => steps.some((s) => s.cut.action === a));
+  if (gestures.length < GESTURES_MIN) return [];
+  const orders = gestures.flatMap((a) => gestures.flatMap((b) => gestures.map((c) => [a, b, c])));
+  return orders.map((actions): GenuineAttempt => {
+    const random = randomOf('order', seed, person, camera.fps, camera.number, ...actions);
+    const shown = actions.map((action) => oneOf(random, steps.filter((s) => s.cut.action === action))); // prettier-ignore
+    const verdicts = shown.map((s) => s.verdict);
+    const judged = judgeAttempt(shown.map((s) => s.findings), template, rules).judgement; // prettier-ignore
+    const failed = verdicts.find((v) => v !== 'done');
+    const reason = !template ? 'not_enrolled' : judged === 'ok' ? 'verified' : (failed ?? judged);
+    return { person, fps: camera.fps, camera: camera.number, actions, verdicts, reason };
+  });
+}

@@ -66,7 +66,10 @@ describe('the gateway without MongoDB', () => {
   beforeAll(async () => {
     const { mongoUri } = servicesOfTestRun();
     proxy = await TcpProxy.before(mongoUri);
-    world = await GatewayWorld.start(5, { MONGODB_URI: withDatabase(proxy.through(mongoUri), 'gateway_faults') });
+    world = await GatewayWorld.start(5, {
+      MONGODB_URI: withDatabase(proxy.through(mongoUri), 'gateway_faults'),
+      MONGODB_WAIT_MS: '1800',
+    });
   });
   afterAll(async () => {
     await proxy.cut();

@@ -11,7 +11,10 @@ export const mongoDown: Scenario = {
   title: 'MongoDB down for a minute, slow, half-open',
   seconds: [240, 110],
   run: async (context) => {
-    const fleet = await Fleet.start(context, { proxied: ['gateway', 'audit'] });
+    const fleet = await Fleet.start(context, {
+      proxied: ['gateway', 'audit'],
+      env: { gateway: { MONGODB_WAIT_MS: '1800' } },
+    });
     const { mongo } = fleet.proxies;
     const [long, short] = context.quick ? [8_000, 8_000] : [60_000, 30_000];
     const bars = { refusedWithinMs: REFUSED_MS, backWithinMs: BACK_MS };

@@ -16,7 +16,11 @@ export const guardWrites: Scenario = {
   title: 'Guard writes hang; audit service dead; outbox over its limit',
   seconds: [240, 70],
   run: async (context) => {
-    const fleet = await Fleet.start(context, { workers: 2, proxied: ['gateway'] });
+    const fleet = await Fleet.start(context, {
+      workers: 2,
+      proxied: ['gateway'],
+      env: { gateway: { MONGODB_WAIT_MS: '1800' } },
+    });
     try {
       const hung = await hang(fleet, context.quick ? 3 : 10);
       const grants = await withoutAudit(fleet, context.quick ? 45 : 1_000, context.say);

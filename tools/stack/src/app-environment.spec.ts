@@ -57,7 +57,7 @@ describe('keys', () => {
       const values = Object.values(appEnvironment(app, options));
       return Object.entries(keys).flatMap(([name, key]) => (values.includes(key) ? [name] : []));
     };
-    expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey', 'similarityKey']);
+    expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey', 'similarityKey', 'eventKek']);
     expect(held('inference')).toEqual(['templateKek', 'evidenceKey', 'frameKey', 'resultKey']);
     expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey', 'eventKek', 'checkpointKey']);
   });

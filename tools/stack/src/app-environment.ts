@@ -57,6 +57,8 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       EVENT_KEK: o.keys.eventKek,
       // Everybody comes from one address here.
       REGISTRATIONS_PER_HOUR: '100000',
+      // The database has to share this machine with everything else.
+      MONGODB_WAIT_MS: '10000',
     },
     inference: {
       HEALTH_PORT: String(o.ports.inferenceHealth),

@@ -1,5 +1,3 @@
-/** Longest that a request waits for one operation: what comes then is 503. */
-const WAIT_MS = 1_800;
 /** May take as long as a large collection needs, and only at the start. */
 const UNBOUNDED = ['createIndex', 'createIndexes'];
 
@@ -9,18 +7,19 @@ export class MongoTimeLimitError extends Error {
 }
 
 /**
- * A database, collection or cursor of the driver whose operations are waited for no longer than 1.8 s. The driver's own
- * limits are one for each try and each connection: with a server that hangs they add up to twice that.
+ * A database, collection or cursor of the driver whose operations are waited for no longer than `waitMs`: what comes
+ * then is 503. The driver's own limits are one for each try and each connection: with a server that hangs they add up
+ * to twice that.
  */
-export function bounded<T extends object>(target: T): T {
+export function bounded<T extends object>(target: T, waitMs: number): T {
   return new Proxy(target, {
     get: (on, name) => {
       const value: unknown = Reflect.get(on, name, on);
       if (typeof value !== 'function' || UNBOUNDED.includes(String(name))) return value;
       return (...args: unknown[]): unknown => {
         const result: unknown = Reflect.apply(value, on, args);
-        if (result instanceof Promise) return inTime(result);
-        return isOfTheDriver(result) ? bounded(result) : result;
+        if (result instanceof Promise) return inTime(result, waitMs);
+        return isOfTheDriver(result) ? bounded(result, waitMs) : result;
       };
     },
   });
@@ -30,10 +29,10 @@ export function bounded<T extends object>(target: T): T {
 const isOfTheDriver = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && ('findOneAndUpdate' in value || 'toArray' in value);
 
-async function inTime<T>(operation: Promise<T>): Promise<T> {
+async function inTime<T>(operation: Promise<T>, waitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new MongoTimeLimitError('MongoDB does not answer in time')), WAIT_MS);
+    timer = setTimeout(() => reject(new MongoTimeLimitError('MongoDB does not answer in time')), waitMs);
   });
   try {
     return await Promise.race([operation, late]);

@@ -5,10 +5,13 @@ import { bounded } from './bounded.js';
 
 /** Longest that a request waits for a server to appear: with MongoDB away a route answers 503 within a second. */
 const SELECTION_MS = 800;
-/** Longest that one operation may take when the server hangs. */
-const SOCKET_MS = 2_000;
+/** A connection on which nothing came for so long is given up. Requests do not wait for that, an index at boot may. */
+const SOCKET_MS = 10_000;
 
-export const mongoModule = (uri: string): DynamicModule =>
+const waits = new WeakMap<Connection, number>();
+
+/** `waitMs`: longest that a request waits for one operation. */
+export const mongoModule = (uri: string, waitMs: number): DynamicModule =>
   MongooseModule.forRoot(uri, {
     serverSelectionTimeoutMS: SELECTION_MS,
     connectTimeoutMS: SELECTION_MS,
@@ -24,13 +27,20 @@ export const mongoModule = (uri: string): DynamicModule =>
     retryAttempts: 3,
     retryDelay: 1_000,
     verboseRetryLog: false,
+    onConnectionCreate: (connection: Connection) => {
+      waits.set(connection, waitMs);
+    },
   });
 
 /**
  * The driver's own database, and its collections: mongoose's would hold operations back while it reconnects, instead of
  * failing. No operation is waited for longer than a request may be kept waiting.
  */
-export const database = (connection: Connection): mongo.Db => bounded(connection.getClient().db(connection.name));
+export function database(connection: Connection): mongo.Db {
+  const waitMs = waits.get(connection);
+  if (waitMs === undefined) throw new Error('a connection that mongoModule did not make');
+  return bounded(connection.getClient().db(connection.name), waitMs);
+}
 export const collection = <T extends mongo.Document>(connection: Connection, name: string): mongo.Collection<T> =>
   database(connection).collection<T>(name);
 

@@ -36,7 +36,7 @@ describe('erasure (real MongoDB, Redis and SMTP)', () => {
     const email = `${randomUUID()}@canary.test`;
     const userId = await addUser(audit, { events: 3, email });
     await audit.app.get(DrainService).drainUser(userId);
-    for (const name of ['face_templates', 'consents', 'face_attempts', 'link_tokens']) {
+    for (const name of ['face_templates', 'consents', 'face_attempts', 'link_tokens', 'not_me_tokens']) {
       await audit.collection<Record<string, unknown>>(name).insertMany([
         { _id: randomUUID() as never, userId, note: 'canary' },
         { _id: randomUUID() as never, userId: 'somebody else' },
@@ -65,7 +65,7 @@ describe('erasure (real MongoDB, Redis and SMTP)', () => {
     for (const name of ['users', 'face_guards', 'recovery_codes']) {
       expect(await audit.collection<{ _id: string }>(name).findOne({ _id: userId })).toBeNull();
     }
-    for (const name of ['face_templates', 'consents', 'face_attempts', 'link_tokens']) {
+    for (const name of ['face_templates', 'consents', 'face_attempts', 'link_tokens', 'not_me_tokens']) {
       expect(await audit.collection(name).countDocuments({ userId })).toBe(0);
     }
     const { subjectPseudonym } = await completionOf(erasureId);

@@ -41,3 +41,16 @@ export type MailRow = z.infer<typeof mailRowSchema>;
 
 /** AAD that binds a sealed mail secret to its row. */
 export const mailSecretAad = (mailId: string): string => `mail:v1:${mailId}`;
+
+/** Name of the collection of links "this was not me": audit writes a row as it sends the mail, the gateway takes it. */
+export const NOT_ME_COLLECTION = 'not_me_tokens';
+export const notMeRowSchema = z.strictObject({
+  /** SHA-256 of the token's text, hex. */
+  _id: z.string().regex(/^[0-9a-f]{64}$/),
+  userId: z.uuid(),
+  /** What the mail told of. */
+  template: mailTemplateSchema,
+  createdAt: z.date(),
+  expireAt: z.date(),
+});
+export type NotMeRow = z.infer<typeof notMeRowSchema>;

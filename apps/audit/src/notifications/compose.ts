@@ -1,13 +1,13 @@
 import type { MailRow, MailTemplate } from '#contracts';
 import { type MailContent, type RenderedMail, render } from './render.js';
-import { type MailContext, TEMPLATES } from './templates.js';
+import { type MailContext, type MailSecret, TEMPLATES } from './templates.js';
 
 export type Composed = { kind: 'composed'; mail: RenderedMail } | { kind: 'refused'; reason: 'no_secret' };
 
 /** A template as seen from outside the table, where its parameters are not known yet. */
 interface AnyTemplate {
   params: { parse(params: unknown): unknown };
-  secret: boolean;
+  secret: MailSecret;
   usefulMinutes?: number;
   content: (params: unknown, context: MailContext, secret: string | undefined) => MailContent;
 }
@@ -21,9 +21,12 @@ export function compose(
   secret: string | undefined,
 ): Composed {
   const { params, content, secret: needsSecret } = template(row.template);
-  if (needsSecret && !secret) return { kind: 'refused', reason: 'no_secret' };
+  if (needsSecret !== 'none' && !secret) return { kind: 'refused', reason: 'no_secret' };
   return { kind: 'composed', mail: render(content(params.parse(row.params), context, secret)) };
 }
+
+/** Where the token or code of such a mail comes from. */
+export const secretOf = (name: MailTemplate): MailSecret => template(name).secret;
 
 /** Whether a mail written at `createdAt` is still worth sending. */
 export function isUseful(name: MailTemplate, createdAt: Date, now: Date): boolean {

@@ -8,9 +8,10 @@ import { openText, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { SubjectsRepository } from '../log/subjects.repository.js';
 import { UsersRepository } from '../users.repository.js';
-import { compose, isUseful, messageIdOf } from './compose.js';
+import { compose, isUseful, messageIdOf, secretOf } from './compose.js';
 import type { StoredMail } from './mail.schema.js';
 import { MailsRepository } from './mails.repository.js';
+import { NotMeRepository } from './not-me.repository.js';
 import type { RenderedMail } from './render.js';
 import { Smtp } from './smtp.js';
 
@@ -39,6 +40,7 @@ export class MailerService {
     private readonly mails: MailsRepository,
     private readonly users: UsersRepository,
     private readonly subjects: SubjectsRepository,
+    private readonly notMe: NotMeRepository,
     private readonly smtp: Smtp,
     private readonly logger: AppLogger,
   ) {}
@@ -71,12 +73,13 @@ export class MailerService {
     if (!parsed.success) return { kind: 'dead', reason: 'malformed' };
     const row: MailRow = parsed.data;
     if (!isUseful(row.template, row.createdAt, new Date())) return { kind: 'dead', reason: 'too_late' };
-    const composed = this.compose({ ...row, params: { ...row.params, ...(await this.originOf(row)) } });
-    if ('kind' in composed) return composed;
-
     const to = z.email().safeParse(row.to ?? (await this.users.findEmail(row.userId)));
     // The user's row may be a moment behind his guard's.
     if (!to.success) return { kind: 'retry', reason: 'no_recipient' };
+    const params = { ...row.params, ...(await this.originOf(row)) };
+    const undo = secretOf(row.template) === 'not_me' ? await this.notMe.issue(row) : undefined;
+    const composed = this.compose({ ...row, params }, undo);
+    if ('kind' in composed) return composed;
     try {
       await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
       return { kind: 'sent' };
@@ -92,9 +95,10 @@ export class MailerService {
     return dek ? openMailOrigin(userId, sealedOrigin, dek) : {};
   }
 
-  private compose(row: MailRow): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
+  private compose(row: MailRow, undo: string | undefined): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
     try {
-      const secret = row.sealedSecret && openText(this.config.MAIL_KEY, mailSecretAad(row._id), row.sealedSecret);
+      const { _id, sealedSecret } = row;
+      const secret = undo ?? (sealedSecret && openText(this.config.MAIL_KEY, mailSecretAad(_id), sealedSecret));
       const context = { publicUrl: this.config.PUBLIC_URL, createdAt: row.createdAt };
       const composed = compose(row, context, secret);
       return composed.kind === 'composed' ? composed.mail : { kind: 'dead', reason: composed.reason };

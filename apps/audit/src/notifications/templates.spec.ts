@@ -8,7 +8,7 @@ const SECRET = 'T0K3N-abc_XYZ';
 const NASTY = `<img src=x onerror="alert('1')">&\u0000\r\nBcc: victim@example.test\u202e\u2028\ud800end`;
 
 function mail(template: MailTemplate, params: Record<string, string | number> = {}) {
-  const composed = compose({ template, params }, context, TEMPLATES[template].secret ? SECRET : undefined);
+  const composed = compose({ template, params }, context, TEMPLATES[template].secret === 'none' ? undefined : SECRET);
   if (composed.kind !== 'composed') throw new Error(composed.reason);
   return composed.mail;
 }
@@ -58,6 +58,16 @@ describe('mail templates', () => {
       expect(body).toMatch(/password still works, and so does recovery/);
     }
   });
+
+  it.each(['face_locked', 'face_enrolled', 'face_removed', 'recovery_used', 'many_failures'] as const)(
+    '%s has the link by which its reader undoes it, in text and HTML',
+    (template) => {
+      const url = `https://auth.example.test/not-me?token=${SECRET}`;
+      expect(mail(template).text).toContain(`  ${url}\n`);
+      expect(mail(template).html).toContain(`href="${url}"`);
+      expect(compose({ template, params: {} }, context, undefined)).toEqual({ kind: 'refused', reason: 'no_secret' });
+    },
+  );
 
   it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
     expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);

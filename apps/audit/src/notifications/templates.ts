@@ -9,16 +9,25 @@ export interface MailContext {
   createdAt: Date;
 }
 
-interface Definition<S extends z.ZodType, Secret extends boolean> {
+/**
+ * The token or code in a mail. `sealed`: the row holds it. `not_me`: made as the mail is sent, for the link by which its
+ * reader undoes what it tells of.
+ */
+export type MailSecret = 'none' | 'sealed' | 'not_me';
+
+interface Definition<S extends z.ZodType, Secret extends MailSecret> {
   params: S;
-  /** Whether the row must hold a sealed token or code. */
   secret: Secret;
   /** After so many minutes the mail is of no use any more and is not sent. */
   usefulMinutes?: number;
-  content: (params: z.output<S>, context: MailContext, secret: Secret extends true ? string : undefined) => MailContent;
+  content: (
+    params: z.output<S>,
+    context: MailContext,
+    secret: Secret extends 'none' ? undefined : string,
+  ) => MailContent;
 }
 
-const define = <S extends z.ZodType, Secret extends boolean>(d: Definition<S, Secret>): Definition<S, Secret> => d;
+const define = <S extends z.ZodType, Secret extends MailSecret>(d: Definition<S, Secret>): Definition<S, Secret> => d;
 
 // A security mail with a gap in it is better than none: a parameter that is missing or odd is left out.
 const someText = z.string().optional().catch(undefined);
@@ -39,7 +48,7 @@ export const RECOVERY_CODE_MINUTES = 10;
 export const TEMPLATES = {
   email_verify: define({
     params: z.object({}),
-    secret: true,
+    secret: 'sealed',
     content: (_params, { publicUrl }, token) => ({
       subject: 'Confirm your e-mail address',
       blocks: [
@@ -58,7 +67,7 @@ export const TEMPLATES = {
 
   email_change_notice: define({
     params: origin.extend({ hours: someMinutes }),
-    secret: true,
+    secret: 'sealed',
     usefulMinutes: 24 * 60,
     content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'Another e-mail address was asked for',
@@ -68,14 +77,14 @@ export const TEMPLATES = {
         ),
         facts(from, createdAt),
         link('If this was not you, keep this address:', publicUrl, 'cancel-email-change', token),
-        ...ifNotYou(),
+        ...ifNotYou(null),
       ],
     }),
   }),
 
   email_change_confirm: define({
     params: origin.extend({ hours: someMinutes }),
-    secret: true,
+    secret: 'sealed',
     usefulMinutes: 24 * 60,
     content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'Confirm your new e-mail address',
@@ -91,19 +100,19 @@ export const TEMPLATES = {
 
   email_changed: define({
     params: z.object({}),
-    secret: false,
+    secret: 'none',
     content: () => ({
       subject: 'The e-mail address of your account was changed',
       blocks: [
         paragraph('The change that was announced is done: from now on messages go to the new address only.'),
-        ...ifNotYou(),
+        ...ifNotYou(null),
       ],
     }),
   }),
 
   account_exists: define({
     params: z.object({}),
-    secret: false,
+    secret: 'none',
     content: () => ({
       subject: 'You already have an account',
       blocks: [
@@ -117,7 +126,7 @@ export const TEMPLATES = {
 
   account_invite: define({
     params: z.object({}),
-    secret: true,
+    secret: 'sealed',
     usefulMinutes: 7 * 24 * 60,
     content: (_params, { publicUrl }, token) => ({
       subject: 'You are invited',
@@ -130,7 +139,7 @@ export const TEMPLATES = {
 
   password_reset: define({
     params: z.object({}),
-    secret: true,
+    secret: 'sealed',
     usefulMinutes: 60,
     content: (_params, { publicUrl }, token) => ({
       subject: 'Choose a new password',
@@ -144,7 +153,7 @@ export const TEMPLATES = {
 
   re_enrolment_reminder: define({
     params: z.object({ days: someMinutes, until: someTime }),
-    secret: false,
+    secret: 'none',
     content: ({ days, until }) => ({
       subject: 'Your face must be enrolled again soon',
       blocks: [
@@ -159,8 +168,8 @@ export const TEMPLATES = {
 
   face_locked: define({
     params: origin.extend({ lockMinutes: someMinutes, lockedUntil: someTime }),
-    secret: false,
-    content: ({ lockMinutes, lockedUntil, ...from }, { createdAt }) => {
+    secret: 'not_me',
+    content: ({ lockMinutes, lockedUntil, ...from }, { createdAt, publicUrl }, token) => {
       const minutes = lockMinutes ?? GUARD_LIMITS.lockMinutes;
       const until = lockedUntil ?? new Date((from.at ?? createdAt).getTime() + minutes * 60_000);
       return {
@@ -176,7 +185,9 @@ export const TEMPLATES = {
           paragraph(
             'Was it you? Then there is nothing to do: the lock ends by itself. Your password still works, and so does recovery by a mailed code.',
           ),
-          paragraph('Was it not you? Then somebody else knows your password. Please:'),
+          paragraph('Was it not you? Then somebody else knows your password.'),
+          undo(publicUrl, token),
+          paragraph('And please:'),
           { kind: 'list', items: WHAT_TO_DO },
         ],
       };
@@ -185,33 +196,33 @@ export const TEMPLATES = {
 
   face_enrolled: define({
     params: origin.extend({ heldUntil: someTime }),
-    secret: false,
-    content: ({ heldUntil, ...from }, { createdAt }) => ({
+    secret: 'not_me',
+    content: ({ heldUntil, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'A face was enrolled for your account',
       blocks: [
         paragraph('A face was enrolled for your account and can from now on be used to confirm that it is you.'),
         facts(from, createdAt, heldUntil ? [['Takes full effect', utc(heldUntil)]] : []),
-        ...ifNotYou('remove the face and enrol again'),
+        ...ifNotYou(undo(publicUrl, token), 'remove the face and enrol again'),
       ],
     }),
   }),
 
   face_removed: define({
     params: origin,
-    secret: false,
-    content: (from, { createdAt }) => ({
+    secret: 'not_me',
+    content: (from, { createdAt, publicUrl }, token) => ({
       subject: 'Your face was removed from your account',
       blocks: [
         paragraph('The face of your account was removed. Actions that ask for it stay closed until you enrol again.'),
         facts(from, createdAt),
-        ...ifNotYou(),
+        ...ifNotYou(undo(publicUrl, token)),
       ],
     }),
   }),
 
   recovery_code: define({
     params: origin,
-    secret: true,
+    secret: 'sealed',
     usefulMinutes: RECOVERY_CODE_MINUTES,
     content: (from, { createdAt }, code) => ({
       subject: 'Your recovery code',
@@ -230,37 +241,37 @@ export const TEMPLATES = {
 
   recovery_used: define({
     params: origin,
-    secret: false,
-    content: (from, { createdAt }) => ({
+    secret: 'not_me',
+    content: (from, { createdAt, publicUrl }, token) => ({
       subject: 'A recovery code was used for your account',
       blocks: [
         paragraph(
           'A session was confirmed with a mailed code instead of your face. The old face no longer counts; please enrol again.',
         ),
         facts(from, createdAt),
-        ...ifNotYou('look into who can read your mail'),
+        ...ifNotYou(undo(publicUrl, token), 'look into who can read your mail'),
       ],
     }),
   }),
 
   many_failures: define({
     params: origin.extend({ count: someMinutes, days: someMinutes }),
-    secret: false,
-    content: ({ count, days, ...from }, { createdAt }) => ({
+    secret: 'not_me',
+    content: ({ count, days, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'Many failed face attempts on your account',
       blocks: [
         paragraph(
           `In the last ${days ?? GUARD_LIMITS.strikeRingDays} days ${count ?? GUARD_LIMITS.strikesForReview} attempts did not match your face.`,
         ),
         facts(from, createdAt),
-        ...ifNotYou(),
+        ...ifNotYou(undo(publicUrl, token)),
       ],
     }),
   }),
 
   erasure_completed: define({
     params: z.object({}),
-    secret: false,
+    secret: 'none',
     content: () => ({
       subject: 'Your data has been erased',
       blocks: [
@@ -298,8 +309,17 @@ const facts = (from: Origin, createdAt: Date, more: [string, string][] = []): Bl
   ],
 });
 
-const ifNotYou = (...first: string[]): Block[] => [
-  paragraph('If this was you, there is nothing to do. If it was not, please:'),
+const undo = (publicUrl: string, token: string): Block =>
+  link(
+    'This link ends every session, closes the account until you choose a new password and removes a face that was just enrolled; it is valid for 7 days, once:',
+    publicUrl,
+    'not-me',
+    token,
+  );
+
+const ifNotYou = (undone: Block | null, ...first: string[]): Block[] => [
+  paragraph(`If this was you, there is nothing to do.${undone ? ' If it was not:' : ''}`),
+  ...(undone ? [undone, paragraph('And please:')] : [paragraph('If it was not, please:')]),
   { kind: 'list', items: [...WHAT_TO_DO.slice(0, 2), ...first, ...WHAT_TO_DO.slice(2)] },
 ];
 

@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
+import { NOT_ME_COLLECTION } from '#contracts';
 
-/** Collections of the gateway whose rows go with their user, and the field that names him. */
+/** Collections whose rows go with their user, and the field that names him. */
 const COLLECTIONS = {
   face_templates: 'userId',
   consents: 'userId',
   face_attempts: 'userId',
   link_tokens: 'userId',
+  [NOT_ME_COLLECTION]: 'userId',
   recovery_codes: '_id',
 } as const;
 

@@ -1,13 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import { Connection, type mongo } from 'mongoose';
-import { z } from 'zod';
-import { mailTemplateSchema } from '#contracts';
+import { NOT_ME_COLLECTION, type NotMeRow, notMeRowSchema } from '#contracts';
 import { sha256Hex } from '../store/keys.js';
 import { collection } from '../store/mongo.js';
-
-const rowSchema = z.object({ _id: z.string(), userId: z.uuid(), template: mailTemplateSchema, expireAt: z.date() });
-type NotMeRow = z.infer<typeof rowSchema>;
 
 /** Links of security mails, "this was not me": the audit service writes the hash of each as it sends the mail. */
 @Injectable()
@@ -15,12 +11,12 @@ export class NotMeRepository {
   private readonly rows: mongo.Collection<NotMeRow>;
 
   constructor(@InjectConnection() connection: Connection) {
-    this.rows = collection(connection, 'not_me_tokens');
+    this.rows = collection(connection, NOT_ME_COLLECTION);
   }
 
   async find(token: string): Promise<NotMeRow | null> {
     const row = await this.rows.findOne({ _id: { $eq: sha256Hex(token) }, expireAt: { $gt: new Date() } });
-    return row === null ? null : rowSchema.parse(row);
+    return row === null ? null : notMeRowSchema.parse(row);
   }
 
   /** All links of the user's mails: one is enough to have everything undone, and none works twice. */

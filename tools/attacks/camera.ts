@@ -78,7 +78,8 @@ async function shot(
     .toBuffer({ resolveWithObject: true });
   let picture = { data: data as Uint8Array, width: info.width, height: info.height };
   for (const effect of effects) picture = await apply(picture, effect);
-  expose(picture.data, look, below(random, NOISE_LENGTH));
+  // The strength varies too: the same picture at the same place in the table would be the same bytes.
+  expose(picture.data, look, look.noise * between(random, 0.95, 1.05), below(random, NOISE_LENGTH));
   const cut = Math.round(look.crop * Math.min(picture.width, picture.height));
   const { width, height } = picture;
   return sharp(picture.data, { raw: { width, height, channels: 3 } })
@@ -87,9 +88,9 @@ async function shot(
     .toBuffer();
 }
 
-function expose(data: Uint8Array, look: Look, from: number): void {
+function expose(data: Uint8Array, look: Look, strength: number, from: number): void {
   const table = noise();
-  const unit = look.noise / NOISE_UNIT;
+  const unit = strength / NOISE_UNIT;
   for (let i = 0, n = from; i < data.length; i++) {
     const v = data[i]! * look.gain + look.offset + table[n]! * unit;
     data[i] = v < 0 ? 0 : v > 255 ? 255 : v + 0.5;

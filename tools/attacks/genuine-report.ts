@@ -97,3 +97,9 @@ export function genuineSections(result: GenuineResult, o: GenuineOptions): { tit
 
 export const barText = ({ what, min, rate, met }: GenuineBar): string =>
   `${what}: ${rate.count} of ${rate.n}${rate.rate === null ? '' : ` (${percent(rate.rate)})`}, at least ${min * 100} % – ${met ? 'met' : 'NOT met'}`;
+
+export function failureText({ cut, camera, verdict }: GenuineStep): string {
+  const { side, quality, gain } = camera.look;
+  const how = `${camera.fps}/s, ${side} pixels, quality ${quality}, light × ${gain.toFixed(2)}`;
+  return `${idOf(cut)}: ${cut.action} ${verdict} (${how})`;
+}

@@ -53,12 +53,13 @@ const GESTURES_MIN = 2;
 const SOURCE_FPS_MAX = 30;
 const ENROLMENT: Omit<Look, 'seed'> = { gain: 1, offset: 0, noise: 1, quality: 85, side: 640, crop: 0 };
 
-/** Every cut by every camera, judged as a step; then every order of three gestures that a person has, as attempts. */
+/** Every cut by every camera, judged as a step (`failed` hears of each that is not done); then every order of three gestures that a person has, as attempts. */
 export async function runGenuine(
   bench: Bench,
   { cuts, leftOut }: Cuts,
   clips: ReadonlyMap<string, Clip>,
   o: GenuineOptions,
+  failed: (step: GenuineStep) => void,
 ): Promise<GenuineResult> {
   const cameras = o.rates.flatMap((fps) => Array.from({ length: o.cameras }, (_, n) => cameraOf(o.seed, fps, n)));
   const people = [...new Set(cuts.map((c) => c.person))];
@@ -81,7 +82,9 @@ export async function runGenuine(
       bar.tick();
       const verdict: StepVerdict = judgeStep(analysis.track, samplesOf(analysis), cut.action);
       const findings = { verdict, embeddings: analysis.embeddings, antispoof: analysis.antispoof };
-      return { cut, camera, findings, verdict: nameOf(verdict) };
+      const step = { cut, camera, findings, verdict: nameOf(verdict) };
+      if (verdict.kind !== 'done') failed(step);
+      return step;
     });
     await first;
     steps.push(...(await Promise.all(own)));

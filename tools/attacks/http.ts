@@ -24,9 +24,16 @@ export class GatewayError extends Error {
 export interface HttpRun {
   url: string;
   pool: AnalysisPool;
-  strategy: Strategy;
   /** Names accounts and films: two runs never share one. */
   run: string;
+}
+
+/** One attempt of an account. */
+export interface HttpPlay {
+  cast: Cast;
+  strategy: Strategy;
+  /** Sends the very bytes of before: those of this attempt's first step, or those of the attempt before it. */
+  again?: 'step' | 'attempt';
 }
 
 /** A failed attempt is a strike, and the third locks: an account is used for so many that none is locked. */
@@ -41,44 +48,58 @@ export const attemptsAUser = (strategy: Strategy): number =>
 
 /** Answers what the server asks for, filmed in a thread while the performance is going on. */
 class Filming implements Performer {
-  private step = 0;
   readonly shown: string[] = [];
+  readonly sent: Frame[][] = [];
 
   constructor(
     private readonly pool: AnalysisPool,
     readonly name: string,
     private readonly cast: Cast,
     private readonly answer: Answerer,
+    /** Frames to be sent again as this step. */
+    private readonly again: (step: number, sent: readonly Frame[][]) => Frame[] | undefined = () => undefined,
   ) {}
 
   async perform(action: Action): Promise<Frame[]> {
-    const { key, film } = this.answer(action, this.step++);
+    const step = this.sent.length;
+    const frames = this.again(step, this.sent) ?? (await this.filmed(action, step));
+    this.sent.push(frames);
+    return frames;
+  }
+
+  private async filmed(action: Action, step: number): Promise<Frame[]> {
+    const { key, film } = this.answer(action, step);
     this.shown.push(key);
     const scene = `${this.cast.victim.name}/${this.cast.variant}`;
-    return this.pool.film(await film(), lookOf(randomOf('look', scene), `${this.name}/${this.step}`));
+    return this.pool.film(await film(), lookOf(randomOf('look', scene), `${this.name}/${step}`));
   }
 }
 
 /** One account: registered, with consent, opt-outs and the person's own face; then attempts, all in real time. */
 export async function playUser(
-  { url, pool, strategy, run }: HttpRun,
+  { url, pool, run }: HttpRun,
   user: number,
-  casts: readonly Cast[],
+  plays: readonly HttpPlay[],
 ): Promise<Played[]> {
-  const { victim, fps } = casts[0]!;
+  const { victim, fps } = plays[0]!.cast;
   const client = new ApiClient(url, 'eval');
   await openAccount(client, `eval-${run}-${user}@example.org`, victim);
   const failed = await enrol(client, { pool, victim, fps, name: `${run}/${user}` });
   const played: Played[] = [];
-  for (const [i, cast] of casts.entries()) {
-    const name = [run, user, i];
+  let before: readonly Frame[][] = [];
+  for (const [i, { cast, strategy, again }] of plays.entries()) {
+    const name = nameOf(run, user, i);
     if (failed) {
       played.push({ ...NOTHING, person: victim.name, reason: `not_enrolled (${failed})` });
       continue;
     }
     const answer = strategy.prepare(cast, randomOf('attempt', ...name), []);
-    const filming = new Filming(pool, name.join('/'), cast, answer);
+    const old = before;
+    const filming = new Filming(pool, name.join('/'), cast, answer, (step, sent) =>
+      again === 'step' ? sent[0] : again === 'attempt' ? old[step] : undefined,
+    );
     const capture = await captured(client, filming, 'attempts');
+    before = filming.sent;
     played.push({
       ...NOTHING,
       person: victim.name,
@@ -89,6 +110,9 @@ export async function playUser(
   }
   return played;
 }
+
+/** What is drawn in an attempt follows from this. */
+export const nameOf = (run: string, user: number, attempt: number): (string | number)[] => [run, user, attempt];
 
 /** The API tells neither verdicts nor scores. */
 const NOTHING = { actions: [], shown: [], verdicts: [], similarity: null };

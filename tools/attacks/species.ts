@@ -181,6 +181,7 @@ export const SPECIES: Readonly<Record<string, Species>> = {
   wrong_action: { ...STRATEGIES.wrong_action, bar: 'none', times: 4 },
   wrong_order: {
     bar: 'none',
+    knowsChallenge: true,
     times: 4,
     what: 'the gestures that are asked, in another order',
     prepare: (cast, random, challenge) => {

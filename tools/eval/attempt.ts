@@ -155,19 +155,16 @@ async function playHttp(
   const bar = progress('attempts', n);
   const stage = stageOf(pool);
   const played: Played[] = [];
-  const run = { url, pool, strategy, run: newRun() };
+  const run = { url, pool, run: newRun() };
   await inLanes(parallel, Math.ceil(n / each), async (user) => {
     const victim = actors[user % actors.length]!;
     const others = actors.filter((a) => a !== victim);
-    const casts = Array.from({ length: Math.min(each, n - user * each) }, (_, i) => ({
-      victim,
-      others,
-      fps,
-      variant: below(randomOf('variant', seed, user, i), variants),
-      stage,
-    }));
-    played.push(...(await playUser(run, user, casts)));
-    bar.tick(casts.length);
+    const plays = Array.from({ length: Math.min(each, n - user * each) }, (_, i) => {
+      const variant = below(randomOf('variant', seed, user, i), variants);
+      return { strategy, cast: { victim, others, fps, variant, stage } };
+    });
+    played.push(...(await playUser(run, user, plays)));
+    bar.tick(plays.length);
   });
   bar.end();
   return played;

@@ -14,12 +14,14 @@ import {
   list,
   lt,
   merge,
+  not,
   object,
   or,
   replaceAt,
   subtract,
 } from './expressions.js';
 import { isAttempt, now, reservation, set, type Update, w } from './pipeline.js';
+import { isDue } from './decide.js';
 import { captureOverdue, settle } from './settle.js';
 import type { GuardSettings } from './settings.js';
 import type { GuardStore } from './types.js';
@@ -78,7 +80,11 @@ export function acceptStep(input: StepInput, s: GuardSettings): Update {
   };
 }
 
-export const acceptStepFilter = (input: StepInput): Expr => isAttempt(input.attemptId, input.sessionId);
+/** The losers of parallel uploads write nothing, or a hundred of them would queue for the document. An overdue one is settled. */
+export const acceptStepFilter =
+  (input: StepInput) =>
+  (bound: Expr): Expr =>
+    and(isAttempt(input.attemptId, input.sessionId), or(not(gt(reservation('next'), input.step)), isDue(bound)));
 
 /** Every signed field of a step's result but the run: a step's verdict is good for any run of the decision. */
 export const isResultOfStep = (r: StepResult): Expr =>

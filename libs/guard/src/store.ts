@@ -111,12 +111,15 @@ class MongoGuardStore implements GuardStore {
   async acceptStep(i: Parameters<GuardStore['acceptStep']>[0]): Promise<StepOutcome> {
     const inRange = Number.isInteger(i.step) && i.step >= 1 && i.step <= CHALLENGE_STEPS;
     if (!inRange) return { kind: 'refused', code: 'not_found' };
-    const guard = await this.update(i.userId, acceptStep(i, this.s), () => acceptStepFilter(i));
+    const guard = await this.update(i.userId, acceptStep(i, this.s), acceptStepFilter(i));
     if (guard) {
       const code = guard.last.kind as 'accepted' | (StepOutcome & { kind: 'refused' })['code'];
       return code === 'accepted' ? { kind: 'accepted', reservation: reservationOf(guard) } : { kind: 'refused', code };
     }
-    return { kind: 'refused', code: (await this.ended(i)) ? 'attempt_over' : 'not_found' };
+    const view = await this.view(i);
+    // `next` only rises: it was past this step when the filter was tried.
+    if (view.kind === 'live') return { kind: 'refused', code: 'step_already_received' };
+    return { kind: 'refused', code: view.kind === 'ended' ? 'attempt_over' : 'not_found' };
   }
 
   async recordVerdict(result: Parameters<GuardStore['recordVerdict']>[0]): ReturnType<GuardStore['recordVerdict']> {

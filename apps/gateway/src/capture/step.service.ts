@@ -27,6 +27,9 @@ export interface StepUpload {
 /** Takes the frames of one step, for every purpose. */
 @Injectable()
 export class StepService {
+  /** Uploads on their way into the guard, by session, attempt and step: when the last of them is done. */
+  private readonly taking = new Map<string, Promise<void>>();
+
   constructor(
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly blobs: FrameBlobs,
@@ -36,7 +39,21 @@ export class StepService {
     private readonly logger: AppLogger,
   ) {}
 
+  /** Of uploads of one step side by side, each waits for those before it: all but the first then cost a reading only. */
   async accept(session: ActiveSession, upload: StepUpload): Promise<Reservation> {
+    const key = `${session.record.sessionId}/${upload.attemptId}/${upload.step}`;
+    const before = this.taking.get(key);
+    const taken = before ? before.then(() => this.take(session, upload)) : this.take(session, upload);
+    const settled = taken.then(nothing, nothing);
+    this.taking.set(key, settled);
+    try {
+      return await taken;
+    } finally {
+      if (this.taking.get(key) === settled) this.taking.delete(key);
+    }
+  }
+
+  private async take(session: ActiveSession, upload: StepUpload): Promise<Reservation> {
     const { userId, sessionId } = session.record;
     const { attemptId, step, body } = upload;
     const digests = await this.checked(session, upload);
@@ -106,4 +123,5 @@ export class StepService {
   }
 }
 
+const nothing = (): void => undefined;
 const agoMs = ({ receivedAtMs }: StepUpload): number => Math.max(0, performance.now() - receivedAtMs);

@@ -3,12 +3,21 @@ import { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './audit/commands.js';
 import { clientCommands } from './clients/commands.js';
+import { databaseCommands } from './database/commands.js';
+import { doctorCommands } from './doctor/commands.js';
 import { keyCommands } from './keys/commands.js';
 import { userCommands } from './users/commands.js';
 import { CommandError, type CommandGroup, EXIT, type ExitCode, type Io } from './command.js';
 
 /** One folder a group. */
-const GROUPS: readonly CommandGroup[] = [auditCommands, clientCommands, keyCommands, userCommands];
+const GROUPS: readonly CommandGroup[] = [
+  auditCommands,
+  clientCommands,
+  databaseCommands,
+  doctorCommands,
+  keyCommands,
+  userCommands,
+];
 
 const PROGRESS_MS = 10_000;
 

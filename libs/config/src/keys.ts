@@ -45,6 +45,18 @@ export function knownKeys(source: Record<string, string | undefined> = process.e
   });
 }
 
+/** Files that hold keys, with their permission bits; null for one that is not there. */
+export function keyFiles(
+  source: Record<string, string | undefined> = process.env,
+): { variable: string; file: string; mode: number | null }[] {
+  return Object.keys(KEY_PURPOSES).flatMap((variable) => {
+    const file = source[`${variable}_FILE`];
+    if (!file) return [];
+    const stat = statSync(file, { throwIfNoEntry: false });
+    return [{ variable, file, mode: stat ? stat.mode & 0o777 : null }];
+  });
+}
+
 function dateOf(id: string): Date | null {
   const [, year, month, day] = /(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)/.exec(id) ?? [];
   const date = new Date(`${year}-${month}-${day}T00:00:00Z`);

@@ -1,5 +1,6 @@
 export { BlobStore } from './blob-store.js';
 export { PermanentError, RetryableError, TransportDownError } from './errors.js';
+export { countWorkers, inspectRedis } from './inspect.js';
 export { type JobContext, JobHandler } from './job-handler.js';
 export { JobQueue } from './job-queue.js';
 export { QueueModule, type QueueModuleOptions } from './queue.module.js';

@@ -100,12 +100,13 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
 /** Stays the same from start to start, as the port does not. */
 const LOG_NAME = 'countersign.development/audit';
 
-/** What an operator verifies the audit log with: nothing secret. */
+/** What an operator's commands look at beside the gateway's own: nothing secret. */
 export function operatorEnvironment(audit: Record<string, string>): Record<string, string> {
   const seed = Buffer.from((audit.CHECKPOINT_KEY ?? '').replace(/^.*:/, ''), 'base64url');
   return {
     CHECKPOINT_VKEY: noteSigner(audit.CHECKPOINT_ORIGIN ?? LOG_NAME, seed).vkey,
     AUDIT_CHECKPOINT_FILE: audit.AUDIT_CHECKPOINT_FILE ?? 'stdout',
+    ...(audit.SMTP_URL ? { SMTP_URL: audit.SMTP_URL } : {}),
   };
 }
 

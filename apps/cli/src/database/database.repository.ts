@@ -19,8 +19,8 @@ interface SystemOutboxRow {
 export class Database {
   private constructor(readonly connection: Connection) {}
 
-  static async with<T>(work: (database: Database) => Promise<T>): Promise<T> {
-    const { MONGODB_URI } = parseEnv(z.object({ MONGODB_URI: env.mongoUri }));
+  static async with<T>(work: (database: Database) => Promise<T>, source?: NodeJS.ProcessEnv): Promise<T> {
+    const { MONGODB_URI } = parseEnv(z.object({ MONGODB_URI: env.mongoUri }), source);
     const database = new Database(await connected(MONGODB_URI));
     try {
       return await work(database);

@@ -1,0 +1,48 @@
+import type { mongo } from 'mongoose';
+
+export interface Migration {
+  version: number;
+  what: string;
+  /** May run twice and beside processes of the version before: it adds what they ignore and takes nothing away. */
+  run(db: mongo.Db): Promise<void>;
+}
+
+/** In order; a version is never changed once it was released. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    what: 'accounts and templates have the fields that lists and reminders look for',
+    run: async (db) => {
+      const set = {
+        disabled: false,
+        mustResetPassword: false,
+        invite: null,
+        newEmail: null,
+        hasNewEmail: false,
+        endedSessions: [],
+      };
+      for (const [field, value] of Object.entries(set)) {
+        await db.collection('users').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
+      }
+      const createdDay = { $dateToString: { date: '$createdAt', format: '%Y-%m-%d' } };
+      await db.collection('face_templates').updateMany({ createdDay: { $exists: false } }, [{ $set: { createdDay } }]);
+    },
+  },
+];
+
+interface SchemaVersion {
+  _id: 'schema';
+  version: number;
+}
+
+export const NEWEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
+
+export async function versionOf(db: mongo.Db): Promise<number> {
+  return (await db.collection<SchemaVersion>('schema_versions').findOne({ _id: { $eq: 'schema' } }))?.version ?? 0;
+}
+
+/** Never lowers: of two that run at the same time the slower one changes nothing. */
+export async function setVersion(db: mongo.Db, version: number): Promise<void> {
+  const rows = db.collection<SchemaVersion>('schema_versions');
+  await rows.updateOne({ _id: 'schema' }, { $max: { version } }, { upsert: true });
+}

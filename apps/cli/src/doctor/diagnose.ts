@@ -1,0 +1,17 @@
+import type { Finding } from './check.js';
+import { environment, secretFiles } from './environment.js';
+import { gateway, models, mongo, node, redis, smtp } from './services.js';
+
+/** Looks at a set-up as its variables describe it. Without readable variables there is nothing else to look at. */
+export async function diagnose(source: NodeJS.ProcessEnv, now = Date.now): Promise<Finding[]> {
+  const { given, findings } = environment(source);
+  const here = [node(), ...findings, ...secretFiles(source)];
+  if (given === null) return here;
+  const [ofMongo, ofRedis, ...others] = await Promise.all([
+    mongo(source, given, now),
+    redis(given, now),
+    smtp(given.SMTP_URL),
+    gateway(given.PUBLIC_URL),
+  ]);
+  return [...here, ...models(given.MODEL_MANIFEST), ...ofMongo, ...ofRedis, ...others];
+}

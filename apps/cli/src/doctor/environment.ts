@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { ConfigError, env, keyFiles, parseEnv } from '#config';
+import { bad, type Finding, note, ok } from './check.js';
+
+const keys = env.keySet.optional();
+const schema = z.object({
+  MONGODB_URI: env.mongoUri,
+  REDIS_URL: env.redisUrl,
+  REDIS_BLOB_URL: env.redisUrl.optional(),
+  SMTP_URL: env.smtpUrl.optional(),
+  PUBLIC_URL: env.publicUrl.optional(),
+  MODEL_MANIFEST: env.path.default('models/manifest.json'),
+  SESSION_KEY: keys,
+  MAIL_KEY: env.key32.optional(),
+  FRAME_PUBLIC_KEY: keys,
+  FRAME_PRIVATE_KEYS: keys,
+  RESULT_PUBLIC_KEYS: keys,
+  RESULT_PRIVATE_KEY: keys,
+  SIMILARITY_PUBLIC_KEY: keys,
+  SIMILARITY_PRIVATE_KEYS: keys,
+  EVIDENCE_KEY: keys,
+  TEMPLATE_KEK: keys,
+  EVENT_KEK: env.key32.optional(),
+  CHECKPOINT_KEY: env.key32.optional(),
+  AUDIT_SHARED_SECRET: env.secret.optional(),
+  NODE_ENV: env.nodeEnv,
+  ALLOW_OLD_REDIS: env.allowOld,
+  ALLOW_OLD_MONGODB: env.allowOld,
+});
+export type Environment = z.infer<typeof schema>;
+
+/** What can be read of the environment, and what is wrong with the rest: one line a variable, never a value. */
+export function environment(source: NodeJS.ProcessEnv): { given: Environment | null; findings: Finding[] } {
+  try {
+    return {
+      given: parseEnv(schema, source),
+      findings: [ok('configuration', 'every variable that is set can be read')],
+    };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const findings = error.problems.map(({ variable, must }) =>
+      bad('configuration', `${variable}: ${must}`, `set ${variable} as it says`),
+    );
+    return { given: null, findings };
+  }
+}
+
+/** Files with secrets: there, and nobody else's to read. */
+export function secretFiles(source: NodeJS.ProcessEnv): Finding[] {
+  const files = keyFiles(source);
+  if (files.length === 0)
+    return [note('key files', 'none: keys are in variables', 'in production give each as X_FILE')];
+  return files.map(({ variable, file, mode }) => {
+    if (mode === null) return bad('key files', `${variable}_FILE names a file that is not there`, `make ${file}`);
+    if ((mode & 0o077) === 0) return ok('key files', `${variable}: readable by its owner only`);
+    return bad('key files', `${variable}: others may read its file (mode ${mode.toString(8)})`, `chmod 600 ${file}`);
+  });
+}

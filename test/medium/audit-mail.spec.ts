@@ -65,6 +65,18 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
     expect(mail.html).toContain('Pixel &#60;9&#62;');
   });
 
+  it.each([
+    ['de', 'Die Gesichtserkennung Ihres Kontos ist gesperrt'],
+    ['de-CH', 'Die Gesichtserkennung Ihres Kontos ist gesperrt'],
+    ['fr', 'Face recognition is locked for your account'],
+  ])("writes in the account's language, in English where it has none of ours: %s", async (locale, subject) => {
+    const email = `${locale}@example.test`;
+    const userId = await addUser(audit, { email });
+    await audit.collection<{ _id: string }>('users').updateOne({ _id: userId }, { $set: { locale } });
+    await mailer.deliver(await insert({ userId, template: 'face_locked' }));
+    expect(only(audit.smtp.to(email)).subject).toBe(subject);
+  });
+
   it('keeps a mail while the server is down or says no, and sends it later with the same Message-ID', async () => {
     const to = 'patient@example.test';
     const mailId = await insert({ userId: randomUUID(), to, template: 'face_removed' });

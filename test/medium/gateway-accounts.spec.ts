@@ -36,6 +36,22 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
     return account;
   };
 
+  it('remembers the language that a client asks for, and follows it at login', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const send = (path: string, languages: string) =>
+      fetch(`${world.url}/v1/auth/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'accept-language': languages },
+        body: JSON.stringify({ email, password: PASSWORD }),
+      });
+    const { userId } = (await (await send('register', 'de-AT,de;q=0.9,en;q=0.5')).json()) as { userId: string };
+    expect(await user(userId)).toMatchObject({ locale: 'de' });
+    expect((await send('login', 'fr, *;q=0.1')).status).toBe(200);
+    expect(await user(userId)).toMatchObject({ locale: 'de' });
+    expect((await send('login', 'en-GB')).status).toBe(200);
+    expect(await user(userId)).toMatchObject({ locale: 'en' });
+  });
+
   it('mails the verification again, and only the last link counts', async () => {
     const { client, userId } = await world.account({ consent: false });
     const first = await world.mailSecret(userId, 'email_verify');

@@ -2,10 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
 
-/** The two fields of an account that audit knows; the rest is the gateway's. */
+/** The fields of an account that audit knows; the rest is the gateway's. */
 interface UserRow {
   _id: string;
   email?: unknown;
+  locale?: unknown;
   sessionEpoch?: number;
 }
 
@@ -17,9 +18,12 @@ export class UsersRepository {
     this.users = connection.collection<UserRow>('users');
   }
 
-  async findEmail(userId: string): Promise<string | null> {
-    const user = await this.users.findOne({ _id: userId }, { projection: { email: 1 }, maxTimeMS: 2_000 });
-    return typeof user?.email === 'string' ? user.email : null;
+  /** Where to mail to, and in which language. Null: there is no such account, or it has no address. */
+  async find(userId: string): Promise<{ email: string; locale?: string } | null> {
+    const projection = { email: 1, locale: 1 };
+    const user = await this.users.findOne({ _id: userId }, { projection, maxTimeMS: 2_000 });
+    if (typeof user?.email !== 'string') return null;
+    return { email: user.email, ...(typeof user.locale === 'string' ? { locale: user.locale } : {}) };
   }
 
   /** Ends every session: the gateway compares a session's epoch with this one. */

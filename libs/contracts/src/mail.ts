@@ -20,6 +20,32 @@ export const MAIL_TEMPLATES = [
 export type MailTemplate = (typeof MAIL_TEMPLATES)[number];
 export const mailTemplateSchema = z.enum(MAIL_TEMPLATES);
 
+/** Languages that mails are written in. The first is for everybody of whom none is known. */
+export const MAIL_LOCALES = ['en', 'de'] as const;
+export type MailLocale = (typeof MAIL_LOCALES)[number];
+
+/**
+ * The mail language that a language tag (`de-AT`) or an Accept-Language field (RFC 9110, 12.5.4) likes best; undefined
+ * when it names none of ours.
+ */
+export function mailLocaleOf(languages: string | undefined): MailLocale | undefined {
+  const ranges = (languages ?? '')
+    .slice(0, 500)
+    .split(',')
+    .map((range) => {
+      const [tag = '', ...parameters] = range
+        .trim()
+        .toLowerCase()
+        .split(/\s*;\s*/);
+      const quality = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+      return { language: tag.split('-')[0], quality: quality === undefined ? 1 : Number(quality) };
+    });
+  const liked = ranges.filter(({ quality }) => quality > 0).sort((a, b) => b.quality - a.quality);
+  return liked
+    .map(({ language }) => MAIL_LOCALES.find((locale) => locale === language))
+    .find((locale) => locale !== undefined);
+}
+
 /**
  * A mail waiting to be sent: one document of the collection `mails`. The unique `_id` is the idempotency key and the
  * stem of the Message-ID. Secrets (codes, link tokens) are sealed, see `sealedSecret`; they are never stored in clear.

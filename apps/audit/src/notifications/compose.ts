@@ -1,5 +1,6 @@
-import type { MailRow, MailTemplate } from '#contracts';
+import type { MailLocale, MailRow, MailTemplate } from '#contracts';
 import { type MailContent, type RenderedMail, render } from './render.js';
+import { GERMAN } from './templates.de.js';
 import { type MailContext, type MailSecret, TEMPLATES } from './templates.js';
 
 export type Composed = { kind: 'composed'; mail: RenderedMail } | { kind: 'refused'; reason: 'no_secret' };
@@ -9,20 +10,28 @@ interface AnyTemplate {
   params: { parse(params: unknown): unknown };
   secret: MailSecret;
   usefulMinutes?: number;
-  content: (params: unknown, context: MailContext, secret: string | undefined) => MailContent;
+  content: Content;
 }
+type Content = (params: unknown, context: MailContext, secret: string | undefined) => MailContent;
 // The table's own types tie parameters and secret to each template; which one a row names is known only now.
 const template = (name: MailTemplate): AnyTemplate => TEMPLATES[name] as AnyTemplate;
+
+const contentOf = (name: MailTemplate, locale: MailLocale): Content =>
+  locale === 'de' ? (GERMAN[name] as Content) : template(name).content;
 
 /** The mail of a row. `secret` is the opened token or code, for the templates that use one. */
 export function compose(
   row: Pick<MailRow, 'template' | 'params'>,
   context: MailContext,
   secret: string | undefined,
+  locale: MailLocale,
 ): Composed {
-  const { params, content, secret: needsSecret } = template(row.template);
+  const { params, secret: needsSecret } = template(row.template);
   if (needsSecret !== 'none' && !secret) return { kind: 'refused', reason: 'no_secret' };
-  return { kind: 'composed', mail: render(content(params.parse(row.params), context, secret)) };
+  return {
+    kind: 'composed',
+    mail: render(contentOf(row.template, locale)(params.parse(row.params), context, secret), locale),
+  };
 }
 
 /** Where the token or code of such a mail comes from. */

@@ -2,7 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { openMailOrigin } from '#audit-log';
-import { type MailRow, mailRowSchema, mailSecretAad, type Origin } from '#contracts';
+import {
+  MAIL_LOCALES,
+  type MailLocale,
+  mailLocaleOf,
+  type MailRow,
+  mailRowSchema,
+  mailSecretAad,
+  type Origin,
+} from '#contracts';
 import { AppLogger } from '#observability';
 import { openText, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
@@ -73,12 +81,13 @@ export class MailerService {
     if (!parsed.success) return { kind: 'dead', reason: 'malformed' };
     const row: MailRow = parsed.data;
     if (!isUseful(row.template, row.createdAt, new Date())) return { kind: 'dead', reason: 'too_late' };
-    const to = z.email().safeParse(row.to ?? (await this.users.findEmail(row.userId)));
+    const user = await this.users.find(row.userId);
+    const to = z.email().safeParse(row.to ?? user?.email);
     // The user's row may be a moment behind his guard's.
     if (!to.success) return { kind: 'retry', reason: 'no_recipient' };
     const params = { ...row.params, ...(await this.originOf(row)) };
     const undo = secretOf(row.template) === 'not_me' ? await this.notMe.issue(row) : undefined;
-    const composed = this.compose({ ...row, params }, undo);
+    const composed = this.compose({ ...row, params }, undo, mailLocaleOf(user?.locale) ?? MAIL_LOCALES[0]);
     if ('kind' in composed) return composed;
     try {
       await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
@@ -95,12 +104,16 @@ export class MailerService {
     return dek ? openMailOrigin(userId, sealedOrigin, dek) : {};
   }
 
-  private compose(row: MailRow, undo: string | undefined): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
+  private compose(
+    row: MailRow,
+    undo: string | undefined,
+    locale: MailLocale,
+  ): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
     try {
       const { _id, sealedSecret } = row;
       const secret = undo ?? (sealedSecret && openText(this.config.MAIL_KEY, mailSecretAad(_id), sealedSecret));
       const context = { publicUrl: this.config.PUBLIC_URL, createdAt: row.createdAt };
-      const composed = compose(row, context, secret);
+      const composed = compose(row, context, secret, locale);
       return composed.kind === 'composed' ? composed.mail : { kind: 'dead', reason: composed.reason };
     } catch (error) {
       if (error instanceof SealError) return { kind: 'dead', reason: 'secret_does_not_open' };

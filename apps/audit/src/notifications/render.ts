@@ -1,3 +1,5 @@
+import type { MailLocale } from '#contracts';
+
 /** A mail before it is text or HTML. Strings are plain text, whoever wrote them: both renderings make them harmless. */
 export interface MailContent {
   /** A constant: nothing from outside may enter a header. */
@@ -17,17 +19,22 @@ export interface RenderedMail {
   html: string;
 }
 
-export const render = ({ subject, blocks }: MailContent): RenderedMail => ({
+export const render = ({ subject, blocks }: MailContent, locale: MailLocale): RenderedMail => ({
   subject,
-  text: [...blocks.map(textOf), FOOTER].join('\n\n') + '\n',
+  text: [...blocks.map(textOf), FOOTER[locale]].join('\n\n') + '\n',
   html:
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"></head>' +
+    '<!doctype html><html lang="' +
+    locale +
+    '"><head><meta charset="utf-8"></head>' +
     '<body style="font-family:sans-serif;max-width:36em;margin:auto;line-height:1.5">' +
-    [...blocks, { kind: 'paragraph', text: FOOTER } as const].map(htmlOf).join('') +
+    [...blocks, { kind: 'paragraph', text: FOOTER[locale] } as const].map(htmlOf).join('') +
     '</body></html>',
 });
 
-const FOOTER = 'This is an automatic message about the security of your account. Nobody reads answers to it.';
+const FOOTER: Record<MailLocale, string> = {
+  en: 'This is an automatic message about the security of your account. Nobody reads answers to it.',
+  de: 'Dies ist eine automatische Nachricht zur Sicherheit Ihres Kontos. Antworten darauf liest niemand.',
+};
 
 /** One line of plain text: control, format (bidi overrides, zero-width), lone surrogate and line-breaking characters become spaces. */
 export const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, ' ').trim();

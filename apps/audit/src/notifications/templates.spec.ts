@@ -1,4 +1,4 @@
-import { MAIL_TEMPLATES, type MailTemplate } from '#contracts';
+import { MAIL_LOCALES, MAIL_TEMPLATES, type MailLocale, type MailTemplate } from '#contracts';
 import { compose, isUseful, messageIdOf } from './compose.js';
 import { escapeHtml, plain } from './render.js';
 import { TEMPLATES } from './templates.js';
@@ -7,8 +7,9 @@ const context = { publicUrl: 'https://auth.example.test/', createdAt: new Date('
 const SECRET = 'T0K3N-abc_XYZ';
 const NASTY = `<img src=x onerror="alert('1')">&\u0000\r\nBcc: victim@example.test\u202e\u2028\ud800end`;
 
-function mail(template: MailTemplate, params: Record<string, string | number> = {}) {
-  const composed = compose({ template, params }, context, TEMPLATES[template].secret === 'none' ? undefined : SECRET);
+function mail(template: MailTemplate, params: Record<string, string | number> = {}, locale: MailLocale = 'en') {
+  const secret = TEMPLATES[template].secret === 'none' ? undefined : SECRET;
+  const composed = compose({ template, params }, context, secret, locale);
   if (composed.kind !== 'composed') throw new Error(composed.reason);
   return composed.mail;
 }
@@ -18,29 +19,54 @@ describe('mail templates', () => {
     expect(Object.keys(TEMPLATES).sort()).toEqual([...MAIL_TEMPLATES].sort());
   });
 
-  it.each(MAIL_TEMPLATES)('%s: text from outside enters no header and is harmless in text and HTML', (template) => {
-    const nasty = mail(template, {
-      deviceModel: NASTY,
-      ipAddress: NASTY,
-      at: NASTY,
-      lockedUntil: NASTY,
-      heldUntil: NASTY,
-    });
-    expect(nasty.subject).toBe(mail(template).subject);
-    expect(nasty.subject).toMatch(/^[\x20-\x7e]+$/);
-    expect(nasty.html).not.toMatch(/<img|onerror="|[\p{Cc}\p{Cf}\p{Cs}\p{Zl}]/u);
-    expect(nasty.text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
-    expect(nasty.text).not.toMatch(/^Bcc:/m);
-  });
+  const inEveryLanguage = MAIL_TEMPLATES.flatMap((template) =>
+    MAIL_LOCALES.map((locale) => [template, locale] as const),
+  );
+  it.each(inEveryLanguage)(
+    '%s (%s): text from outside enters no header and is harmless in text and HTML',
+    (template, locale) => {
+      const odd = { deviceModel: NASTY, ipAddress: NASTY, at: NASTY, lockedUntil: NASTY, heldUntil: NASTY };
+      const nasty = mail(template, odd, locale);
+      expect(nasty.subject).toBe(mail(template, {}, locale).subject);
+      expect(nasty.subject).toMatch(/^[\x20-\x7eäöüÄÖÜß]+$/);
+      expect(nasty.html).not.toMatch(/<img|onerror="|[\p{Cc}\p{Cf}\p{Cs}\p{Zl}]/u);
+      expect(nasty.text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+      expect(nasty.text).not.toMatch(/^Bcc:/m);
+    },
+  );
 
-  it.each(MAIL_TEMPLATES)('%s: is complete even when every parameter is missing or odd', (template) => {
+  it.each(inEveryLanguage)('%s (%s): is complete even when every parameter is missing or odd', (template, locale) => {
     const odd = { at: 'never', lockMinutes: -1, lockedUntil: 'x', count: 0.5, deviceModel: 7 };
     for (const params of [{}, odd] as Record<string, string | number>[]) {
-      const { text, html } = mail(template, params);
+      const { text, html } = mail(template, params, locale);
       expect(`${text}${html}`).not.toMatch(/undefined|null|NaN|Invalid|\[object/);
       expect(text.length).toBeGreaterThan(100);
     }
   });
+
+  it.each(MAIL_TEMPLATES)(
+    '%s: says the same in both languages: its times, its link or code, its figures',
+    (template) => {
+      const params = {
+        ...{ deviceModel: 'Pixel 9', ipAddress: '192.0.2.7', at: '2026-11-23T14:05:30.000Z' },
+        lockMinutes: 37,
+        count: 13,
+        days: 9,
+        hours: 23,
+        heldUntil: '2026-11-24T14:05:30.000Z',
+        until: '2026-12-02T00:00:00.000Z',
+      };
+      const [english, german] = [mail(template, params, 'en'), mail(template, params, 'de')];
+      const factsOf = (text: string): string[] =>
+        (
+          text.match(/https?:\S+|T0K3N\S*|\d{4}-\d\d-\d\d \d\d:\d\d UTC|Pixel 9|192\.0\.2\.7|\b(37|13|9|23)\b/g) ?? []
+        ).sort();
+      expect(factsOf(german.text)).toEqual(factsOf(english.text));
+      expect(german.subject).not.toBe(english.subject);
+      expect(german.text).not.toMatch(/\b(the|your|you)\b/);
+      expect(german.html).toContain('<html lang="de">');
+    },
+  );
 
   it('face_locked names the device, the time in UTC, how long, until when and what to do', () => {
     const { text, html } = mail('face_locked', {
@@ -65,13 +91,16 @@ describe('mail templates', () => {
       const url = `https://auth.example.test/not-me?token=${SECRET}`;
       expect(mail(template).text).toContain(`  ${url}\n`);
       expect(mail(template).html).toContain(`href="${url}"`);
-      expect(compose({ template, params: {} }, context, undefined)).toEqual({ kind: 'refused', reason: 'no_secret' });
+      expect(compose({ template, params: {} }, context, undefined, 'en')).toEqual({
+        kind: 'refused',
+        reason: 'no_secret',
+      });
     },
   );
 
   it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
     expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);
-    const odd = compose({ template: 'email_verify', params: {} }, context, 'a b&c="<');
+    const odd = compose({ template: 'email_verify', params: {} }, context, 'a b&c="<', 'en');
     expect(odd).toMatchObject({ mail: { text: expect.stringContaining('?token=a%20b%26c%3D%22%3C') as string } });
   });
 
@@ -85,7 +114,7 @@ describe('mail templates', () => {
   });
 
   it('refuses a template that needs a secret without one', () => {
-    expect(compose({ template: 'recovery_code', params: {} }, context, undefined)).toEqual({
+    expect(compose({ template: 'recovery_code', params: {} }, context, undefined, 'en')).toEqual({
       kind: 'refused',
       reason: 'no_secret',
     });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GUARD_LIMITS, type MailTemplate } from '#contracts';
-import type { Block, MailContent } from './render.js';
+import { blocksOf, link, paragraph, someMinutes, someOrigin, someTime, utc } from './blocks.js';
+import type { MailContent } from './render.js';
 
 /** What a template may draw on beside its own parameters. */
 export interface MailContext {
@@ -29,22 +30,23 @@ interface Definition<S extends z.ZodType, Secret extends MailSecret> {
 
 const define = <S extends z.ZodType, Secret extends MailSecret>(d: Definition<S, Secret>): Definition<S, Secret> => d;
 
-// A security mail with a gap in it is better than none: a parameter that is missing or odd is left out.
-const someText = z.string().optional().catch(undefined);
-const someMinutes = z.number().int().positive().optional().catch(undefined);
-const someTime = z
-  .union([z.string(), z.number()])
-  .transform((value) => new Date(value))
-  .refine((time) => !Number.isNaN(time.getTime()))
-  .optional()
-  .catch(undefined);
-
-/** Where and when it happened, as the guard writes it into every security mail. */
-const origin = z.object({ deviceModel: someText, ipAddress: someText, at: someTime });
-type Origin = z.output<typeof origin>;
-
 export const RECOVERY_CODE_MINUTES = 10;
 
+const { facts, ifNotYou, undo, whatToDo } = blocksOf({
+  device: 'Device',
+  unknownDevice: 'unknown device',
+  address: 'Network address',
+  time: 'Time',
+  ifYou: 'If this was you, there is nothing to do.',
+  ifNot: 'If it was not:',
+  ifNotPlease: 'If it was not, please:',
+  andPlease: 'And please:',
+  undo: 'This link ends every session, closes the account until you choose a new password and removes a face that was just enrolled; it is valid for 7 days, once:',
+  whatToDo: ['change your password', 'end your other sessions'],
+  atLast: 'tell the people who run the service, if you can not explain what happened',
+});
+
+/** What each mail takes, and what it says in English. The other languages have the same `content` in files of their own. */
 export const TEMPLATES = {
   email_verify: define({
     params: z.object({}),
@@ -66,7 +68,7 @@ export const TEMPLATES = {
   }),
 
   email_change_notice: define({
-    params: origin.extend({ hours: someMinutes }),
+    params: someOrigin.extend({ hours: someMinutes }),
     secret: 'sealed',
     usefulMinutes: 24 * 60,
     content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
@@ -83,7 +85,7 @@ export const TEMPLATES = {
   }),
 
   email_change_confirm: define({
-    params: origin.extend({ hours: someMinutes }),
+    params: someOrigin.extend({ hours: someMinutes }),
     secret: 'sealed',
     usefulMinutes: 24 * 60,
     content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
@@ -167,7 +169,7 @@ export const TEMPLATES = {
   }),
 
   face_locked: define({
-    params: origin.extend({ lockMinutes: someMinutes, lockedUntil: someTime }),
+    params: someOrigin.extend({ lockMinutes: someMinutes, lockedUntil: someTime }),
     secret: 'not_me',
     content: ({ lockMinutes, lockedUntil, ...from }, { createdAt, publicUrl }, token) => {
       const minutes = lockMinutes ?? GUARD_LIMITS.lockMinutes;
@@ -187,15 +189,14 @@ export const TEMPLATES = {
           ),
           paragraph('Was it not you? Then somebody else knows your password.'),
           undo(publicUrl, token),
-          paragraph('And please:'),
-          { kind: 'list', items: WHAT_TO_DO },
+          ...whatToDo(),
         ],
       };
     },
   }),
 
   face_enrolled: define({
-    params: origin.extend({ heldUntil: someTime }),
+    params: someOrigin.extend({ heldUntil: someTime }),
     secret: 'not_me',
     content: ({ heldUntil, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'A face was enrolled for your account',
@@ -208,7 +209,7 @@ export const TEMPLATES = {
   }),
 
   face_removed: define({
-    params: origin,
+    params: someOrigin,
     secret: 'not_me',
     content: (from, { createdAt, publicUrl }, token) => ({
       subject: 'Your face was removed from your account',
@@ -221,7 +222,7 @@ export const TEMPLATES = {
   }),
 
   recovery_code: define({
-    params: origin,
+    params: someOrigin,
     secret: 'sealed',
     usefulMinutes: RECOVERY_CODE_MINUTES,
     content: (from, { createdAt }, code) => ({
@@ -240,7 +241,7 @@ export const TEMPLATES = {
   }),
 
   recovery_used: define({
-    params: origin,
+    params: someOrigin,
     secret: 'not_me',
     content: (from, { createdAt, publicUrl }, token) => ({
       subject: 'A recovery code was used for your account',
@@ -255,7 +256,7 @@ export const TEMPLATES = {
   }),
 
   many_failures: define({
-    params: origin.extend({ count: someMinutes, days: someMinutes }),
+    params: someOrigin.extend({ count: someMinutes, days: someMinutes }),
     secret: 'not_me',
     content: ({ count, days, ...from }, { createdAt, publicUrl }, token) => ({
       subject: 'Many failed face attempts on your account',
@@ -284,44 +285,3 @@ export const TEMPLATES = {
     }),
   }),
 } as const satisfies Record<MailTemplate, unknown>;
-
-const WHAT_TO_DO = [
-  'change your password',
-  'end your other sessions',
-  'tell the people who run the service, if you can not explain what happened',
-] as const;
-
-const link = (label: string, publicUrl: string, page: string, token: string): Block => ({
-  kind: 'link',
-  label,
-  url: `${publicUrl.replace(/\/+$/, '')}/${page}?token=${encodeURIComponent(token)}`,
-});
-
-const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
-
-const facts = (from: Origin, createdAt: Date, more: [string, string][] = []): Block => ({
-  kind: 'facts',
-  facts: [
-    ['Device', from.deviceModel || 'unknown device'],
-    ...(from.ipAddress ? [['Network address', from.ipAddress] as const] : []),
-    ['Time', utc(from.at ?? createdAt)],
-    ...more,
-  ],
-});
-
-const undo = (publicUrl: string, token: string): Block =>
-  link(
-    'This link ends every session, closes the account until you choose a new password and removes a face that was just enrolled; it is valid for 7 days, once:',
-    publicUrl,
-    'not-me',
-    token,
-  );
-
-const ifNotYou = (undone: Block | null, ...first: string[]): Block[] => [
-  paragraph(`If this was you, there is nothing to do.${undone ? ' If it was not:' : ''}`),
-  ...(undone ? [undone, paragraph('And please:')] : [paragraph('If it was not, please:')]),
-  { kind: 'list', items: [...WHAT_TO_DO.slice(0, 2), ...first, ...WHAT_TO_DO.slice(2)] },
-];
-
-/** `2026-11-23 14:05 UTC` */
-const utc = (time: Date): string => `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;

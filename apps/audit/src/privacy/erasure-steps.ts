@@ -57,8 +57,8 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
 
   /** The address is copied while there is one; the mail is held until all is done. */
   async prepareMail(row: ErasureRow): Promise<void> {
-    const to = await this.users.findEmail(row.userId);
-    if (to === null) return;
+    const to = (await this.users.find(row.userId))?.email;
+    if (to === undefined) return;
     await this.mails.insert([
       {
         _id: mailIdOf(row),

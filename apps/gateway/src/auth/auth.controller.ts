@@ -1,7 +1,18 @@
-import { Body, Controller, createParamDecorator, Get, HttpCode, Inject, Post, Put, UseGuards } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  createParamDecorator,
+  Get,
+  Headers,
+  HttpCode,
+  Inject,
+  Post,
+  Put,
+  UseGuards,
+} from '@nestjs/common';
 import { z } from 'zod';
 import { emailSchema, localeSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
-import { acrSchema, amrSchema, type Origin } from '#contracts';
+import { acrSchema, amrSchema, mailLocaleOf, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
@@ -76,8 +87,9 @@ export class AuthController {
   async register(
     @Body() { email, password, locale }: z.infer<typeof registerSchema>,
     @RequestOrigin() origin: Origin,
+    @Headers('accept-language') languages?: string,
   ): Promise<z.infer<typeof registeredSchema>> {
-    const registered = await this.registration.register(email, password, origin, locale);
+    const registered = await this.registration.register(email, password, origin, locale ?? mailLocaleOf(languages));
     if (registered.kind === 'mailed') return { status: 'mailed' };
     const { user } = registered;
     return { status: 'created', userId: user._id, email: user.email, emailVerified: user.emailVerified };
@@ -92,8 +104,12 @@ export class AuthController {
     errors: ['invalid_credentials', 'password_reset_required', 'too_many_requests'],
   })
   @UseGuards(LoginGuard)
-  async login(@LoggedInUser() user: UserRow, @RequestOrigin() origin: Origin) {
-    const session = await this.auth.openSession(user, origin);
+  async login(
+    @LoggedInUser() user: UserRow,
+    @RequestOrigin() origin: Origin,
+    @Headers('accept-language') languages?: string,
+  ) {
+    const session = await this.auth.openSession(user, origin, mailLocaleOf(languages));
     return sessionAnswer(session.token, session.record);
   }
 

@@ -9,7 +9,7 @@ import {
   type UserRow,
   verifyPassword,
 } from '#accounts';
-import type { Origin } from '#contracts';
+import { type MailLocale, mailLocaleOf, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
@@ -54,10 +54,12 @@ export class AuthService {
     return user.emailVerified || this.config.REGISTRATION !== 'verified';
   }
 
-  async openSession(user: UserRow, origin: Origin): Promise<ActiveSession> {
+  /** `locale`: the language that the client asks for; mails follow it. */
+  async openSession(user: UserRow, origin: Origin, locale?: MailLocale): Promise<ActiveSession> {
     // Only who knows the password learns it, and the way out is the mailbox.
     if (user.mustResetPassword) throw new Problem('password_reset_required');
     const session = await this.sessions.open(user._id, user.sessionEpoch, origin.deviceModel);
+    if (locale && locale !== mailLocaleOf(user.locale)) await this.users.setLocale(user._id, locale);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
     return session;
   }

@@ -1,0 +1,206 @@
+import { GUARD_LIMITS, type MailTemplate } from '#contracts';
+import { blocksOf, link, paragraph, utc } from './blocks.js';
+import { RECOVERY_CODE_MINUTES, type TEMPLATES } from './templates.js';
+
+const { facts, ifNotYou, undo, whatToDo } = blocksOf({
+  device: 'Gerät',
+  unknownDevice: 'unbekanntes Gerät',
+  address: 'Netzadresse',
+  time: 'Zeit',
+  ifYou: 'Wenn Sie das waren, ist nichts zu tun.',
+  ifNot: 'Wenn nicht:',
+  ifNotPlease: 'Wenn nicht, bitte:',
+  andPlease: 'Und bitte:',
+  undo: 'Dieser Link beendet alle Sitzungen, sperrt das Konto, bis Sie ein neues Passwort wählen, und entfernt ein eben erst hinterlegtes Gesicht; er gilt 7 Tage, einmal:',
+  whatToDo: ['ändern Sie Ihr Passwort', 'beenden Sie Ihre anderen Sitzungen'],
+  atLast: 'sagen Sie dem Betreiber des Dienstes Bescheid, wenn Sie sich nicht erklären können, was geschehen ist',
+});
+
+/** What each mail says in German. */
+export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['content'] } = {
+  email_verify: (_params, { publicUrl }, token) => ({
+    subject: 'Bestätigen Sie Ihre E-Mail-Adresse',
+    blocks: [
+      paragraph(
+        'Bitte bestätigen Sie, dass diese Adresse Ihnen gehört. Nur mit einer bestätigten Adresse lässt sich der Zugang wiederherstellen.',
+      ),
+      link('Öffnen Sie diesen Link:', publicUrl, 'v1/auth/email/verify', token),
+      paragraph('Wenn Ihre Anwendung nach dem Token selbst fragt, lautet es:'),
+      { kind: 'code', code: token },
+      paragraph('Wenn Sie sich nicht registriert haben, beachten Sie diese Nachricht nicht.'),
+    ],
+  }),
+
+  email_change_notice: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Eine andere E-Mail-Adresse wurde verlangt',
+    blocks: [
+      paragraph(
+        `Jemand, der in Ihrem Konto angemeldet ist, will dafür eine andere E-Mail-Adresse. Sie wechselt ${hours ?? 24} Stunden nachdem die neue Adresse bestätigt ist.`,
+      ),
+      facts(from, createdAt),
+      link('Wenn Sie das nicht waren, behalten Sie diese Adresse:', publicUrl, 'cancel-email-change', token),
+      ...ifNotYou(null),
+    ],
+  }),
+
+  email_change_confirm: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Bestätigen Sie Ihre neue E-Mail-Adresse',
+    blocks: [
+      paragraph('Bitte bestätigen Sie, dass diese Adresse Ihnen gehört.'),
+      facts(from, createdAt),
+      link('Öffnen Sie diesen Link:', publicUrl, 'confirm-email-change', token),
+      paragraph(`Sie wird ${hours ?? 24} Stunden später die Adresse Ihres Kontos.`),
+      paragraph('Wenn Sie nicht wissen, worum es geht, beachten Sie diese Nachricht nicht.'),
+    ],
+  }),
+
+  email_changed: () => ({
+    subject: 'Die E-Mail-Adresse Ihres Kontos wurde geändert',
+    blocks: [
+      paragraph(
+        'Die angekündigte Änderung ist vollzogen: Nachrichten gehen von jetzt an nur noch an die neue Adresse.',
+      ),
+      ...ifNotYou(null),
+    ],
+  }),
+
+  account_exists: () => ({
+    subject: 'Sie haben schon ein Konto',
+    blocks: [
+      paragraph(
+        'Jemand wollte sich mit dieser Adresse registrieren. Es gibt mit ihr schon ein Konto, und es ist unverändert.',
+      ),
+      paragraph(
+        'Wenn Sie das waren, melden Sie sich an oder lassen Sie ein vergessenes Passwort zurücksetzen. Wenn nicht, ist nichts zu tun.',
+      ),
+    ],
+  }),
+
+  account_invite: (_params, { publicUrl }, token) => ({
+    subject: 'Sie sind eingeladen',
+    blocks: [
+      paragraph('Für Sie wurde ein Konto angelegt. Wählen Sie ein Passwort, und es ist Ihres.'),
+      link('Öffnen Sie diesen Link, er gilt 7 Tage:', publicUrl, 'accept-invitation', token),
+    ],
+  }),
+
+  password_reset: (_params, { publicUrl }, token) => ({
+    subject: 'Wählen Sie ein neues Passwort',
+    blocks: [
+      paragraph(
+        'Ein neues Passwort wurde verlangt. An Ihrem Gesicht ändert es nichts, und ein gesperrtes Gesicht bleibt gesperrt.',
+      ),
+      link('Öffnen Sie diesen Link, er gilt eine Stunde, einmal:', publicUrl, 'reset-password', token),
+      paragraph(
+        'Wenn Sie es nicht verlangt haben, beachten Sie diese Nachricht nicht: Ihr Passwort bleibt, wie es ist.',
+      ),
+    ],
+  }),
+
+  re_enrolment_reminder: ({ days, until }) => ({
+    subject: 'Ihr Gesicht muss bald neu hinterlegt werden',
+    blocks: [
+      paragraph(
+        `Gesichter ändern sich, deshalb gilt ein hinterlegtes Gesicht nur eine begrenzte Zeit. Ihres gilt noch ${days === 1 ? 'einen Tag' : `${days ?? 14} Tage`}${until ? `, bis ${utc(until)}` : ''}.`,
+      ),
+      paragraph(
+        'Bitte melden Sie sich an, bestätigen Sie mit Ihrem Gesicht und hinterlegen Sie es neu; das dauert eine halbe Minute.',
+      ),
+      paragraph(
+        'Nach diesem Tag braucht es zuerst einen Code per Mail, und das neue Gesicht zählt erst nach einem Tag.',
+      ),
+    ],
+  }),
+
+  face_locked: ({ lockMinutes, lockedUntil, ...from }, { createdAt, publicUrl }, token) => {
+    const minutes = lockMinutes ?? GUARD_LIMITS.lockMinutes;
+    const until = lockedUntil ?? new Date((from.at ?? createdAt).getTime() + minutes * 60_000);
+    return {
+      subject: 'Die Gesichtserkennung Ihres Kontos ist gesperrt',
+      blocks: [
+        paragraph(
+          `Mehrere Versuche hintereinander passten nicht zu Ihrem Gesicht, deshalb ist die Gesichtserkennung für ${minutes} Minuten gesperrt.`,
+        ),
+        facts(from, createdAt, [
+          ['Gesperrt für', `${minutes} Minuten`],
+          ['Gesperrt bis', utc(until)],
+        ]),
+        paragraph(
+          'Waren Sie es? Dann ist nichts zu tun: Die Sperre endet von selbst. Ihr Passwort gilt weiter, ebenso der Weg über einen Code per Mail.',
+        ),
+        paragraph('Waren Sie es nicht? Dann kennt jemand anders Ihr Passwort.'),
+        undo(publicUrl, token),
+        ...whatToDo(),
+      ],
+    };
+  },
+
+  face_enrolled: ({ heldUntil, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Für Ihr Konto wurde ein Gesicht hinterlegt',
+    blocks: [
+      paragraph(
+        'Für Ihr Konto wurde ein Gesicht hinterlegt. Von jetzt an lässt sich damit bestätigen, dass Sie es sind.',
+      ),
+      facts(from, createdAt, heldUntil ? [['Gilt voll ab', utc(heldUntil)]] : []),
+      ...ifNotYou(undo(publicUrl, token), 'entfernen Sie das Gesicht und hinterlegen Sie Ihres neu'),
+    ],
+  }),
+
+  face_removed: (from, { createdAt, publicUrl }, token) => ({
+    subject: 'Das Gesicht Ihres Kontos wurde entfernt',
+    blocks: [
+      paragraph(
+        'Das Gesicht Ihres Kontos wurde entfernt. Was danach fragt, bleibt geschlossen, bis Sie es neu hinterlegen.',
+      ),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
+  recovery_code: (from, { createdAt }, code) => ({
+    subject: 'Ihr Code zur Wiederherstellung',
+    blocks: [
+      paragraph('Mit diesem Code geht es ohne Gesichtserkennung weiter:'),
+      { kind: 'code', code },
+      paragraph(`Er gilt ${RECOVERY_CODE_MINUTES} Minuten, einmal, in der Sitzung, die ihn verlangt hat.`),
+      paragraph(
+        'Geben Sie ihn niemals weiter. Niemand von uns fragt danach, weder am Telefon noch per Mail oder Chat.',
+      ),
+      facts(from, createdAt),
+      paragraph('Haben Sie ihn nicht verlangt? Dann kennt jemand anders Ihr Passwort: Ändern Sie es jetzt.'),
+    ],
+  }),
+
+  recovery_used: (from, { createdAt, publicUrl }, token) => ({
+    subject: 'Für Ihr Konto wurde ein Code zur Wiederherstellung benutzt',
+    blocks: [
+      paragraph(
+        'Eine Sitzung wurde mit einem Code per Mail statt mit Ihrem Gesicht bestätigt. Das alte Gesicht zählt nicht mehr; bitte hinterlegen Sie es neu.',
+      ),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token), 'prüfen Sie, wer Ihre Mail lesen kann'),
+    ],
+  }),
+
+  many_failures: ({ count, days, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Viele misslungene Versuche der Gesichtserkennung',
+    blocks: [
+      paragraph(
+        `In den letzten ${days ?? GUARD_LIMITS.strikeRingDays} Tagen passten ${count ?? GUARD_LIMITS.strikesForReview} Versuche nicht zu Ihrem Gesicht.`,
+      ),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
+  erasure_completed: () => ({
+    subject: 'Ihre Daten wurden gelöscht',
+    blocks: [
+      paragraph(
+        'Ihr Konto, Ihr Gesichtsmuster, Ihre Einwilligungen und die persönlichen Daten in Ihren Sicherheitsereignissen wurden wie verlangt gelöscht.',
+      ),
+      paragraph('Es bleibt, dass etwas geschah, unter einer zufälligen Kennung, die nichts mit Ihnen verbindet.'),
+      paragraph('Auch diese Adresse wird mit dieser Nachricht gelöscht. Weitere Mails kommen nicht.'),
+    ],
+  }),
+};

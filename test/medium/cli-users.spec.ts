@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { repositoryRoot } from '#stack';
+import { repositoryRoot, temporaryFolder } from '#stack';
 import { GatewayWorld, GOOD, PASSWORD } from './gateway-world.js';
 
 jest.setTimeout(180_000);
@@ -18,7 +19,8 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
   const cli = (args: string[], input = '') =>
     new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
       const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-      const env = { PATH: process.env.PATH, MONGODB_URI: world.config.MONGODB_URI };
+      const MAIL_KEY = world.config.MAIL_KEY.toString('base64url');
+      const env = { PATH: process.env.PATH, MONGODB_URI: world.config.MONGODB_URI, MAIL_KEY };
       const child = spawn(process.execPath, [main, ...args], { env });
       let [stdout, stderr] = ['', ''];
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -31,14 +33,16 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
 
   it('makes the first administrator, with a password that was given and no other', async () => {
     const email = `${randomUUID()}@example.org`;
-    for (const [input, why] of [
-      ['', '12 to 256'],
-      ['short\n', '12 to 256'],
-      ['qwerty123456\n', 'everybody tries'],
-    ] as const) {
+    const refusals = (
+      [
+        ['', '12 to 256'],
+        ['qwerty123456\n', 'everybody tries'],
+      ] as const
+    ).map(async ([input, why]) => {
       const { status, stderr } = await cli(['admin', 'create', email], input);
       expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(why) as string });
-    }
+    });
+    await Promise.all(refusals);
     const made = await cli(['admin', 'create', email.toUpperCase()], `${PASSWORD}\n`);
     expect(made).toMatchObject({ status: 0, stderr: '' });
     expect(made.stdout).toMatch(new RegExp(`^created ${email} \\(user, admin\\): `));
@@ -86,16 +90,60 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
     expect((await client.post('/v1/face/attempts')).status).toBe(201);
   });
 
-  it('says what is wrong with what it was given, and that a database is away', async () => {
-    for (const action of ['show', 'disable', 'enable', 'unlock']) {
-      expect(await cli(['user', action, 'nobody@example.org'])).toMatchObject({
-        status: 2,
-        stderr: 'countersign: no account has this e-mail address\n',
-      });
-    }
-    expect(await cli(['user', 'show', 'nobody'])).toMatchObject({
-      status: 2,
-      stderr: 'countersign: this is not an e-mail address\n',
+  it('says what is wrong with what it was given', async () => {
+    const [unlock, show] = await Promise.all([
+      cli(['user', 'unlock', 'nobody@example.org']),
+      cli(['user', 'show', 'nobody']),
+    ]);
+    expect(unlock).toMatchObject({ status: 2, stderr: 'countersign: no account has this e-mail address\n' });
+    expect(show).toMatchObject({ status: 2, stderr: 'countersign: this is not an e-mail address\n' });
+  });
+
+  it('invites everybody in a file, once; one bad line and nobody; a dry run only looks', async () => {
+    const { email: known } = await world.account();
+    const [first, second] = [`${randomUUID()}@example.org`, `${randomUUID()}@example.org`];
+    const folder = temporaryFolder('cli-import');
+    const file = path.join(folder, 'people.csv');
+    const importing = async (csv: string, ...args: string[]) => {
+      writeFileSync(file, csv);
+      const { status, stdout } = await cli(['user', 'import', file, '--json', ...args]);
+      return { status, report: JSON.parse(stdout) as Record<string, unknown> };
+    };
+    const rowsOf = (email: string) => world.db.collection('users').countDocuments({ email });
+    const csv = `email,roles\n${first},security auditor\n${known},\n${second},\n`;
+    const lines = (outcome: string) => [
+      { line: 2, email: first, outcome },
+      { line: 3, email: known, outcome: 'exists' },
+      { line: 4, email: second, outcome },
+    ];
+
+    expect(await importing(`${csv}nobody,king\n`)).toEqual({
+      status: 1,
+      report: {
+        dryRun: false,
+        kind: 'refused',
+        errors: [
+          { line: 5, message: 'email is not an address' },
+          { line: 5, message: 'roles are user, security, auditor, privacy, admin' },
+        ],
+      },
     });
+    expect(await importing(csv, '--dry-run')).toEqual({
+      status: 0,
+      report: { dryRun: true, kind: 'imported', lines: lines('would_invite') },
+    });
+    expect(await rowsOf(first)).toBe(0);
+    expect(await importing(csv)).toEqual({
+      status: 0,
+      report: { dryRun: false, kind: 'imported', lines: lines('invited') },
+    });
+    expect(await rowsOf(first)).toBe(1);
+    expect(await json('user', 'show', first)).toMatchObject({
+      hasPassword: false,
+      roles: ['user', 'security', 'auditor'],
+    });
+    const invited = await world.db.collection('users').findOne({ email: second });
+    expect(await world.mailSecret(String(invited?._id), 'account_invite')).toMatch(/^[\w-]{20,}$/);
+    rmSync(folder, { recursive: true, force: true });
   });
 });

@@ -1,8 +1,12 @@
+import type { mongo } from 'mongoose';
 import { openAccounts } from '#accounts';
 import { createGuardStore, type GuardStore, nothingPersonal } from '#guard';
 import { Database } from '../database/database.repository.js';
 
-export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users'> & { guard: GuardStore };
+export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users'> & {
+  guard: GuardStore;
+  db: mongo.Db;
+};
 
 /** Accounts of the database of MONGODB_URI, by the same code as the gateway's. */
 export async function withAccounts(work: (accounts: AccountsAtHand) => Promise<void>): Promise<void> {
@@ -11,6 +15,6 @@ export async function withAccounts(work: (accounts: AccountsAtHand) => Promise<v
     const { accounts, users, ensureIndexes } = openAccounts(database.db, guard);
     // One account an address needs its index, whether or not a gateway has made it.
     await ensureIndexes();
-    await work({ accounts, users, guard });
+    await work({ accounts, users, guard, db: database.db });
   });
 }

@@ -1,14 +1,32 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { emailSchema, hashPassword, isCommonPassword, passwordSchema, type UserRow } from '#accounts';
+import { z } from 'zod';
+import {
+  emailSchema,
+  hashPassword,
+  type ImportLine,
+  importUsers,
+  isCommonPassword,
+  openMails,
+  passwordSchema,
+  type UserRow,
+} from '#accounts';
+import { env, parseEnv } from '#config';
 import { type Role, ROLES, roleSchema } from '#contracts';
-import { CommandError, type CommandGroup, type Io } from '../command.js';
+import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
+import { bar } from '../progress.js';
 import { table } from '../table.js';
 import { type AccountsAtHand, withAccounts } from './accounts.js';
 
 interface Options {
   json?: boolean;
   role?: string[];
+}
+
+interface ImportOptions {
+  dryRun?: boolean;
+  json?: boolean;
 }
 
 const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
@@ -42,6 +60,14 @@ export const userCommands: CommandGroup = (program, io) => {
     setDisabled(email, true, o, io),
   );
   command(user, 'enable', 'takes that back').action((email: string, o: Options) => setDisabled(email, false, o, io));
+  user
+    .command('import')
+    .description('invites everybody in a CSV file; one bad line and nobody is')
+    .argument('<file>', 'columns email, roles (separated by spaces), locale; only email is needed')
+    .option('--dry-run', 'only look')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nNeeds MAIL_KEY too, but for a dry run. May be repeated: open invitations are sent anew.')
+    .action((file: string, o: ImportOptions) => importFile(file, o, io));
   command(user, 'unlock', 'ends the lock of the face now').action((email: string, o: Options) => unlock(email, o, io));
 };
 
@@ -60,6 +86,41 @@ async function create(text: string, roles: Role[], o: Options, io: Io): Promise<
       o.json ? JSON.stringify({ userId, email, roles: given }) : `created ${email} (${given.join(', ')}): ${userId}`,
     );
   });
+}
+
+async function importFile(file: string, o: ImportOptions, io: Io): Promise<void> {
+  const csv = textOf(file);
+  const dryRun = o.dryRun ?? false;
+  // A dry run writes no mail, so it needs no key.
+  const MAIL_KEY = dryRun ? Buffer.alloc(0) : parseEnv(z.object({ MAIL_KEY: env.key32 })).MAIL_KEY;
+  await withAccounts(async ({ accounts, db }) => {
+    const mails = openMails(db, MAIL_KEY);
+    const onLine = (done: number, of: number): void => io.progress(bar(done, of, 'people'));
+    const report = await importUsers(csv, { accounts, mails, dryRun, onLine });
+    if (report.kind === 'refused') io.exit(EXIT.bad);
+    if (o.json) return io.out(JSON.stringify({ dryRun, ...report }));
+    if (report.kind === 'refused') {
+      for (const { line, message } of report.errors) io.out(`${file}:${line}: ${message}`);
+      return io.out('nothing was done');
+    }
+    for (const { line, email, outcome } of report.lines) io.out(`${file}:${line}: ${email}: ${OUTCOMES[outcome]}`);
+    const existing = report.lines.filter(({ outcome }) => outcome === 'exists').length;
+    io.out(`${report.lines.length - existing} ${dryRun ? 'to invite' : 'invited'}, ${existing} left as they are`);
+  });
+}
+
+const OUTCOMES: Record<ImportLine['outcome'], string> = {
+  invited: 'invited',
+  would_invite: 'would be invited',
+  exists: 'has an account',
+};
+
+function textOf(file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    throw new CommandError(error instanceof TypeError ? 'the file is not UTF-8' : 'the file cannot be read');
+  }
 }
 
 async function giveRoles(email: string, roles: Role[], o: Options, io: Io): Promise<void> {

@@ -33,6 +33,8 @@ export const INDEXES: readonly KnownIndex[] = [
   index('mails', { state: 1 }),
   index('mails', { userId: 1 }),
   index('mails', { expireAt: 1 }, EXPIRES),
+  index('not_me_tokens', { userId: 1 }),
+  index('not_me_tokens', { expireAt: 1 }, EXPIRES),
   index('subjects', { pseudonym: 1 }, { unique: true, sparse: true }),
   index('face_auth_events', { seq: 1 }, UNIQUE),
   index('face_auth_events', { prevHash: 1 }, UNIQUE),

@@ -69,6 +69,9 @@ export const env = {
   logLevel: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),
 } as const;
 
+/** As it was given: for who looks at a set-up, not for who is configured by it. */
+export const givenEnvironment = (): Readonly<Record<string, string | undefined>> => process.env;
+
 /**
  * Parses the process environment. The only place that reads it. Each variable may be given as a file instead, whose
  * name stands in the variable with `_FILE` after it. With NODE_ENV=production what is fit for development only is

@@ -1,3 +1,4 @@
+import { givenEnvironment } from '#config';
 import { type CommandGroup, EXIT, type Io } from '../command.js';
 import type { Verdict } from './check.js';
 import { diagnose } from './diagnose.js';
@@ -19,7 +20,7 @@ export const doctorCommands: CommandGroup = (program, io) => {
 
 async function doctor(o: { json?: boolean }, io: Io): Promise<void> {
   io.progress('looking');
-  const findings = await diagnose(process.env);
+  const findings = await diagnose(givenEnvironment());
   const isWell = findings.every(({ verdict }) => verdict !== 'bad');
   if (!isWell) io.exit(EXIT.bad);
   if (o.json) return io.out(JSON.stringify({ ok: isWell, findings }));

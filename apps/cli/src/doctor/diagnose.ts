@@ -3,7 +3,10 @@ import { environment, secretFiles } from './environment.js';
 import { gateway, models, mongo, node, redis, smtp } from './services.js';
 
 /** Looks at a set-up as its variables describe it. Without readable variables there is nothing else to look at. */
-export async function diagnose(source: NodeJS.ProcessEnv, now = Date.now): Promise<Finding[]> {
+export async function diagnose(
+  source: Readonly<Record<string, string | undefined>>,
+  now = Date.now,
+): Promise<Finding[]> {
   const { given, findings } = environment(source);
   const here = [node(), ...findings, ...secretFiles(source)];
   if (given === null) return here;

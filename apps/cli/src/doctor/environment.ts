@@ -30,7 +30,10 @@ const schema = z.object({
 export type Environment = z.infer<typeof schema>;
 
 /** What can be read of the environment, and what is wrong with the rest: one line a variable, never a value. */
-export function environment(source: NodeJS.ProcessEnv): { given: Environment | null; findings: Finding[] } {
+export function environment(source: Readonly<Record<string, string | undefined>>): {
+  given: Environment | null;
+  findings: Finding[];
+} {
   try {
     return {
       given: parseEnv(schema, source),
@@ -46,7 +49,7 @@ export function environment(source: NodeJS.ProcessEnv): { given: Environment | n
 }
 
 /** Files with secrets: there, and nobody else's to read. */
-export function secretFiles(source: NodeJS.ProcessEnv): Finding[] {
+export function secretFiles(source: Readonly<Record<string, string | undefined>>): Finding[] {
   const files = keyFiles(source);
   if (files.length === 0)
     return [note('key files', 'none: keys are in variables', 'in production give each as X_FILE')];

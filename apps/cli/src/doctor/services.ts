@@ -33,7 +33,11 @@ function version(server: 'redis' | 'mongodb', says: string, { NODE_ENV, ...given
   }
 }
 
-export async function mongo(source: NodeJS.ProcessEnv, given: Environment, now: () => number): Promise<Finding[]> {
+export async function mongo(
+  source: Readonly<Record<string, string | undefined>>,
+  given: Environment,
+  now: () => number,
+): Promise<Finding[]> {
   try {
     return await Database.with(async ({ db }) => {
       const findings: Finding[] = [];

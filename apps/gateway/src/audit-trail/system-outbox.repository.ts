@@ -23,6 +23,6 @@ export class SystemOutboxRepository {
 
   async push(entry: OutboxEvent): Promise<void> {
     const update = { $push: { entries: entry }, $set: { hasOutbox: true } };
-    await this.rows.updateOne({ _id: { $eq: this.processId } }, update, { upsert: true });
+    await this.rows.updateOne({ _id: { $eq: this.processId } }, update, { upsert: true, ignoreUndefined: true });
   }
 }

@@ -20,6 +20,8 @@ export class RotationRepository {
 
   /** A rotation that runs and that no other gateway works on. */
   async claim(): Promise<KeyRotation | null> {
+    // Mostly there is none: a read tells, and DocumentDB refuses the clock in an update of a collection that is not there.
+    if (!(await this.rows.findOne({ state: { $eq: 'running' } }, { projection: { _id: 1 } }))) return null;
     const isFree = { $let: { vars: { now: '$$NOW' }, in: { $lt: ['$leaseUntil', '$$now'] } } };
     const row = await this.rows.findOneAndUpdate(
       { state: { $eq: 'running' }, $or: [{ owner: { $eq: this.owner } }, { $expr: isFree }] },

@@ -25,7 +25,7 @@ export const GESTURE = {
   /** The same for a turn that was not asked for, where doubt speaks for the person. */
   strayTurnDegrees: 15,
   strayTurnFrames: 3,
-  strayTurnBeyondDegrees: 10,
+  strayTurnBeyondDegrees: 7,
   /**
    * A head keeps the distance of its eyes between these angles, a turned photo does not. Median over those frames: with
    * 0.92 as good on 27 genuine turns as 0.90 on the best frame, and less than half of the bent photos pass (20 of 160

@@ -1,11 +1,11 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Apps, startApps, startServices, temporaryFolder } from '#stack';
+import { type Apps, startApps, startServices } from '#stack';
 import type { ApiClient } from '#testing';
 import { attempt, enrolledUser, Footage } from './captures.js';
+import { measured, type Report, say } from './command.js';
 import { type Bar, barLines, Figures, isMet, table } from './figures.js';
-import { machine, machineLine, writeSection } from './machine.js';
+import { machine } from './machine.js';
 
 const LENGTHS = [30, 60] as const;
 type Length = (typeof LENGTHS)[number];
@@ -26,41 +26,20 @@ are all filmed (its upload begins) until the gateway has committed the decision,
   --markdown   also writes docs/performance.md
 `;
 
-const say = (line: string): void => console.error(line);
+export const benchAttempt = (args: string[]): Promise<boolean> =>
+  measured({ name: 'attempt', help: HELP, rounds: 20, measure }, args);
 
-export async function benchAttempt(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean' },
-      markdown: { type: 'boolean' },
-      rounds: { type: 'string', default: '20' },
-      help: { type: 'boolean' },
-    },
-  });
-  if (values.help) {
-    console.log(HELP);
-    return true;
-  }
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds is a whole number from 1 up');
-  const header = machineLine();
-  const dir = temporaryFolder('bench');
+async function measure(rounds: number, dir: string, header: string): Promise<Report> {
   const services = await startServices({ dir, ephemeral: true, log: say });
   try {
     const apps = await startApps(services, { dir, log: say, gatewayPort: 0, inferenceThreads: machine().cores });
     try {
-      const report = await new AttemptBench(apps, dir).run(rounds, header);
-      if (!values.json) console.log(report.lines.join('\n'));
-      if (values.markdown) say(`written: ${writeSection('attempt', report.lines)}`);
-      console.log(JSON.stringify(report.json));
-      return report.met;
+      return await new AttemptBench(apps, dir).run(rounds, header);
     } finally {
       await apps.stop();
     }
   } finally {
     await services.stop();
-    rmSync(dir, { recursive: true, force: true });
   }
 }
 
@@ -84,7 +63,7 @@ class AttemptBench {
     private readonly dir: string,
   ) {}
 
-  async run(rounds: number, header: string): Promise<{ lines: string[]; json: object; met: boolean }> {
+  async run(rounds: number, header: string): Promise<Report> {
     this.footage = await Footage.load();
     const client = await this.user();
     await attempt(client, this.footage);
@@ -146,7 +125,7 @@ class AttemptBench {
     return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
   }
 
-  private report(rounds: number, header: string, busyShare: number): { lines: string[]; json: object; met: boolean } {
+  private report(rounds: number, header: string, busyShare: number): Report {
     const bars = this.cells
       .filter((cell) => cell.load === 'idle')
       .flatMap(({ length, committed }): Bar[] => [

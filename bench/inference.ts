@@ -1,17 +1,16 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
-import { temporaryFolder } from '#stack';
 import { loadPackage } from '../tools/models/npm-package.js';
 import { SOURCES } from '../tools/models/sources.js';
 import { cacheFolder } from '../tools/stack/src/folders.js';
 import { findRedis, startRedis } from '../tools/stack/src/redis.js';
 import type { BareRow } from './bare.js';
 import { BareProcess, framesPerSecond } from './bare-processes.js';
+import { measured, type Report, say } from './command.js';
 import { type Bar, barLines, Figures, isMet, table } from './figures.js';
 import { Fleet } from './fleet.js';
 import { type Take, takes } from './footage.js';
-import { bindableCores, machine, machineLine, writeSection } from './machine.js';
+import { bindableCores, machine } from './machine.js';
 import { installedPeers, NOT_INSTALLED, Peer } from './peers.js';
 
 const FRAMES_EACH = 30;
@@ -31,27 +30,11 @@ The worker against the machine's limit and against other packages, all rows in t
   --markdown   also writes docs/performance.md
 `;
 
-const say = (line: string): void => console.error(line);
+/** What one frame costs: against bare kernels, against a second worker, against what others would pick. */
+export const benchInference = (args: string[]): Promise<boolean> =>
+  measured({ name: 'inference', help: HELP, rounds: 5, measure }, args);
 
-/** Issue: what one frame costs, against bare kernels, against a second worker, against what others would pick. */
-export async function benchInference(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean' },
-      markdown: { type: 'boolean' },
-      rounds: { type: 'string', default: '5' },
-      help: { type: 'boolean' },
-    },
-  });
-  if (values.help) {
-    console.log(HELP);
-    return true;
-  }
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds is a whole number from 1 up');
-  const header = machineLine();
-  const dir = temporaryFolder('bench');
+async function measure(rounds: number, dir: string, header: string): Promise<Report> {
   const bench = new InferenceBench(dir);
   try {
     await bench.start();
@@ -60,14 +43,9 @@ export async function benchInference(args: string[]): Promise<boolean> {
       await bench.round();
       say(`round ${round} of ${rounds}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
     }
-    const report = bench.report(rounds, header);
-    if (!values.json) console.log(report.lines.join('\n'));
-    if (values.markdown) say(`written: ${writeSection('inference', report.lines)}`);
-    console.log(JSON.stringify(report.json));
-    return report.met;
+    return bench.report(rounds, header);
   } finally {
     await bench.stop();
-    rmSync(dir, { recursive: true, force: true });
   }
 }
 
@@ -155,7 +133,7 @@ class InferenceBench {
     }
   }
 
-  report(rounds: number, header: string): { lines: string[]; json: object; met: boolean } {
+  report(rounds: number, header: string): Report {
     const { rates, tracked, equal } = this;
     const stage = (name: string): number => this.stages.get(name)?.median ?? NaN;
     const floor = stage('decode') + stage('net mesh') + stage('net eyes') + stage('net expression');

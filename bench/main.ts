@@ -13,8 +13,11 @@ const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
 
 const [name = '', ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
-if (!bench) {
-  console.error(`npm run -s bench -- NAME, where NAME is one of: ${Object.keys(BENCHES).join(', ')}`);
+const USAGE = `npm run -s bench -- NAME, where NAME is one of: ${Object.keys(BENCHES).join(', ')} (NAME --help says more)`;
+if (name === '--help' || name === '-h') {
+  console.log(USAGE);
+} else if (!bench) {
+  console.error(USAGE);
   process.exitCode = 2;
 } else {
   bench(args).then(

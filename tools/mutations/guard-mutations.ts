@@ -78,7 +78,12 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     'lt(firstByte, add(revealed, s.capture.windowMinMs))',
     NEVER,
   ]),
-  step('step: received once', 'refuses a step that came already', ["gt(reservation('next'), input.step)", NEVER]),
+  step(
+    'step: received once',
+    'refuses a step that came already',
+    ["[gt(reservation('next'), input.step), ", `[${NEVER}, `],
+    ["not(gt(reservation('next'), input.step))", ALWAYS],
+  ),
   step('step: in its order', 'rule 3', ["lt(reservation('next'), input.step)", NEVER]),
   step("step: a verdict belongs to the step's frames", 'rule 3', [
     "eq(at(reservation('digest'), r.step - 1), r.framesDigest)",

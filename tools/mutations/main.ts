@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryRoot, startServices, temporaryFolder, testEnvironment } from '#stack';
 import { GUARD_MUTATIONS, type Mutation } from './guard-mutations.js';
+import { mutate } from './mutate.js';
 
 const HELP = `npm run -s mutations [-- --only TEXT] [-- --list] [-- --jobs N]
 
@@ -89,14 +90,6 @@ async function tryOne(mutation: Mutation, copy: string, env: Record<string, stri
     fs.writeFileSync(file, original);
   }
   return { mutation, verdict, seconds: Math.round((performance.now() - from) / 1000) };
-}
-
-function mutate({ name, file, edits }: Mutation): string {
-  const source = fs.readFileSync(path.join(repositoryRoot(), 'libs/guard/src', file), 'utf8');
-  return edits.reduce((text, [from, to]) => {
-    if (text.split(from).length !== 2) throw new Error(`${name}: ${file} no longer has exactly one «${from}»`);
-    return text.replace(from, () => to);
-  }, source);
 }
 
 /** `broken`: no test ran, the source did not even load, or a busy machine made a test late, which says nothing. */

@@ -8,6 +8,7 @@ import { DatabaseModule } from './database.module.js';
 import { EventsModule } from './events/events.module.js';
 import { HealthModule } from './health/health.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
+import { OrphansModule } from './orphans/orphans.module.js';
 import { PrivacyModule } from './privacy/privacy.module.js';
 import { RemindersModule } from './reminders/reminders.module.js';
 import { SWEEP_INTERVAL_MS, Sweeper } from './sweeper.js';
@@ -32,6 +33,7 @@ export class AppModule {
         DatabaseModule.forRoot(config),
         EventsModule,
         NotificationsModule,
+        OrphansModule,
         PrivacyModule,
         RemindersModule,
         HealthModule,

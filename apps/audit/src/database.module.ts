@@ -1,12 +1,13 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { getConnectionToken, MongooseModule } from '@nestjs/mongoose';
-import type { Connection } from 'mongoose';
+import type { Connection, mongo } from 'mongoose';
 import { createEventSealer, SearchTags } from '#audit-log';
-import { createGuardStore } from '#guard';
+import { createGuardStore, createNewGuards, type GuardDocument } from '#guard';
 import type { AuditConfig } from './config.js';
-import { GUARD_STORE } from './guard-store.js';
+import { GUARD_STORE, NEW_GUARDS } from './guard-store.js';
 import { SubjectsRepository } from './log/subjects.repository.js';
 import { MongoVersion } from './mongo-version.repository.js';
+import { TurnsRepository } from './turns.repository.js';
 import { UsersRepository } from './users.repository.js';
 
 /** The connection, and what every feature reads through it. Nothing counts as stored before a majority has it on disk. */
@@ -30,15 +31,24 @@ export class DatabaseModule {
           inject: [getConnectionToken(), SubjectsRepository],
           useFactory: (connection: Connection, subjects: SubjectsRepository) =>
             createGuardStore({
-              collection: connection.getClient().db(connection.name).collection('face_guards'),
+              collection: guardsOf(connection),
               sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK)),
             }),
         },
+        {
+          provide: NEW_GUARDS,
+          inject: [getConnectionToken()],
+          useFactory: (connection: Connection) => createNewGuards({ collection: guardsOf(connection) }),
+        },
+        TurnsRepository,
         SubjectsRepository,
         MongoVersion,
         UsersRepository,
       ],
-      exports: [GUARD_STORE, SubjectsRepository, UsersRepository],
+      exports: [GUARD_STORE, NEW_GUARDS, SubjectsRepository, TurnsRepository, UsersRepository],
     };
   }
 }
+
+const guardsOf = (connection: Connection): mongo.Collection<GuardDocument> =>
+  connection.getClient().db(connection.name).collection('face_guards');

@@ -1,2 +1,4 @@
 /** Injection token of the `GuardStore`. */
 export const GUARD_STORE = Symbol('guard store');
+/** Of `NewGuards`. */
+export const NEW_GUARDS = Symbol('new guards');

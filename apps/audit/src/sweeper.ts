@@ -2,6 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationB
 import { AppLogger } from '#observability';
 import { DrainService } from './events/drain.service.js';
 import { MailerService } from './notifications/mailer.service.js';
+import { OrphansService } from './orphans/orphans.service.js';
 import { RemindersService } from './reminders/reminders.service.js';
 import { ErasureService } from './privacy/erasure.service.js';
 
@@ -22,6 +23,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
     private readonly mailer: MailerService,
     private readonly erasures: ErasureService,
     private readonly reminders: RemindersService,
+    private readonly orphans: OrphansService,
     private readonly logger: AppLogger,
   ) {}
 
@@ -31,6 +33,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
       this.repeat('mails', () => this.mailer.sweep()),
       this.repeat('erasures', () => this.erasures.sweep()),
       this.repeat('reminders', () => this.reminders.sweep()),
+      this.repeat('orphans', () => this.orphans.sweep()),
     ];
   }
 

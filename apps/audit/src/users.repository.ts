@@ -31,6 +31,14 @@ export class UsersRepository {
     await this.users.updateOne({ _id: userId }, { $inc: { sessionEpoch: 1 } });
   }
 
+  /** Those of them who have an account. */
+  async existing(userIds: readonly string[]): Promise<Set<string>> {
+    const rows = await this.users
+      .find({ _id: { $in: [...userIds] } }, { projection: { _id: 1 }, maxTimeMS: 2_000 })
+      .toArray();
+    return new Set(rows.map((row) => row._id));
+  }
+
   async remove(userId: string): Promise<void> {
     await this.users.deleteOne({ _id: userId });
   }

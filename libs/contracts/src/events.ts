@@ -64,6 +64,10 @@ export const EVENT_REASONS = [
   'replayed',
   'input_swapped',
   'session_forged',
+  // Of `pruned`: what a registration or an enrolment left behind when it was killed, or details past their time.
+  'orphan_guard',
+  'orphan_template',
+  'retention',
 ] as const;
 export type EventReason = (typeof EVENT_REASONS)[number];
 export const eventReasonSchema = z.enum(EVENT_REASONS);

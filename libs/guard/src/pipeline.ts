@@ -31,6 +31,9 @@ export const databaseClock: GuardClock = { now: () => variable('NOW') };
 export const shiftedClock = (offsetMs: () => number): GuardClock => ({ now: () => add(variable('NOW'), offsetMs()) });
 export const fixedClock = (now: () => Date): GuardClock => ({ now: () => new Expr({ $literal: now() }) });
 
+export const OPERATION_MS = 2_000;
+export const WRITE_CONCERN = { w: 'majority', j: true, wtimeoutMS: OPERATION_MS } as const;
+
 export type Stage = { $set: Record<string, unknown> } | { $unset: string[] };
 export type GuardFilter = mongo.Filter<GuardDocument>;
 

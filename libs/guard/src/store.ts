@@ -21,9 +21,11 @@ import {
   type GuardClock,
   notDone,
   nowFilter,
+  OPERATION_MS,
   set,
   type Update,
   where,
+  WRITE_CONCERN,
 } from './pipeline.js';
 import { sealOrigin, type SealedOrigin } from './outbox.js';
 import { planBegin } from './refusal.js';
@@ -45,8 +47,6 @@ import type {
   StepOutcome,
 } from './types.js';
 
-const OPERATION_MS = 2_000;
-const WRITE_CONCERN = { w: 'majority', j: true, wtimeoutMS: OPERATION_MS } as const;
 const DUPLICATE_KEY = 11_000;
 /** Events of which the next one carries the count, so that a flood while audit is away cannot grow the document. */
 const COUNTED_ELSEWHERE: readonly string[] = ['refused', 'login_failed'];
@@ -81,6 +81,7 @@ class MongoGuardStore implements GuardStore {
   async ensureIndexes(): Promise<void> {
     await this.guards.createIndex({ hasOutbox: 1 }, { partialFilterExpression: { hasOutbox: true } });
     await this.guards.createIndex({ hasDue: 1 }, { partialFilterExpression: { hasDue: true } });
+    await this.guards.createIndex({ isNew: 1 }, { partialFilterExpression: { isNew: true } });
   }
 
   async create(userId: string, o: { faceRequired: boolean; event: AuditEventInput }): Promise<void> {
@@ -361,4 +362,5 @@ const newGuard = (userId: string, faceRequired: boolean): GuardDocument => ({
   hasDue: false,
   hasOutbox: false,
   outboxSince: null,
+  isNew: true,
 });

@@ -120,6 +120,10 @@ export interface GuardDocument {
   hasDue: boolean;
   hasOutbox: boolean;
   outboxSince: Date | null;
+  /** Until its account was seen: the guard is made first, and a registration may die between the two. */
+  isNew?: true;
+  /** When it was first noticed that there is no account. */
+  aloneSince?: Date;
 }
 
 export interface BeginInput {

@@ -22,6 +22,7 @@ export const INDEXES: readonly KnownIndex[] = [
   index('link_tokens', { userId: 1 }),
   index('face_guards', { hasOutbox: 1 }, { partialFilterExpression: { hasOutbox: true } }),
   index('face_guards', { hasDue: 1 }, { partialFilterExpression: { hasDue: true } }),
+  index('face_guards', { isNew: 1 }, { partialFilterExpression: { isNew: true } }),
   index('face_templates', { userId: 1 }),
   index('face_templates', { keyVersion: 1 }),
   index('face_templates', { createdDay: 1 }),

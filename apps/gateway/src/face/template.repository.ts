@@ -10,6 +10,8 @@ const templateRowSchema = sealedTemplateSchema.omit({ templateId: true }).extend
   createdAt: z.date(),
   /** UTC day of it: the reminders look for that. */
   createdDay: z.string().optional(),
+  /** Since when no guard has named it: the audit service's sweep looks for that. */
+  orphanSince: z.date().optional(),
 });
 type TemplateRow = z.infer<typeof templateRowSchema>;
 
@@ -41,8 +43,8 @@ export class TemplateRepository implements OnModuleInit {
   async find(userId: string, templateId: string): Promise<SealedTemplate | null> {
     const row = await this.rows.findOne({ _id: { $eq: templateId }, userId: { $eq: userId } });
     if (row === null) return null;
-    const { _id, createdAt: _createdAt, createdDay: _createdDay, ...rest } = templateRowSchema.parse(row);
-    return { templateId: _id, ...rest };
+    const { _id, ...rest } = templateRowSchema.parse(row);
+    return sealedTemplateSchema.strip().parse({ templateId: _id, ...rest });
   }
 
   /** Rows whose key this version wraps: equality is what every server finds fast. */

@@ -1,18 +1,19 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryRoot, startApps, startServices, temporaryFolder } from '#stack';
 import { ApiClient, Media } from '#testing';
+import { openOperator } from './operator.js';
 import { type StepReport, table } from './report.js';
 import { runScenario } from './scenario.js';
 import { svg } from './svg.js';
 
 const HELP = `npm run demo [-- --json] [-- --svg FILE] [-- --keep]
 
-Starts Redis, MongoDB, a mail catcher and the three processes with data of their own, runs the main job on recorded
-faces through the public API, and exits 0 only if every step had the outcome it must have.
+Starts Redis, MongoDB, a mail catcher, the three processes and examples/relying-app with data of their own, runs the main
+job on recorded faces through the public API, and exits 0 only if every step had the outcome it must have. Where days
+must pass, the dates of one person's face are put back in the demo's own database, and the step says so.
 
   --json       one JSON object a step, and last {"ok": …, "steps": […]}
   --svg FILE   also draws the result into FILE
@@ -58,12 +59,15 @@ async function main(): Promise<number> {
     const apps = await startApps(services, { dir, log: say });
     ending.push(() => apps.stop());
     say(`the main job, on recorded faces, at ${apps.gatewayUrl}`);
+    const logFile = path.join(dir, 'logs', 'relying-app.log');
+    const operator = openOperator({ env: apps.env('gateway'), gatewayUrl: apps.gatewayUrl, logFile });
+    ending.push(() => operator.stop());
     const media = new Media(path.join(repositoryRoot(), 'test/media'));
     await runScenario({
       connect: (device) => new ApiClient(apps.gatewayUrl, device),
       mailDir: services.mailDir,
       media,
-      grantRole: (email, role) => grantRole(apps.env('gateway'), email, role),
+      operator,
       emit,
     });
   } catch (error) {
@@ -90,21 +94,6 @@ async function main(): Promise<number> {
 function summary(reports: readonly StepReport[], totalMs: number): string {
   const good = reports.filter((report) => report.ok).length;
   return `${good} of ${reports.length} steps as they must be, ${(totalMs / 1000).toFixed(0)} s with starting and stopping`;
-}
-
-/** Gives a role the way an operator does: with the product's own command. */
-function grantRole(env: NodeJS.ProcessEnv, email: string, role: string): Promise<void> {
-  const command = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [command, 'user', 'role', email, '--role', role], {
-      env,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let stderr = '';
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    child.on('error', reject);
-    child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`user command: ${stderr.slice(-400)}`))));
-  });
 }
 
 main().then(

@@ -1,45 +1,32 @@
-import { readdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { type ParsedMail, simpleParser } from 'mailparser';
 import { ACR } from '#contracts';
+import { type ApiClient, performCapture, RecordedPerson, StillPhoto } from '#testing';
+import { bank } from './bank.js';
 import {
-  type Answer,
-  type ApiClient,
-  type Capture,
-  type Media,
-  performCapture,
-  RecordedPerson,
-  StillPhoto,
-} from '#testing';
-import { Lane, must, type StepReport } from './report.js';
+  enrol,
+  level,
+  linkToken,
+  openAccount,
+  OWNER,
+  PASSWORD,
+  recover,
+  type ScenarioContext,
+  seen,
+  status,
+  told,
+  waitForMail,
+} from './people.js';
+import { Lane, must } from './report.js';
 
-export interface ScenarioContext {
-  /** A new client of the gateway, on a device of that name. */
-  connect: (deviceModel: string) => ApiClient;
-  mailDir: string;
-  media: Media;
-  /** Gives a user a role, as an operator does. */
-  grantRole: (email: string, role: string) => Promise<void>;
-  emit: (report: StepReport) => void;
-}
-
-/** The man who enrols, and the other man (test/media/SOURCE.md). */
-const OWNER = 'franck';
+/** Whose face is not the owner's (test/media/SOURCE.md). */
 const IMPOSTOR = 'cap';
-const PASSWORD = 'correct horse battery staple';
-
-const NAME: Record<string, string> = { [ACR.pwd]: 'pwd', [ACR.otp]: 'pwd+otp', [ACR.face]: 'pwd+face' };
-const level = (acr: unknown): string => NAME[String(acr)] ?? String(acr);
-const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));
-const seen = (a: Answer): string => `${a.status} ${text(a.body.code ?? a.body.status)}`;
 
 /**
- * The main job from end to end, through the public API alone, by recorded people. Two users at the same time, then
+ * The main job from end to end, through the public API alone, by recorded people. Three users at the same time, then
  * an officer who reads the trail.
  */
 export async function runScenario(context: ScenarioContext): Promise<void> {
   const since = new Date(Date.now() - 1_000).toISOString();
-  const lanes = await Promise.allSettled([ownerAndImpostor(context), recoveryAndErasure(context)]);
+  const lanes = await Promise.allSettled([ownerAndImpostor(context), recoveryAndErasure(context), bank(context)]);
   await officer(context, since);
   for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
 }
@@ -120,9 +107,7 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
     return { outcome: 'not verified, 2 remaining', value: undefined };
   });
   await lane.step('verifies his e-mail by the mailed link', async () => {
-    const mail = await waitForMail(context.mailDir, email, /verify|confirm/i);
-    const token = /[?&]token=([\w-]{20,})/.exec(mail.text ?? '')?.[1];
-    must(token, 'no link in the mail');
+    const token = linkToken(await waitForMail(context.mailDir, email, /verify|confirm/i));
     const answer = await client.post('/v1/auth/email/verify', { token });
     must(answer.status === 200 || answer.status === 204, seen(answer));
     return { outcome: 'verified', value: undefined };
@@ -143,14 +128,7 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
   });
 
   await lane.step('recovery by mailed code', async () => {
-    const sent = await client.post('/v1/recovery/codes', {});
-    must(sent.status >= 200 && sent.status < 300, seen(sent));
-    const mail = await waitForMail(context.mailDir, email, /code/i);
-    const code = /\b[A-Z0-9]{4}-?[A-Z0-9]{4}\b/.exec(mail.text ?? '')?.[0];
-    must(code, 'no code in the mail');
-    const answer = await client.post('/v1/recovery/verify', { code });
-    must(answer.status === 200 && answer.body.acr === ACR.otp, seen(answer));
-    client.token = String(answer.body.token);
+    await recover(context, client, email);
     const session = await client.get('/v1/auth/session');
     const face = session.body.face as { reEnrolBy?: string } | undefined;
     must(session.body.acr === ACR.otp, `session level ${level(session.body.acr)}`);
@@ -181,7 +159,7 @@ async function officer(context: ScenarioContext, since: string): Promise<void> {
   await lane.step('gets the role security from the operator', async () => {
     const answer = await client.post('/v1/auth/register', { email, password: PASSWORD });
     must(answer.status === 201, seen(answer));
-    await context.grantRole(email, 'security');
+    await context.operator.run(['user', 'role', email, '--role', 'security']);
     const login = await client.login(email, PASSWORD);
     must(login.status === 200, seen(login));
     return { outcome: 'role security', value: undefined };
@@ -190,16 +168,16 @@ async function officer(context: ScenarioContext, since: string): Promise<void> {
   await lane.step('lists all events since the demo began', async () => {
     const events = await waitForEvents(client, since);
     const count = (type: string): number => events.filter((e) => e.eventType === type).length;
-    must(count('success') === 1, `${count('success')} success events`);
+    must(count('success') === 4, `${count('success')} success events`);
     must(count('locked') === 1, `${count('locked')} locked events`);
-    must(count('enrolled') === 2, `${count('enrolled')} enrolled events`);
+    must(count('enrolled') === 4, `${count('enrolled')} enrolled events`);
     must(count('failed') === 4, `${count('failed')} failed events`);
     must(
       events.some((e) => e.reason === 'mismatch'),
       'no attempt failed by mismatch',
     );
     must(!events.some((e) => 'similarity' in e), 'a similarity was shown to the role security');
-    return { outcome: `${events.length} events: 1 success, 4 failed, 1 locked, …`, value: undefined };
+    return { outcome: `${events.length} events: 4 success, 4 failed, 1 locked, …`, value: undefined };
   });
   await lane.step('date filter: nothing before the demo', async () => {
     const answer = await client.get(`/v1/admin/security-events?to=${encodeURIComponent(since)}`);
@@ -216,44 +194,6 @@ async function officer(context: ScenarioContext, since: string): Promise<void> {
     must(personal.length === 0, `${personal.length} of ${his.length} events still hold personal data`);
     return { outcome: `0 of ${his.length} events`, value: undefined };
   });
-}
-
-async function openAccount(lane: Lane, client: ApiClient, email: string): Promise<void> {
-  await lane.step('registers and logs in', async () => {
-    const registered = await client.post('/v1/auth/register', { email, password: PASSWORD });
-    must(registered.status === 201, seen(registered));
-    const login = await client.login(email, PASSWORD);
-    must(login.status === 200 && login.body.acr === ACR.pwd, seen(login));
-    return { outcome: 'session level pwd', value: undefined };
-  });
-  await lane.step('gives consent', async () => {
-    const before = await client.post('/v1/face/enrolments', {});
-    must(before.status === 403 && before.body.code === 'consent_required', `without consent: ${seen(before)}`);
-    const asked = await client.get('/v1/face/consent');
-    const given = await client.put('/v1/face/consent', {
-      version: asked.body.version,
-      textSha256: asked.body.textSha256,
-    });
-    must(given.status === 200, seen(given));
-    return { outcome: `version ${String(asked.body.version)}`, value: undefined };
-  });
-}
-
-async function enrol(lane: Lane, client: ApiClient, person: RecordedPerson): Promise<void> {
-  await lane.step('enrols', async () => {
-    const capture = await performCapture(client, person, 'enrolments');
-    must(status(capture) === 'enrolled', told(capture));
-    return { outcome: `enrolled (${capture.actions.join(', ')})`, value: undefined };
-  });
-}
-
-const status = (capture: Capture): string => text(capture.end?.body.status);
-
-function told(capture: Capture): string {
-  const last = capture.end ?? capture.uploads.at(-1) ?? capture.begin;
-  const { quality, attemptsRemaining } = last.body;
-  const details = [quality, attemptsRemaining].filter((part) => part !== undefined).map(String);
-  return [seen(last), ...details, `(${capture.actions.join(', ')})`].join(' ');
 }
 
 interface ListedEvent {
@@ -282,17 +222,4 @@ async function waitForEvents(client: ApiClient, since: string): Promise<ListedEv
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   return events;
-}
-
-async function waitForMail(mailDir: string, to: string, subject: RegExp): Promise<ParsedMail> {
-  for (let i = 0; i < 100; i++) {
-    const files = await readdir(mailDir).catch(() => []);
-    for (const file of files.filter((name) => name.endsWith('.eml'))) {
-      const mail = await simpleParser(await readFile(path.join(mailDir, file)));
-      const recipients = [mail.to ?? []].flat().flatMap((list) => list.value.map((address) => address.address));
-      if (recipients.includes(to) && subject.test(mail.subject ?? '')) return mail;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  must(false, `no mail to ${to} about ${String(subject)} within 20 s`);
 }

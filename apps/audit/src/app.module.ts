@@ -11,6 +11,7 @@ import { NotificationsModule } from './notifications/notifications.module.js';
 import { OrphansModule } from './orphans/orphans.module.js';
 import { PrivacyModule } from './privacy/privacy.module.js';
 import { RemindersModule } from './reminders/reminders.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { SWEEP_INTERVAL_MS, Sweeper } from './sweeper.js';
 
 const SWEEP_MS = 5_000;
@@ -36,6 +37,7 @@ export class AppModule {
         OrphansModule,
         PrivacyModule,
         RemindersModule,
+        RetentionModule,
         HealthModule,
       ],
       providers: [

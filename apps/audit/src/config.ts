@@ -34,6 +34,10 @@ const auditConfigSchema = z.object({
   AUDIT_CHECKPOINT_FILE: env.path.default('stdout'),
   /** How long an enrolled face counts; the gateway has the same figure. */
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
+  /** How long events say from which address they came, then only from which network. */
+  EVENT_ADDRESS_DAYS: env.count.default(30),
+  /** How long they say from which network and device, and how similar the face was. */
+  EVENT_DETAIL_DAYS: env.count.default(365),
   HEALTH_PORT: env.port,
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,

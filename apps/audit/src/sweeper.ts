@@ -4,6 +4,7 @@ import { DrainService } from './events/drain.service.js';
 import { MailerService } from './notifications/mailer.service.js';
 import { OrphansService } from './orphans/orphans.service.js';
 import { RemindersService } from './reminders/reminders.service.js';
+import { RetentionService } from './retention/retention.service.js';
 import { ErasureService } from './privacy/erasure.service.js';
 
 export const SWEEP_INTERVAL_MS = Symbol('sweep interval');
@@ -24,6 +25,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
     private readonly erasures: ErasureService,
     private readonly reminders: RemindersService,
     private readonly orphans: OrphansService,
+    private readonly retention: RetentionService,
     private readonly logger: AppLogger,
   ) {}
 
@@ -34,6 +36,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
       this.repeat('erasures', () => this.erasures.sweep()),
       this.repeat('reminders', () => this.reminders.sweep()),
       this.repeat('orphans', () => this.orphans.sweep()),
+      this.repeat('retention', () => this.retention.sweep()),
     ];
   }
 

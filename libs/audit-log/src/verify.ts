@@ -12,6 +12,7 @@ export type ProblemKind =
   | 'chain_broken'
   | 'payload_missing'
   | 'payload_altered'
+  | 'range_invalid'
   | 'rewritten'
   | 'checkpoint_invalid'
   | 'not_indexed_as_it_is';
@@ -39,8 +40,6 @@ export interface VerifyReport {
 interface Range {
   from: number;
   to: number;
-  subject: string | null;
-  parts: readonly PayloadPart[];
 }
 
 const PROBLEMS_MAX = 100;
@@ -56,7 +55,7 @@ export class LogVerifier {
   private readonly vouched: string[] = [];
   /** Only where signed leaves do not reach: comparing each leaf with its signed one says more than comparing roots. */
   private readonly tree: GrowingTree | null;
-  private readonly ranges: Range[] = [];
+  private readonly ranges = new Map<string, Range[]>();
   private readonly gone: { seq: number; part: PayloadPart; subject: string | null }[] = [];
   private readonly signedSize: number;
   private good = 0;
@@ -184,9 +183,7 @@ export class LogVerifier {
 
   private comparePayload(seq: number, entry: LogEntry, parts: readonly (string | null)[]): void {
     const subject = entry.subjectPseudonym;
-    if (entry.range && (entry.type === 'erasure_completed' || entry.type === 'pruned')) {
-      this.ranges.push({ ...entry.range, subject });
-    }
+    this.noteRange(seq, entry);
     if (parts.length !== entry.payloadCommits.length) {
       this.report(
         seq,
@@ -202,6 +199,22 @@ export class LogVerifier {
       else if (!isBase64url(data) || payloadCommit(Buffer.from(data, 'base64url')) !== sha256) {
         this.report(seq, 'payload_altered', `the ${part} of entry ${seq} is not what it committed to`);
       }
+    }
+  }
+
+  /** What an erasure or a prune says is gone: of one subject or of all, and only what came before it. */
+  private noteRange(seq: number, { type, range, subjectPseudonym: subject }: LogEntry): void {
+    if (!range || (type !== 'pruned' && (type !== 'erasure_completed' || subject === null))) return;
+    const { from, to, parts } = range;
+    if (from > to || to >= seq) {
+      this.report(seq, 'range_invalid', `entry ${seq} says that payload from ${from} to ${to} is gone: not before it`);
+      return;
+    }
+    for (const part of parts) {
+      const key = rangesOf(part, subject);
+      const known = this.ranges.get(key) ?? [];
+      this.ranges.set(key, known);
+      known.push({ from, to });
     }
   }
 
@@ -237,6 +250,7 @@ export class LogVerifier {
     if (size > this.expected) {
       this.report(this.expected, 'missing', `the log ends at ${this.expected} entries, ${size} were signed`);
     }
+    for (const [key, ranges] of this.ranges) this.ranges.set(key, united(ranges));
     let erasedParts = 0;
     for (const { seq, part, subject } of this.gone) {
       if (this.isAccounted(seq, part, subject)) erasedParts += 1;
@@ -257,19 +271,39 @@ export class LogVerifier {
   }
 
   private isAccounted(seq: number, part: PayloadPart, subject: string | null): boolean {
-    return this.ranges.some(
-      (range) =>
-        range.from <= seq &&
-        seq <= range.to &&
-        range.parts.includes(part) &&
-        (range.subject === null || range.subject === subject),
-    );
+    const isIn = (key: string): boolean => covers(this.ranges.get(key) ?? [], seq);
+    return isIn(rangesOf(part, null)) || (subject !== null && isIn(rangesOf(part, subject)));
   }
 
   /** For what only the holder of the stored rows can see. */
   report(seq: number | null, kind: ProblemKind, detail: string): void {
     if (this.problems.length < 10_000) this.problems.push({ seq, kind, detail });
   }
+}
+
+const rangesOf = (part: PayloadPart, subject: string | null): string => `${part} ${subject ?? ''}`;
+
+/** In their order, none touching the next: years of daily prunes are few. */
+function united(ranges: readonly Range[]): Range[] {
+  const merged: Range[] = [];
+  for (const { from, to } of [...ranges].sort((a, b) => a.from - b.from)) {
+    const last = merged.at(-1);
+    if (last && from <= last.to + 1) last.to = Math.max(last.to, to);
+    else merged.push({ from, to });
+  }
+  return merged;
+}
+
+function covers(ranges: readonly Range[], seq: number): boolean {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { from, to } = ranges[middle]!;
+    if (seq < from) high = middle;
+    else if (seq > to) low = middle + 1;
+    else return true;
+  }
+  return false;
 }
 
 /** The one form of some bytes: without padding, and with zeros where the last character holds more bits than are needed. */

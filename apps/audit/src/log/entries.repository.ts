@@ -2,11 +2,15 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectModel } from '@nestjs/mongoose';
 import type { Model } from 'mongoose';
 import { entryHash, GENESIS_HASH, type StoredEntry } from '#audit-log';
+import type { PayloadPart } from '#contracts';
 import { DUPLICATE_KEY, DURABLE } from './durable.js';
 import type { Head } from './lease.repository.js';
 import { ENTRY_MODEL, EVENT_DAY_MODEL } from './log.schema.js';
 
 const MAX_TIME_MS = 2_000;
+const PAGE = 500;
+/** How the tags begin that are made of a part. */
+const TAGS_OF: Record<PayloadPart, string[]> = { address: ['a'], origin: ['n', 'd'], similarity: [] };
 
 /** The stored log, as its writer sees it. */
 @Injectable()
@@ -61,6 +65,27 @@ export class EntriesRepository implements OnModuleInit {
       { $set: { payload: [], tags: [] } },
       { writeConcern: DURABLE },
     );
+  }
+
+  /** Deletes these parts of entries `from` to `to`, with the tags that were made of them; the leaves stay. */
+  async removeParts(from: number, to: number, parts: readonly PayloadPart[]): Promise<void> {
+    const tags = parts.flatMap((part) => TAGS_OF[part]);
+    const kept = (field: string, gone: unknown): object => ({ $filter: { input: field, cond: { $not: [gone] } } });
+    for (let seq = from; seq <= to; seq += PAGE) {
+      const seqs = Array.from({ length: Math.min(PAGE, to - seq + 1) }, (_, i) => seq + i);
+      await this.entries.collection.updateMany(
+        { seq: { $in: seqs } },
+        [
+          {
+            $set: {
+              payload: kept('$payload', { $in: ['$$this.part', [...parts]] }),
+              tags: kept('$tags', { $in: [{ $substrBytes: ['$$this', 0, 1] }, tags] }),
+            },
+          },
+        ],
+        { writeConcern: DURABLE },
+      );
+    }
   }
 
   private async isThere({ size, hash }: Head): Promise<boolean> {

@@ -1,11 +1,10 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import type { OutboxEvent } from '#contracts';
 import { AppLogger } from '#observability';
 import { Checkpointer } from './checkpointer.js';
 import { isDuplicateOnly } from './durable.js';
 import { EntriesRepository } from './entries.repository.js';
 import { type Head, LeaseRepository } from './lease.repository.js';
-import { makeEntries, subjectIdOf } from './make-entry.js';
+import { type LogEvent, makeEntries, subjectIdOf } from './make-entry.js';
 import { SubjectsRepository } from './subjects.repository.js';
 
 const BATCH_MAX = 500;
@@ -16,7 +15,7 @@ const TRIES_MAX = 20;
 const CHECKPOINT_MS = 60_000;
 
 interface Waiting {
-  events: OutboxEvent[];
+  events: LogEvent[];
   done: () => void;
   failed: (error: unknown) => void;
 }
@@ -51,7 +50,7 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 
   /** Resolves when a majority has all of them on disk; an event that is in the log already changes nothing. */
-  append(events: OutboxEvent[]): Promise<void> {
+  append(events: LogEvent[]): Promise<void> {
     if (events.length === 0) return Promise.resolve();
     return new Promise((done, failed) => {
       this.waiting.push({ events, done, failed });
@@ -96,7 +95,7 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
     return this.waiting.splice(0, upTo < 0 ? this.waiting.length : Math.max(1, upTo));
   }
 
-  private async write(events: OutboxEvent[]): Promise<void> {
+  private async write(events: LogEvent[]): Promise<void> {
     const unique = [...new Map(events.map((event) => [event.eventId, event])).values()];
     for (let i = 0; i < TRIES_MAX; i++) {
       await this.takeLease();
@@ -110,7 +109,7 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 
   /** False: the log does not end there any more. */
-  private async insert(events: OutboxEvent[], end: Head): Promise<boolean> {
+  private async insert(events: LogEvent[], end: Head): Promise<boolean> {
     const ids = events.flatMap((event) => [subjectIdOf(event), ...(event.actorId ? [event.actorId] : [])]);
     const { rows, head } = makeEntries(events, await this.subjects.keys.resolve(ids), end);
     try {

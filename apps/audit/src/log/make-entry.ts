@@ -1,14 +1,19 @@
-import { encodeEntry, nobodyOf, payloadCommit, type StoredEntry, type Subject } from '#audit-log';
+import { encodeEntry, type LogEntry, nobodyOf, payloadCommit, type StoredEntry, type Subject } from '#audit-log';
 import { type OutboxEvent, PAYLOAD_PARTS } from '#contracts';
 import type { Head } from './lease.repository.js';
 import { headAt } from './entries.repository.js';
+
+/** `range`: for `pruned`, which payload goes. No outbox can say so: what lies there has no such field. */
+export interface LogEvent extends OutboxEvent {
+  range?: LogEntry['range'];
+}
 
 /** Whose payload an event's is: its user's, or, for an event of nobody, one for all of that day. */
 export const subjectIdOf = (event: OutboxEvent): string => event.userId ?? nobodyOf(event.timestamp.toISOString());
 
 /** The next entries of a log that ends at `head`, and where it ends with them. */
 export function makeEntries(
-  events: readonly OutboxEvent[],
+  events: readonly LogEvent[],
   subjects: ReadonlyMap<string, Subject>,
   head: Head,
 ): { rows: StoredEntry[]; head: Head } {
@@ -21,7 +26,7 @@ export function makeEntries(
   return { rows, head };
 }
 
-function makeEntry(event: OutboxEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
+function makeEntry(event: LogEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
   const subject = subjects.get(subjectIdOf(event));
   // As it was sealed where it happened. Of an erased person nothing more is kept, though nobody could open it.
   const { parts: payload, tags } = (subject?.dek && event.sealed) || { parts: [], tags: [] };
@@ -46,7 +51,7 @@ function makeEntry(event: OutboxEvent, subjects: ReadonlyMap<string, Subject>, h
     policyVer: null,
     lockEpoch: event.lockEpoch ?? null,
     count: event.count ?? null,
-    range: isErasure ? { from: 0, to: seq - 1, parts: [...PAYLOAD_PARTS] } : null,
+    range: isErasure ? { from: 0, to: seq - 1, parts: [...PAYLOAD_PARTS] } : (event.range ?? null),
     payloadCommits: payload.map(({ part, data }) => ({ part, sha256: payloadCommit(Buffer.from(data, 'base64url')) })),
     prevHash,
   });

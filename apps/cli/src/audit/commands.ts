@@ -93,7 +93,7 @@ function say(report: VerifyReport, o: Options, io: Io, notes: string[]): void {
       `${entries} entries, ${checkpoints} signed checkpoints; ${covered} entries covered${later > 0 ? `, ${later} not yet` : ''}`,
     );
   } else io.out(`${entries} entries`);
-  if (erasedParts > 0) io.out(`${erasedParts} payload parts erased, each named by an entry`);
+  if (erasedParts > 0) io.out(`${erasedParts} payload parts erased or pruned, as entries say`);
   for (const note of notes) io.out(`note: ${note}`);
   if (!first) return io.out('ok');
   for (const problem of problems.slice(0, SHOWN_PROBLEMS)) io.out(`  ${problem.kind}: ${problem.detail}`);

@@ -1,0 +1,90 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { StoredEntry } from '#audit-log';
+import type { PayloadPart } from '#contracts';
+import { AppLogger } from '#observability';
+import { uuidOf } from '#sealing';
+import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
+import { EntriesRepository } from '../log/entries.repository.js';
+import { LogWriter } from '../log/log-writer.js';
+import { TurnsRepository } from '../turns.repository.js';
+import { RetentionRepository } from './retention.repository.js';
+
+const DAY_MS = 24 * 3_600_000;
+const EVERY_MS = 3_600_000;
+const PAGE = 500;
+
+interface PayloadClass {
+  name: string;
+  parts: PayloadPart[];
+  days: number;
+}
+
+/**
+ * Drops what is personal in events when its time is over: the full address first, then network, device and similarity.
+ * Leaves and checkpoints stay. An entry `pruned` that names the entries is in the log, under a checkpoint, before
+ * anything goes: a payload that is missing without one is tampering. Whole UTC days, so one entry a day and class.
+ */
+@Injectable()
+export class RetentionService {
+  private readonly classes: PayloadClass[];
+
+  constructor(
+    @Inject(AUDIT_CONFIG) config: Pick<AuditConfig, 'EVENT_ADDRESS_DAYS' | 'EVENT_DETAIL_DAYS'>,
+    private readonly entries: EntriesRepository,
+    private readonly progress: RetentionRepository,
+    private readonly turns: TurnsRepository,
+    private readonly log: LogWriter,
+    private readonly logger: AppLogger,
+  ) {
+    this.classes = [
+      { name: 'address', parts: ['address'], days: config.EVENT_ADDRESS_DAYS },
+      { name: 'detail', parts: ['origin', 'similarity'], days: config.EVENT_DETAIL_DAYS },
+    ];
+  }
+
+  async sweep(): Promise<void> {
+    if (await this.turns.take('retention', EVERY_MS)) await this.prune(new Date());
+  }
+
+  async prune(now: Date): Promise<void> {
+    for (const one of this.classes) await this.pruneClass(one, now);
+  }
+
+  private async pruneClass({ name, parts, days }: PayloadClass, now: Date): Promise<void> {
+    const firstDayKept = new Date(now.getTime() - days * DAY_MS).toISOString().slice(0, 10);
+    const from = await this.progress.next(name);
+    const { end, found } = await this.endOf(from, parts, (row) => isKept(row, firstDayKept, now));
+    if (end === from) return;
+    if (found > 0) {
+      const range = { from, to: end - 1, parts };
+      const eventId = uuidOf(`pruned:${name}:${from}:${end}`);
+      await this.log.append([{ eventId, userId: null, type: 'pruned', reason: 'retention', timestamp: now, range }]);
+      await this.log.checkpoint();
+      await this.entries.removeParts(from, end - 1, parts);
+      this.logger.info({ state: name, count: found }, 'details of events past their time were removed');
+    }
+    await this.progress.advance(name, end);
+  }
+
+  /** Where the entries begin that keep theirs, and how many before it still have one of these parts. */
+  private async endOf(
+    from: number,
+    parts: readonly PayloadPart[],
+    keeps: (row: StoredEntry) => boolean,
+  ): Promise<{ end: number; found: number }> {
+    let [end, found] = [from, 0];
+    for (;;) {
+      const rows = await this.entries.range(end, end + PAGE);
+      for (const row of rows) {
+        if (row.seq !== end || keeps(row)) return { end, found };
+        if (row.payload.some(({ part }) => parts.includes(part))) found += 1;
+        end += 1;
+      }
+      if (rows.length < PAGE) return { end, found };
+    }
+  }
+}
+
+/** A time that nobody vouches for, or that is yet to come, holds up nothing. */
+const isKept = ({ day, timestamp, type }: StoredEntry, firstDayKept: string, now: Date): boolean =>
+  day >= firstDayKept && timestamp <= now && type !== 'malformed';

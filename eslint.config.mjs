@@ -2,7 +2,7 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.countersign/', 'coverage/', '**/*.cjs'] },
+  { ignores: ['dist/', 'node_modules/', '.countersign/', 'coverage/', 'kernels/', '**/*.cjs'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

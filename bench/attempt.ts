@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Apps, startApps, startServices } from '#stack';
 import type { ApiClient } from '#testing';
-import { attempt, enrolledUser, Footage } from './captures.js';
+import { AppLog } from './app-log.js';
+import { attempt, enrolledUser, Footage, type Turns } from './captures.js';
 import { measured, type Report, say } from './command.js';
 import { type Bar, barLines, Figures, isMet, table } from './figures.js';
 import { machine } from './machine.js';
@@ -14,110 +16,168 @@ const BARS: Record<Length, { p50: number; p95: number }> = { 30: { p50: 250, p95
 const BUSY_SHARE = 0.5;
 /** Kernel ticks of CPU time in /proc, on every Linux that Node runs on. */
 const TICK_MS = 10;
+/** People who film at the same time while the machine is idle: their uploads take turns, so each finds it idle. */
+const IDLE_PEOPLE = 4;
+const PEOPLE_MAX = 24;
+/** Nobody waits longer than this for a run: then it reports what it has. The idle cells may use half of it. */
+const MINUTES = 4.5;
+const DECISION_MS = 15_000;
 
 const HELP = `npm run -s bench -- attempt [--json] [--rounds N] [--markdown]
 
 From the last frame to the decision, through the real gateway with real servers: from the moment the last step's frames
 are all filmed (its upload begins) until the gateway has committed the decision, and until the client has its answer
-(which leaves on a grid of 250 ms on purpose). Captures run in real time, about eight seconds each.
+(which leaves on a grid of 250 ms on purpose). Captures run in real time, about eight seconds each; people film side by
+side. Idle: their uploads take turns, each begins when the work of the one before is done. Half load: as many as keep
+half of the cores busy, without turns. Ends after ${MINUTES} minutes, or at Ctrl-C, with what it has by then.
 
-  --rounds N   attempts a cell (20), of four cells: last steps of 30 and of 60 frames, idle and at half load
+  --rounds N   attempts a cell (30), of four cells: last steps of 30 and of 60 frames, idle and at half load
   --json       only the JSON line
   --markdown   also writes docs/performance.md
 `;
 
 export const benchAttempt = (args: string[]): Promise<boolean> =>
-  measured({ name: 'attempt', help: HELP, rounds: 20, measure }, args);
+  measured({ name: 'attempt', help: HELP, rounds: 30, measure }, args);
 
 async function measure(rounds: number, dir: string, header: string): Promise<Report> {
-  const services = await startServices({ dir, ephemeral: true, log: say });
+  const end = new AbortController();
+  const ended = (): void => end.abort();
+  const timer = setTimeout(ended, MINUTES * 60_000);
+  process.once('SIGINT', ended).once('SIGTERM', ended);
+  const services = await startServices({ dir, ephemeral: true, log: () => undefined });
   try {
-    const apps = await startApps(services, { dir, log: say, gatewayPort: 0, inferenceThreads: machine().cores });
+    say('servers are ready; starting the three processes …');
+    const apps = await startApps(services, { dir, log: () => undefined, gatewayPort: 0, inferenceThreads: machine().cores }); // prettier-ignore
     try {
-      return await new AttemptBench(apps, dir).run(rounds, header);
+      return await new AttemptBench(apps, dir, rounds, end.signal).run(header);
     } finally {
       await apps.stop();
     }
   } finally {
+    clearTimeout(timer);
+    process.off('SIGINT', ended).off('SIGTERM', ended);
     await services.stop();
   }
 }
 
-interface Cell {
-  load: Load;
-  length: Length;
-  committed: Figures;
-  answered: Figures;
-  ends: Map<string, number>;
+class Cell {
+  readonly committed = new Figures();
+  readonly answered = new Figures();
+  readonly ends = new Map<string, number>();
+  begun = 0;
+
+  constructor(
+    readonly load: Load,
+    readonly length: Length,
+  ) {}
+
+  ended(how: string): void {
+    this.ends.set(how, (this.ends.get(how) ?? 0) + 1);
+  }
+}
+
+/** What a phase took of the worker, in milliseconds of CPU and of the clock. */
+interface Cost {
+  captures: number;
+  cpuMs: number;
+  ms: number;
 }
 
 class AttemptBench {
-  private users = 0;
   private footage!: Footage;
-  private readonly cells: Cell[] = (['idle', 'half'] as const).flatMap((load) =>
-    LENGTHS.map((length) => ({ load, length, committed: new Figures(), answered: new Figures(), ends: new Map<string, number>() })),
-  ); // prettier-ignore
+  private readonly people: ApiClient[] = [];
+  private readonly cells = (['idle', 'half'] as const).flatMap((load) => LENGTHS.map((n) => new Cell(load, n)));
+  private readonly decisions: AppLog;
+  private readonly steps: AppLog;
 
   constructor(
     private readonly apps: Apps,
-    private readonly dir: string,
-  ) {}
-
-  async run(rounds: number, header: string): Promise<Report> {
-    this.footage = await Footage.load();
-    const client = await this.user();
-    await attempt(client, this.footage);
-    const idle = await this.measure('idle', client, rounds);
-    // What one capture after the other keeps busy tells how many at a time make half load.
-    const cores = machine().cores;
-    const background = Math.max(1, Math.round((BUSY_SHARE * cores) / idle.busyCores) - 1);
-    say(
-      `one capture at a time: ${idle.busyCores.toFixed(2)} cores busy in the worker; ${background} more for half load`,
+    dir: string,
+    private readonly rounds: number,
+    private readonly end: AbortSignal,
+  ) {
+    const id = (value: unknown): string => String(value);
+    this.decisions = new AppLog(path.join(dir, 'logs/gateway.log'), (line) =>
+      line.msg === 'attempt decided' ? id(line.attemptId) : null,
     );
-    const others = await Promise.all(Array.from({ length: background }, () => this.user()));
-    let running = true;
-    const loops = others.map(async (other) => {
-      while (running) await attempt(other, this.footage);
-    });
-    const half = await this.measure('half', client, rounds);
-    running = false;
-    await Promise.all(loops);
-    return this.report(rounds, header, half.busyCores / cores);
+    this.steps = new AppLog(path.join(dir, 'logs/inference.log'), (line) =>
+      line.msg === 'step analysed' ? `${id(line.attemptId)}/${id(line.step)}` : null,
+    );
   }
 
-  private async user(): Promise<ApiClient> {
-    return enrolledUser(this.apps.gatewayUrl, `bench-${this.users++}@example.org`);
+  async run(header: string): Promise<Report> {
+    const begun = performance.now();
+    this.footage = await Footage.load();
+    say(`enrolling ${IDLE_PEOPLE} people …`);
+    await this.enrol(IDLE_PEOPLE);
+    const alone = performance.now();
+    await attempt(this.people[0]!, this.footage);
+    const captureMs = performance.now() - alone;
+    const halfTime = AbortSignal.timeout(MINUTES * 30_000);
+    const idle = await this.phase('idle', IDLE_PEOPLE, AbortSignal.any([this.end, halfTime]), this.turns());
+    // What a capture costs the worker tells how many at a time make half load.
+    const { cores } = machine();
+    const people = Math.ceil((BUSY_SHARE * cores * captureMs) / (idle.cpuMs / Math.max(1, idle.captures)));
+    const crowd = Math.max(1, Math.min(PEOPLE_MAX, people));
+    say(`a capture costs the worker ${(idle.cpuMs / Math.max(1, idle.captures) / 1000).toFixed(2)} s of CPU: ${crowd} at a time for half load`); // prettier-ignore
+    await this.enrol(crowd);
+    const half = await this.phase('half', crowd, this.end, undefined);
+    say(`measured for ${((performance.now() - begun) / 1000).toFixed(0)} s`);
+    return this.report(header, half.cpuMs / half.ms / cores);
   }
 
-  /** The lengths in turns. */
-  private async measure(load: Load, client: ApiClient, rounds: number): Promise<{ busyCores: number }> {
+  private async enrol(count: number): Promise<void> {
+    const missing = Math.max(0, count - this.people.length);
+    const from = this.people.length;
+    const enrolled = Array.from({ length: missing }, (_, i) => enrolledUser(this.apps.gatewayUrl, `bench-${from + i}@example.org`)); // prettier-ignore
+    this.people.push(...(await Promise.all(enrolled)));
+  }
+
+  /** The lengths in turns, by so many people at a time. */
+  private async phase(load: Load, people: number, until: AbortSignal, turns: Turns | undefined): Promise<Cost> {
+    const cells = this.cells.filter((cell) => cell.load === load);
+    const total = cells.length * this.rounds;
     const from = performance.now();
     const cpu = this.workerCpuMs();
-    for (let i = 0; i < rounds; i++) {
-      for (const cell of this.cells.filter((c) => c.load === load)) await this.one(cell, client);
-      if ((i + 1) % 5 === 0) say(`${load}: ${i + 1} of ${rounds}`);
-    }
-    return { busyCores: (this.workerCpuMs() - cpu) / (performance.now() - from) };
+    let done = 0;
+    const film = async (client: ApiClient, i: number): Promise<void> => {
+      // They do not all begin at once.
+      await sleep((i * 8_000) / people);
+      while (!until.aborted) {
+        const cell = cells.reduce((a, b) => (b.begun < a.begun ? b : a));
+        if (cell.begun >= this.rounds) return;
+        cell.begun++;
+        await this.one(cell, client, turns);
+        if (++done % 10 === 0) say(`${load}: ${done} of ${total}; ${cells.map(progress).join('; ')}`);
+      }
+    };
+    await Promise.all(this.people.slice(0, people).map(film));
+    return { captures: done, cpuMs: this.workerCpuMs() - cpu, ms: performance.now() - from };
   }
 
-  private async one(cell: Cell, client: ApiClient): Promise<void> {
-    const end = await attempt(client, this.footage, cell.length);
-    const count = (what: string): unknown => cell.ends.set(what, (cell.ends.get(what) ?? 0) + 1);
-    if (!end) return void count('not decided');
-    count(end.status);
-    const decidedAt = this.decidedAt(end.attemptId);
+  private async one(cell: Cell, client: ApiClient, turns: Turns | undefined): Promise<void> {
+    const end = await attempt(client, this.footage, cell.length, turns);
+    if ('refused' in end) return cell.ended(end.refused);
+    cell.ended(end.status);
+    // The gateway says so once the database has acknowledged the decision.
+    const decidedAt = await this.decisions.when(end.attemptId, 1_000);
     if (decidedAt === null) return;
     cell.committed.add(decidedAt - end.filmedAt);
     cell.answered.add(end.answeredAt - end.filmedAt);
   }
 
-  /** The gateway says so in its log once the database has acknowledged the decision. */
-  private decidedAt(attemptId: string): number | null {
-    const lines = readFileSync(path.join(this.dir, 'logs/gateway.log'), 'utf8').split('\n');
-    const line = lines.find((text) => text.includes('attempt decided') && text.includes(attemptId));
-    const time: unknown = line && (JSON.parse(line.slice(line.indexOf('{'))) as { time?: unknown }).time;
-    const ms = typeof time === 'string' ? Date.parse(time) : Number(time);
-    return Number.isFinite(ms) ? ms : null;
+  private turns(): Turns {
+    let last: Promise<unknown> = Promise.resolve();
+    return {
+      begin: async () => {
+        const before = last;
+        let end = (): void => undefined;
+        last = new Promise<void>((resolve) => (end = resolve));
+        await before;
+        return end;
+      },
+      analysed: async (attemptId, step) => void (await this.steps.when(`${attemptId}/${step}`, DECISION_MS)),
+    };
   }
 
   private workerCpuMs(): number {
@@ -125,7 +185,7 @@ class AttemptBench {
     return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
   }
 
-  private report(rounds: number, header: string, busyShare: number): Report {
+  private report(header: string, busyShare: number): Report {
     const bars = this.cells
       .filter((cell) => cell.load === 'idle')
       .flatMap(({ length, committed }): Bar[] => [
@@ -136,9 +196,9 @@ class AttemptBench {
     const lines = [
       '## Attempt: last frame to decision',
       '',
-      `${header}. ${rounds} attempts a cell, in real time through the gateway; frames of 640 × 480.`,
+      `${header}. Attempts in real time through the gateway; frames of 640 × 480; n of each cell in the table.`,
       'From the moment the last step is filmed (its upload begins) to the committed decision, and to the client’s answer, which leaves on a grid of 250 ms.',
-      `All processes and servers share the machine. Half load: other captures at the same time; the worker was ${(100 * busyShare).toFixed(0)} % busy.`,
+      `All processes, servers and clients share the machine. Idle: one upload at a time. Half load: captures side by side, the worker ${(100 * busyShare).toFixed(0)} % busy.`,
       '',
       ...barLines(bars),
       '',
@@ -164,9 +224,12 @@ class AttemptBench {
         ends: Object.fromEntries(ends),
       })),
       busyShare,
-      rounds,
+      rounds: this.rounds,
       machine: machine(),
     };
     return { lines, json, met: bars.every((bar) => isMet(bar) !== false) };
   }
 }
+
+const progress = ({ length, committed }: Cell): string =>
+  `${length} frames p50 ${committed.median.toFixed(0)}, p95 ${committed.quantile(0.95).toFixed(0)} ms`;

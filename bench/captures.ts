@@ -4,11 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { type Action, ACTIONS } from '#contracts';
 import { repositoryRoot } from '#stack';
-import { ApiClient, encodeStep, type Frame, Media, performCapture, RecordedPerson } from '#testing';
+import { type Answer, ApiClient, encodeStep, type Frame, Media, performCapture, RecordedPerson } from '#testing';
 
 const PERSON = 'franck';
 const PASSWORD = 'correct horse battery staple';
 const [WIDTH, HEIGHT, QUALITY] = [640, 480, 85];
+/** Of the frames left out of a short take, the share before its beginning: all gestures of the person are seen then. */
+const BEFORE_GESTURE = 0.4;
 
 /** Footage of one person by gesture, as a camera sends it; loaded once, so that filming costs nothing while measuring. */
 export class Footage {
@@ -26,13 +28,14 @@ export class Footage {
     return new Footage(takes);
   }
 
-  /** All of a gesture, or so many frames spread over it. No two times the same bytes, as with any camera. */
+  /** All of a gesture, or so many frames around it at the camera's pace. No two times the same bytes, as with any camera. */
   film(action: Action, count?: number): Frame[] {
     const all = this.takes.get(action);
     if (!all) throw new Error(`no footage of ${action}`);
-    const n = Math.min(count ?? all.length, all.length);
-    const step = (all.length - 1) / (n - 1);
-    return Array.from({ length: n }, (_, i) => all[Math.round(i * step)]!).map(({ tMs, jpeg }) => ({ tMs, jpeg: marked(jpeg) })); // prettier-ignore
+    const left = Math.max(0, all.length - (count ?? all.length));
+    const from = Math.round(left * BEFORE_GESTURE);
+    const start = all[from]!.tMs;
+    return all.slice(from, all.length - left + from).map(({ tMs, jpeg }) => ({ tMs: tMs - start, jpeg: marked(jpeg) }));
   }
 }
 
@@ -75,31 +78,58 @@ export interface LastStep {
   status: string;
 }
 
+/** Who may upload at this moment; a capture that has filmed a step waits for its turn. */
+export interface Turns {
+  /** Gives the function that ends the turn. */
+  begin(): Promise<() => void>;
+  /** Settled when the worker has done with a step that is not the last. */
+  analysed(attemptId: string, step: number): Promise<void>;
+}
+
 const now = (): number => performance.timeOrigin + performance.now();
 
-/** One attempt in real time, whose last step has so many frames. Null when the gateway let it not begin or go on. */
-export async function attempt(client: ApiClient, footage: Footage, lastFrames?: number): Promise<LastStep | null> {
+/** One attempt in real time, whose last step has so many frames. A code when the gateway let it not begin or go on. */
+export async function attempt(
+  client: ApiClient,
+  footage: Footage,
+  lastFrames?: number,
+  turns?: Turns,
+): Promise<LastStep | { refused: string }> {
   const begun = await client.post('/v1/face/attempts', {});
-  if (begun.status !== 201) return null;
+  if (begun.status !== 201) return refusal(begun);
   const attemptId = String(begun.body.attemptId);
-  let step: Step | undefined = begun.body.step as Step;
-  let filmedAt = now();
-  while (step) {
+  let step = begun.body.step as Step;
+  for (;;) {
     const revealed = performance.now();
     const frames = footage.film(step.action, step.index === step.count ? lastFrames : undefined);
     const body = encodeStep(frames);
     await sleep(Math.max(0, (frames.at(-1)?.tMs ?? 0) + 60 - (performance.now() - revealed)));
-    filmedAt = now();
-    const upload = await client.postBytes(`/v1/face/attempts/${attemptId}/steps/${step.index}`, body);
-    if (upload.status !== 202) return null;
-    step = upload.body.step as Step | undefined;
+    const endTurn = await turns?.begin();
+    try {
+      const filmedAt = now();
+      const upload = await client.postBytes(`/v1/face/attempts/${attemptId}/steps/${step.index}`, body);
+      if (upload.status !== 202) return refusal(upload);
+      const next = upload.body.step as Step | undefined;
+      if (!next) return { attemptId, filmedAt, ...(await answered(client, attemptId)) };
+      await turns?.analysed(attemptId, step.index);
+      step = next;
+    } finally {
+      endTurn?.();
+    }
   }
+}
+
+async function answered(client: ApiClient, attemptId: string): Promise<Pick<LastStep, 'answeredAt' | 'status'>> {
   for (;;) {
     const { status, body } = await client.get(`/v1/face/attempts/${attemptId}?wait=10`);
-    if (status !== 200) return null;
+    if (status !== 200) throw new Error(`the decision could not be asked for: ${status}`);
     if (body.status === 'deciding' || body.status === 'capturing') continue;
     const session = body.session as { token?: string } | undefined;
     if (session?.token) client.token = session.token;
-    return { attemptId, filmedAt, answeredAt: now(), status: String(body.status) };
+    return { answeredAt: now(), status: String(body.status) };
   }
 }
+
+const refusal = ({ status, body }: Answer): { refused: string } => ({
+  refused: `refused ${String(body.code ?? status)}`,
+});

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { temporaryFolder } from '#stack';
 import { machineLine, writeSection } from './machine.js';
 
@@ -20,17 +20,31 @@ export interface Measurement {
   measure: (rounds: number, dir: string, header: string) => Promise<Report>;
 }
 
+/** The caller's mistake: told in one line. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/** Options as `parseArgs` knows them, none of its own words for what is wrong. @throws UsageError */
+export function optionsOf<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>>['values'] {
+  try {
+    return parseArgs(config).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message.split('. ')[0] : 'wrong arguments');
+  }
+}
+
 export const say = (line: string): void => console.error(line);
 
 /** The options that measurements in rounds have in common; the report on stdout, its last line one JSON object. */
 export async function measured({ name, help, rounds, measure }: Measurement, args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
+  const values = optionsOf({
     args,
     options: {
       json: { type: 'boolean' },
       markdown: { type: 'boolean' },
       rounds: { type: 'string', default: String(rounds) },
-      help: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
   if (values.help) {
@@ -38,7 +52,7 @@ export async function measured({ name, help, rounds, measure }: Measurement, arg
     return true;
   }
   const count = Number(values.rounds);
-  if (!Number.isInteger(count) || count < 1) throw new Error('--rounds is a whole number from 1 up');
+  if (!Number.isInteger(count) || count < 1) throw new UsageError('--rounds is a whole number from 1 up');
   const header = machineLine();
   const dir = temporaryFolder('bench');
   try {
@@ -51,3 +65,13 @@ export async function measured({ name, help, rounds, measure }: Measurement, arg
     rmSync(dir, { recursive: true, force: true });
   }
 }
+
+/** A bench without options of its own. */
+export const plain =
+  (name: string, what: string, run: () => Promise<boolean>) =>
+  async (args: string[]): Promise<boolean> => {
+    const { help } = optionsOf({ args, options: { help: { type: 'boolean', short: 'h' } } });
+    if (!help) return run();
+    console.log(`npm run -s bench -- ${name}\n\n${what}`);
+    return true;
+  };

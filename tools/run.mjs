@@ -59,6 +59,7 @@ const COMMANDS = {
   },
   'client-build': { file: 'dist/tools/client/build.js', what: 'makes the types of libs/client', tolerant: true },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
+  'kernels-build': { file: 'dist/tools/kernels/build.js', what: 'compiles the kernels of the pipeline' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },
   'media-build': { file: 'dist/tools/media/build.js', what: 'makes test/media/ from its sources' },
 };

@@ -1,3 +1,4 @@
+import { seeded } from '#testing';
 import { type Affine, Pyramid, similarity, squareCrop, type TensorFormat, warp } from './picture.js';
 
 const RGB: TensorFormat = { layout: 'nhwc', colour: 'rgb', scale: 1, offset: [0, 0, 0] };
@@ -49,11 +50,56 @@ describe('warp', () => {
       return out;
     };
     const whole = ramp(200, 160);
-    whole.at(8);
     const partly = ramp(200, 160);
     for (const [x, y] of [[90, 40], [20, 100], [-30, -10], [180, 150], [400, 400]] as const)
-      expect(pick(partly, x, y)).toEqual(pick(whole, x, y));
+    {
+      const part = pick(partly, x, y);
+      whole.at(8);
+      expect(part).toEqual(pick(whole, x, y));
+    }
   }); // prettier-ignore
+
+  it('is the plain bilinear mean of the four neighbours, the missing ones black, whatever the map', () => {
+    const random = seeded(5);
+    const [width, height, side] = [40, 30, 20];
+    const data = Uint8Array.from({ length: width * height * 3 }, () => 256 * random());
+    const source = new Pyramid({ data, width, height });
+    const pixel = (x: number, y: number, c: number): number =>
+      x < 0 || y < 0 || x >= width || y >= height ? 0 : data[(y * width + x) * 3 + c]!;
+    const mean = (x: number, y: number, c: number): number => {
+      const [u, v] = [Math.floor(x), Math.floor(y)];
+      const [fx, fy] = [x - u, y - v];
+      const row = (k: number): number => pixel(u, k, c) * (1 - fx) + pixel(u + 1, k, c) * fx;
+      return row(v) * (1 - fy) + row(v + 1) * fy;
+    };
+    for (let run = 0; run < 60; run++) {
+      const map = squareCrop(60 * random() - 10, 50 * random() - 10, side * (0.1 + 1.4 * random()), run % 3 && 7 * random(), side); // prettier-ignore
+      const colour = new Float32Array(side * side * 3);
+      const grey = new Float32Array(side * side);
+      warp(source, map, side, side, { layout: 'nchw', colour: 'bgr', scale: 2, offset: [1, 2, 3] }, colour);
+      warp(source, map, side, side, { layout: 'nhwc', colour: 'grey', scale: 2, offset: [1] }, grey);
+      let worst = 0;
+      for (let y = 0, i = 0; y < side; y++)
+        for (let x = 0; x < side; x++, i++) {
+          const at = [map[0] * x + map[1] * y + map[2], map[3] * x + map[4] * y + map[5]] as const;
+          const [r = 0, g = 0, b = 0] = [0, 1, 2].map((c) => mean(...at, c));
+          const expected = [2 * b + 1, 2 * g + 2, 2 * r + 3, 2 * (0.299 * r + 0.587 * g + 0.114 * b) + 1];
+          const found = [colour[i]!, colour[side * side + i]!, colour[2 * side * side + i]!, grey[i]!];
+          worst = Math.max(worst, ...expected.map((v, k) => Math.abs(v - found[k]!)));
+        }
+      expect(worst).toBeLessThan(3e-4);
+    }
+  });
+
+  it('survives maps that are no numbers', () => {
+    const out = new Float32Array(16 * 16 * 3);
+    for (const bad of [NaN, Infinity, -Infinity, 1e300, -1e300])
+      for (let i = 0; i < 6; i++)
+        for (const colour of ['rgb', 'grey'] as const)
+          warp(ramp(32, 32), IDENTITY.map((v, k) => (k === i ? bad : v)) as unknown as Affine, 16, 16, { ...RGB, colour }, out.subarray(0, colour === 'grey' ? 256 : 768)); // prettier-ignore
+    warp(ramp(32, 32), IDENTITY, 16, 16, RGB, out);
+    expect([...out.slice(0, 6)]).toEqual([0, 0, 200, 1, 0, 200]);
+  });
 
   it('is loaded with one frame after the other', () => {
     const source = ramp(128, 96);
@@ -68,9 +114,21 @@ describe('warp', () => {
 
   it('wipes every level', () => {
     const source = ramp(64, 64);
-    const levels = [source.base, source.at(4).picture];
+    const crop = new Float32Array(16 * 16 * 3);
+    warp(source, IDENTITY, 16, 16, RGB, crop);
+    const levels = [source.base, source.at(1).picture, source.at(4).picture].map(({ data }) => data);
+    const memory = new Uint8Array(levels[1]!.buffer);
+    expect(memory.some((v) => v !== 0)).toBe(true);
     source.wipe();
-    for (const { data } of levels) expect(data.every((v) => v === 0)).toBe(true);
+    for (const data of [...levels, memory]) expect(data.every((v) => v === 0)).toBe(true);
+  });
+
+  it('leaves nothing behind when another one is used', () => {
+    const [first, second] = [ramp(64, 64), ramp(32, 16)];
+    const memory = new Uint8Array(first.at(4).picture.data.buffer);
+    second.at(1);
+    expect(memory.subarray(32 * 16 * 3).every((v) => v === 0)).toBe(true);
+    expect([...first.at(1).picture.data]).toEqual([...first.base.data]);
   });
 });
 

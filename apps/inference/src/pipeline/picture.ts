@@ -1,3 +1,5 @@
+import { aligned, bytesAt, FLOAT_BYTES, kernels, reserve } from './kernels.js';
+
 /**
  * A decoded picture: RGB, 8 bits, interleaved, rows from the top, no padding. Coordinates are pixels; (0, 0) is the
  * centre of the first pixel.
@@ -28,6 +30,10 @@ const LUMA_B = 0.114;
 
 export const luma = (r: number, g: number, b: number): number => r * LUMA_R + g * LUMA_G + b * LUMA_B;
 
+const CHANNELS = 3;
+/** The kernels read a little beyond a picture's last byte. */
+const READ_BEYOND = 16;
+
 /** Above this reduction bilinear sampling skips pixels, so the next halved level is read instead. */
 const LEVEL_UP_AT = 1.6;
 
@@ -40,7 +46,10 @@ interface Area {
 }
 
 interface Level {
-  picture: Picture;
+  width: number;
+  height: number;
+  /** Address in the kernels' memory. */
+  at: number;
   /** What has been filled in so far. */
   known: Area;
 }
@@ -48,27 +57,30 @@ interface Level {
 const NOTHING: Area = { x0: 0, y0: 0, x1: 0, y1: 0 };
 /** What is halved beyond what was asked for: the crops of one face lie close together. */
 const MARGIN_PX = 8;
+/** A level whose shorter side is less is not halved again. */
+const HALVED_FROM_PX = 16;
 
 /**
  * A picture and its halvings (2 × 2 mean), each made where it is first looked at. One pyramid serves one frame after the
- * other: `load` keeps the memory of the levels.
+ * other. The levels lie in the kernels' memory, which holds one pyramid at a time: whoever is used next takes it over,
+ * and makes its levels anew when its turn comes again.
  */
 export class Pyramid {
-  private readonly levels: Level[];
+  private static held: Pyramid | null = null;
+  private levels: Level[] = [];
+  /** Where crops are made, and how much of that place has been written to. */
+  private crop = { at: 0, bytes: 0 };
 
-  constructor(base: Picture) {
-    this.levels = [whole(base)];
-  }
+  constructor(private picture: Picture) {}
 
   get base(): Picture {
-    return this.levels[0]!.picture;
+    return this.picture;
   }
 
   /** The next frame. */
   load(base: Picture): void {
-    if (base.width !== this.base.width || base.height !== this.base.height) this.levels.length = 1;
-    for (const level of this.levels) level.known = NOTHING;
-    this.levels[0] = whole(base);
+    this.leave();
+    this.picture = base;
   }
 
   /**
@@ -76,62 +88,86 @@ export class Pyramid {
    *
    * @param area what will be read of the base; all of it by default.
    */
-  at(reduction: number, area?: Area): { picture: Picture; halvings: number } {
+  level(reduction: number, area?: Area): { level: Readonly<Level>; halvings: number } {
+    this.hold();
     let halvings = 0;
-    for (let r = reduction; r > LEVEL_UP_AT; r /= 2) {
-      const { width, height } = this.level(halvings).picture;
-      if (width < 16 || height < 16) break;
-      halvings++;
-    }
+    for (let r = reduction; r > LEVEL_UP_AT && this.levels[halvings + 1]; r /= 2) halvings++;
     const f = 1 / (1 << halvings);
-    const { picture } = this.level(halvings);
+    const level = this.levels[halvings]!;
     const wanted = area
       ? {
           x0: Math.max(0, Math.floor(area.x0 * f) - MARGIN_PX),
           y0: Math.max(0, Math.floor(area.y0 * f) - MARGIN_PX),
-          x1: Math.min(picture.width, Math.ceil(area.x1 * f) + MARGIN_PX),
-          y1: Math.min(picture.height, Math.ceil(area.y1 * f) + MARGIN_PX),
+          x1: Math.min(level.width, Math.ceil(area.x1 * f) + MARGIN_PX),
+          y1: Math.min(level.height, Math.ceil(area.y1 * f) + MARGIN_PX),
         }
-      : { x0: 0, y0: 0, x1: picture.width, y1: picture.height };
+      : { x0: 0, y0: 0, x1: level.width, y1: level.height };
     if (wanted.x0 < wanted.x1 && wanted.y0 < wanted.y1) this.fill(halvings, wanted);
-    return { picture, halvings };
+    return { level, halvings };
   }
 
-  /** Overwrites every level: nothing of a face stays in memory longer than it is needed. */
+  /** A whole level as a picture, which is there until the pyramid is used again. */
+  at(reduction: number): { picture: Picture; halvings: number } {
+    const { level, halvings } = this.level(reduction);
+    const { width, height, at } = level;
+    return { picture: { data: bytesAt(at, width * height * CHANNELS), width, height }, halvings };
+  }
+
+  /** Memory for a crop of so many numbers, and its address. Only until the pyramid is used again. */
+  room(numbers: number): { numbers: Float32Array; at: number } {
+    const { crop } = this;
+    crop.bytes = Math.max(crop.bytes, numbers * FLOAT_BYTES);
+    reserve(crop.at + crop.bytes);
+    return { numbers: new Float32Array(kernels.memory.buffer, crop.at, numbers), at: crop.at };
+  }
+
+  /** Overwrites the picture and all that was made of it: nothing of a face stays in memory longer than it is needed. */
   wipe(): void {
-    for (const level of this.levels) {
-      const { data, width } = level.picture;
-      data.fill(0, level.known.y0 * width * 3, level.known.y1 * width * 3);
-      level.known = NOTHING;
-    }
+    this.picture.data.fill(0);
+    this.leave();
   }
 
-  private level(halvings: number): Level {
-    const known = this.levels[halvings];
-    if (known) return known;
-    const upper = this.level(halvings - 1).picture;
-    const width = upper.width >> 1;
-    const height = upper.height >> 1;
-    const level = { picture: { data: new Uint8Array(width * height * 3), width, height }, known: NOTHING };
-    this.levels[halvings] = level;
-    return level;
+  private hold(): void {
+    if (Pyramid.held === this) return;
+    Pyramid.held?.leave();
+    Pyramid.held = this;
+    let { width, height } = this.picture;
+    let at = 0;
+    this.levels = [];
+    for (;;) {
+      this.levels.push({ width, height, at, known: NOTHING });
+      at += aligned(width * height * CHANNELS + READ_BEYOND);
+      if (width < HALVED_FROM_PX || height < HALVED_FROM_PX) break;
+      width >>= 1;
+      height >>= 1;
+    }
+    this.crop = { at, bytes: 0 };
+    reserve(at);
+    const [base] = this.levels;
+    bytesAt(0, this.picture.data.length).set(this.picture.data);
+    base!.known = { x0: 0, y0: 0, x1: base!.width, y1: base!.height };
+  }
+
+  /** Gives the memory back, overwritten. */
+  private leave(): void {
+    if (Pyramid.held !== this) return;
+    Pyramid.held = null;
+    for (const { at, width, known } of this.levels)
+      bytesAt(at + known.y0 * width * CHANNELS, (known.y1 - known.y0) * width * CHANNELS).fill(0);
+    bytesAt(this.crop.at, this.crop.bytes).fill(0);
   }
 
   private fill(halvings: number, wanted: Area): void {
-    const level = this.level(halvings);
+    const level = this.levels[halvings]!;
     const { known } = level;
     if (contains(known, wanted)) return;
     const area = known === NOTHING ? wanted : around(known, wanted);
     this.fill(halvings - 1, { x0: 2 * area.x0, y0: 2 * area.y0, x1: 2 * area.x1, y1: 2 * area.y1 });
-    halve(this.level(halvings - 1).picture, level.picture, area);
+    const from = this.levels[halvings - 1]!;
+    kernels.halve(from.at, from.width, level.at, level.width, area.x0, area.y0, area.x1, area.y1);
     level.known = area;
   }
 }
-
-const whole = (picture: Picture): Level => ({
-  picture,
-  known: { x0: 0, y0: 0, x1: picture.width, y1: picture.height },
-});
 
 const contains = (a: Area, b: Area): boolean => a.x0 <= b.x0 && a.y0 <= b.y0 && a.x1 >= b.x1 && a.y1 >= b.y1;
 
@@ -142,25 +178,8 @@ const around = (a: Area, b: Area): Area => ({
   y1: Math.max(a.y1, b.y1),
 });
 
-/** @param area of the smaller picture. */
-function halve(from: Picture, to: Picture, area: Area): void {
-  const { data: src } = from;
-  const { data } = to;
-  const stride = from.width * 3;
-  for (let y = area.y0; y < area.y1; y++) {
-    let i = 2 * y * stride + 6 * area.x0;
-    let j = i + stride;
-    let o = (y * to.width + area.x0) * 3;
-    for (const end = (y * to.width + area.x1) * 3; o < end; i += 6, j += 6, o += 3) {
-      data[o] = (src[i]! + src[i + 3]! + src[j]! + src[j + 3]! + 2) >> 2;
-      data[o + 1] = (src[i + 1]! + src[i + 4]! + src[j + 1]! + src[j + 4]! + 2) >> 2;
-      data[o + 2] = (src[i + 2]! + src[i + 5]! + src[j + 2]! + src[j + 5]! + 2) >> 2;
-    }
-  }
-}
-
 /**
- * Samples a crop bilinearly into `out`, one pass, nothing allocated. What lies outside the picture is black (pixel value
+ * Samples a crop bilinearly into `out`, in one pass. What lies outside the picture is black (pixel value
  * 0). The level of the pyramid follows from the map's own reduction.
  *
  * @param out width · height · channels numbers.
@@ -176,15 +195,27 @@ export function warp(
   area: Area = { x0: 0, y0: 0, x1: width, y1: height },
 ): void {
   const reduction = Math.max(Math.hypot(map[0], map[3]), Math.hypot(map[1], map[4]));
-  const { picture, halvings } = source.at(reduction, readBy(map, area));
+  const { level, halvings } = source.level(reduction, readBy(map, area));
   const f = 1 / (1 << halvings);
   // A pixel of level n covers 2^n pixels, so its centre lies at (x + 0.5) / 2^n − 0.5.
   const shift = 0.5 * f - 0.5;
-  const level: Affine = [map[0] * f, map[1] * f, map[2] * f + shift, map[3] * f, map[4] * f, map[5] * f + shift];
+  const { scale, offset } = format;
+  const numbers = width * height * (format.colour === 'grey' ? 1 : CHANNELS);
+  const crop = source.room(numbers);
   const isWhole = area.x0 === 0 && area.y0 === 0 && area.x1 === width && area.y1 === height;
-  if (!isWhole) fillBlack(out, width * height, format);
-  if (format.colour === 'grey') warpGrey(picture, level, width, area, format, out);
-  else warpColour(picture, level, width, area, format, out, width * height);
+  if (!isWhole) fillBlack(crop.numbers, width * height, format);
+  const place = [level.at, level.width, level.height, crop.at, width, area.x0, area.y0, area.x1, area.y1] as const;
+  const by = [map[0] * f, map[1] * f, map[2] * f + shift, map[3] * f, map[4] * f, map[5] * f + shift] as const;
+  if (format.colour === 'grey') {
+    kernels.warpGrey(...place, ...by, scale, offset[0] ?? 0, LUMA_R, LUMA_G, LUMA_B);
+  } else {
+    const isPlanar = format.layout === 'nchw';
+    const step = (isPlanar ? 1 : CHANNELS) * FLOAT_BYTES;
+    const plane = (isPlanar ? width * height : 1) * FLOAT_BYTES;
+    const [r, b] = format.colour === 'bgr' ? [2, 0] : [0, 2];
+    kernels.warpColour(...place, ...by, scale, offset[r] ?? 0, offset[1] ?? 0, offset[b] ?? 0, step, r * plane, plane, b * plane); // prettier-ignore
+  }
+  out.set(crop.numbers);
 }
 
 /** What of the source an area of the output is read from. */
@@ -192,139 +223,6 @@ function readBy(map: Affine, { x0, y0, x1, y1 }: Area): Area {
   const xs = [x0, x1].flatMap((x) => [y0, y1].map((y) => map[0] * x + map[1] * y + map[2]));
   const ys = [x0, x1].flatMap((x) => [y0, y1].map((y) => map[3] * x + map[4] * y + map[5]));
   return { x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) };
-}
-
-/** The columns of one row that are read from well inside, where all four neighbours exist: [first, end). */
-function inside(picture: Picture, area: Area, a: number, sx: number, c: number, sy: number): [number, number] {
-  let first = area.x0;
-  let end = area.x1;
-  const limit = (slope: number, start: number, size: number): void => {
-    if (slope === 0) {
-      if (!(start >= 0 && start < size - 1)) end = first;
-      return;
-    }
-    const [p, q] = [-start / slope, (size - 1 - start) / slope];
-    first = Math.max(first, Math.ceil(Math.min(p, q)));
-    end = Math.min(end, Math.ceil(Math.max(p, q)));
-  };
-  limit(a, sx, picture.width);
-  limit(c, sy, picture.height);
-  // The divisions round: the first and last pixel are looked at.
-  const fits = (x: number): boolean => {
-    const [u, v] = [a * x + sx, c * x + sy];
-    return u >= 0 && v >= 0 && u < picture.width - 1 && v < picture.height - 1;
-  };
-  while (first < end && !fits(first)) first++;
-  while (first < end && !fits(end - 1)) end--;
-  return first < end ? [first, end] : [area.x1, area.x1];
-}
-
-/** One channel at a place near or beyond the border: each of the four neighbours may be missing, and is black then. */
-function atBorder({ data, width, height }: Picture, sx: number, sy: number, channel: number): number {
-  const x0 = Math.floor(sx);
-  const y0 = Math.floor(sy);
-  if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) return 0;
-  const fx = sx - x0;
-  const fy = sy - y0;
-  let sum = 0;
-  for (let k = 0; k < 4; k++) {
-    const x = x0 + (k & 1);
-    const y = y0 + (k >> 1);
-    if (x < 0 || y < 0 || x >= width || y >= height) continue;
-    sum += data[(y * width + x) * 3 + channel]! * (k & 1 ? fx : 1 - fx) * (k >> 1 ? fy : 1 - fy);
-  }
-  return sum;
-}
-
-function warpColour(
-  picture: Picture,
-  map: Affine,
-  width: number,
-  area: Area,
-  format: TensorFormat,
-  out: Float32Array,
-  pixels: number,
-): void {
-  const { data: src } = picture;
-  const stride = picture.width * 3;
-  const [a, b, tx, c, d, ty] = map;
-  const { scale, offset } = format;
-  const step = format.layout === 'nchw' ? 1 : 3;
-  const plane = format.layout === 'nchw' ? pixels : 1;
-  const isBgr = format.colour === 'bgr';
-  const atR = isBgr ? 2 * plane : 0;
-  const atB = isBgr ? 0 : 2 * plane;
-  const offR = offset[isBgr ? 2 : 0] ?? 0;
-  const offG = offset[1] ?? 0;
-  const offB = offset[isBgr ? 0 : 2] ?? 0;
-  for (let y = area.y0; y < area.y1; y++) {
-    const rowX = b * y + tx;
-    const rowY = d * y + ty;
-    const [first, end] = inside(picture, area, a, rowX, c, rowY);
-    let o = (y * width + area.x0) * step;
-    for (let x = area.x0; x < area.x1; x++, o += step) {
-      const sx = a * x + rowX;
-      const sy = c * x + rowY;
-      if (x < first || x >= end) {
-        out[o + atR] = atBorder(picture, sx, sy, 0) * scale + offR;
-        out[o + plane] = atBorder(picture, sx, sy, 1) * scale + offG;
-        out[o + atB] = atBorder(picture, sx, sy, 2) * scale + offB;
-        continue;
-      }
-      const x0 = sx | 0;
-      const y0 = sy | 0;
-      const fx = sx - x0;
-      const fy = sy - y0;
-      const w11 = fx * fy;
-      const w01 = fx - w11;
-      const w10 = fy - w11;
-      const w00 = 1 - fx - w10;
-      const i = y0 * stride + x0 * 3;
-      const j = i + stride;
-      out[o + atR] = (src[i]! * w00 + src[i + 3]! * w01 + src[j]! * w10 + src[j + 3]! * w11) * scale + offR;
-      out[o + plane] = (src[i + 1]! * w00 + src[i + 4]! * w01 + src[j + 1]! * w10 + src[j + 4]! * w11) * scale + offG;
-      out[o + atB] = (src[i + 2]! * w00 + src[i + 5]! * w01 + src[j + 2]! * w10 + src[j + 5]! * w11) * scale + offB;
-    }
-  }
-}
-
-function warpGrey(
-  picture: Picture,
-  map: Affine,
-  width: number,
-  area: Area,
-  { scale, offset }: TensorFormat,
-  out: Float32Array,
-): void {
-  const { data: src } = picture;
-  const stride = picture.width * 3;
-  const [a, b, tx, c, d, ty] = map;
-  const off = offset[0] ?? 0;
-  const luma = (i: number): number => src[i]! * LUMA_R + src[i + 1]! * LUMA_G + src[i + 2]! * LUMA_B;
-  for (let y = area.y0; y < area.y1; y++) {
-    const rowX = b * y + tx;
-    const rowY = d * y + ty;
-    const [first, end] = inside(picture, area, a, rowX, c, rowY);
-    let o = y * width + area.x0;
-    for (let x = area.x0; x < area.x1; x++, o++) {
-      const sx = a * x + rowX;
-      const sy = c * x + rowY;
-      if (x < first || x >= end) {
-        const grey = atBorder(picture, sx, sy, 0) * LUMA_R + atBorder(picture, sx, sy, 1) * LUMA_G + atBorder(picture, sx, sy, 2) * LUMA_B; // prettier-ignore
-        out[o] = grey * scale + off;
-        continue;
-      }
-      const x0 = sx | 0;
-      const y0 = sy | 0;
-      const fx = sx - x0;
-      const fy = sy - y0;
-      const i = y0 * stride + x0 * 3;
-      const j = i + stride;
-      const top = luma(i) * (1 - fx) + luma(i + 3) * fx;
-      const bottom = luma(j) * (1 - fx) + luma(j + 3) * fx;
-      out[o] = (top * (1 - fy) + bottom * fy) * scale + off;
-    }
-  }
 }
 
 function fillBlack(out: Float32Array, pixels: number, format: TensorFormat): void {

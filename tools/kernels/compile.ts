@@ -1,0 +1,29 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { repositoryRoot } from '#stack';
+
+const SOURCE = 'kernels/picture.ts';
+const LINE = 110;
+
+/** Where the compiled kernels are kept, in the repository. */
+export const COMPILED = 'apps/inference/src/pipeline/kernels.wasm.ts';
+
+/** The kernels as a module that carries their bytes: the same text for the same compiler. */
+export function compileKernels(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'countersign-kernels-'));
+  try {
+    const out = path.join(folder, 'kernels.wasm');
+    const root = repositoryRoot();
+    const compiler = path.join(root, 'node_modules/assemblyscript/bin/asc.js');
+    const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--initialMemory', '1'];
+    const { status, stderr } = spawnSync(process.execPath, [compiler, SOURCE, ...options, '-o', out], { cwd: root, encoding: 'utf8' }); // prettier-ignore
+    if (status !== 0) throw new Error(`the kernels do not compile:\n${stderr}`);
+    const text = readFileSync(out).toString('base64');
+    const lines = text.match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
+    return `/** WebAssembly of ${SOURCE}, in base64. Made by \`npm run kernels:build\`; not to be edited. */\nexport const KERNELS =\n${lines.map((line) => `  '${line}'`).join(' +\n')};\n`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

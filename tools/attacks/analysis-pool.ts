@@ -5,6 +5,7 @@ import type { ModelBytes } from '../../apps/inference/src/model/onnx.js';
 import type { StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
 import type { Look } from './camera.js';
 import type { Film } from './film.js';
+import type { KeptAnalyses } from './kept-analyses.js';
 
 export interface AnalysisTask {
   id: number;
@@ -35,10 +36,10 @@ export class AnalysisPool {
   private readonly known = new Map<string, Promise<StepAnalysis>>();
   private nextId = 0;
 
-  private constructor() {}
+  private constructor(private readonly kept: KeptAnalyses | null) {}
 
-  static async start(models: ModelBytes, threads: number): Promise<AnalysisPool> {
-    const pool = new AnalysisPool();
+  static async start(models: ModelBytes, threads: number, kept: KeptAnalyses | null = null): Promise<AnalysisPool> {
+    const pool = new AnalysisPool(kept);
     await Promise.all(Array.from({ length: threads }, () => pool.open(models)));
     return pool;
   }
@@ -56,13 +57,17 @@ export class AnalysisPool {
   analyse(key: string, film: () => Promise<Film>, look: Look): Promise<StepAnalysis> {
     const known = this.known.get(key);
     if (known) return known;
-    const found = film().then(async (frames) => {
-      const message = await this.run(frames, look, 'analysis');
-      if (message.kind !== 'analysis') throw new Error(`a thread answered ${message.kind}`);
-      return message.analysis;
-    });
+    const kept = this.kept?.find(key, look);
+    const found = kept ? Promise.resolve(kept) : this.analyseAnew(key, film, look);
     this.known.set(key, found);
     return found;
+  }
+
+  private async analyseAnew(key: string, film: () => Promise<Film>, look: Look): Promise<StepAnalysis> {
+    const message = await this.run(await film(), look, 'analysis');
+    if (message.kind !== 'analysis') throw new Error(`a thread answered ${message.kind}`);
+    this.kept?.keep(key, look, message.analysis);
+    return message.analysis;
   }
 
   /** The frames that a camera would send. */

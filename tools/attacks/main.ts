@@ -16,6 +16,7 @@ import { PREFACE, reasonsOf, sectionsOf } from './document.js';
 import { runGenuine } from './genuine.js';
 import { barText, failureText, genuineBars, genuineSections } from './genuine-report.js';
 import { httpFaults, httpSection, runHttpSample } from './http-sample.js';
+import { KeptAnalyses } from './kept-analyses.js';
 import { MEDIA_FPS, mediaActors, mediaFolder } from './media-actors.js';
 import { SPECIES } from './species.js';
 import { runSuite, type SpeciesResult, type SuiteOptions } from './suite.js';
@@ -44,6 +45,8 @@ What is run (--suite if none is named):
   --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second (6)
   --parallel N     accounts at a time with --http (4)
   --threads N      threads that film and analyse (one a core, at most 4)
+  --keep DIR       keeps what the nets found in DIR and takes it from there: a run with other rules needs no nets. As
+                   private as the footage; to be emptied when footage or species change
   --out FILE.json  also the figures as JSON
   --doc FILE       where the tables go (docs/attacks.md; "none" for nowhere)
   --help           this text
@@ -75,7 +78,9 @@ async function main(args: string[]): Promise<number> {
   const cameras = whole(values, 'cameras', 6, 1);
   const footage = values.genuine ? genuineFootage(clips, labels) : null;
   const { manifest, bytes } = await readModelFiles(path.join(repositoryRoot(), 'models/manifest.json'));
-  const pool = await AnalysisPool.start(bytes, whole(values, 'threads', Math.min(4, availableParallelism()), 1));
+  const keep = text(values, 'keep');
+  const kept = keep ? new KeptAnalyses(keep, manifest.digest) : null;
+  const pool = await AnalysisPool.start(bytes, whole(values, 'threads', Math.min(4, availableParallelism()), 1), kept);
   try {
     const bench: Bench = { pool, rules: rulesOf(manifest) };
     const date = new Date().toISOString().slice(0, 10);
@@ -188,6 +193,7 @@ function parse(args: string[]) {
         fps: string,
         variants: string,
         threads: string,
+        keep: string,
         out: string,
         doc: string,
         help: { type: 'boolean', short: 'h' },

@@ -37,7 +37,8 @@ const cast: Cast = {
   variant: 3,
   stage: {
     faceOf: () => Promise.resolve({ x: 0.5, y: 0.4, eyeSpan: 0.2 }),
-    picturesOf: () => Promise.resolve({ rest: film('rest')[0]!, height: film('height')[0]! }),
+    picturesOf: () =>
+      Promise.resolve({ rest: film('rest')[0]!, height: film('height')[0]!, enough: film('enough')[0]! }),
   },
 };
 const CHALLENGE: Action[] = ['smile', 'turn_left', 'blink'];
@@ -71,7 +72,11 @@ describe('species of attack', () => {
   );
 
   it('cut_over is two photos', async () => {
-    for (const f of await films('cut_over')) expect(shows(f)).toEqual(['rest', 'height']);
+    for (const f of await films('cut_over')) expect(shows(f)).toEqual(['rest', 'enough']);
+    const open = (await films('cut_over'))[0]!;
+    const hidden = (await films('cut_hidden'))[0]!;
+    expect(shows(hidden)).toEqual(['rest', 'enough']);
+    expect(hidden.length).toBeLessThan(open.length);
   });
 
   it('wrong_order is never the right one, even where all three are alike', async () => {

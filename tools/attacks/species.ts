@@ -97,25 +97,59 @@ const patched = (name: string, cover: (random: Random) => Cover): Strategy['prep
     return (tMs) => ((tMs + period / 2) % period < closed ? [{ kind: 'cover', face, cover: shape }] : []);
   });
 
-/** Two photos of the victim, cut over: at rest and at the height of what is asked. */
-function cutOver(cast: Cast, action: Action): Answer {
+/** A photo in a hand. */
+function swaying(random: Random): (tMs: number) => Effect {
+  const [dx, dy, roll] = [between(random, 0.004, 0.02), between(random, 0.004, 0.02), between(random, 0.3, 2)];
+  const w = between(random, 2, 6) / 1000;
+  return (t) => ({
+    kind: 'move',
+    dx: dx * Math.sin(w * t),
+    dy: dy * Math.cos(1.3 * w * t),
+    roll: roll * Math.sin(0.7 * w * t),
+    zoom: 1.02 + 0.02 * Math.sin(0.4 * w * t),
+  });
+}
+
+/**
+ * Two photos of the victim, held in a hand and cut over: at rest and at the height of what is asked, or, every other filming, at what is
+ * just enough of it. `hidden`: no frame was sent around the cut, as if they had been dropped on the way.
+ */
+function cutOver(cast: Cast, action: Action, hidden: boolean): Answer {
   const asked = willing(cast.victim, action);
-  const key = `cut_over/${cast.victim.name}/${asked}/${cast.fps}/${cast.variant}`;
+  const key = `${hidden ? 'cut_hidden' : 'cut_over'}/held/${cast.victim.name}/${asked}/${cast.fps}/${cast.variant}`;
   return {
     key,
     film: async () => {
-      const { rest, height } = await cast.stage.picturesOf(cast.victim, asked, cast.variant);
+      const { rest, height, enough } = await cast.stage.picturesOf(cast.victim, asked, cast.variant);
+      const high = cast.variant % 2 === 0 ? height : enough;
       const random = randomOf(key);
       const period = between(random, 700, 1_000);
       const from = between(random, 700, 1_200);
-      const shown = (tMs: number): FilmFrame => {
-        if (asked === 'blink') return (tMs + period / 2) % period < 220 ? height : rest;
-        return tMs < from ? rest : height;
-      };
-      return sampled([{ ...rest, tMs: 0 }], cast.fps, STILL_MS, () => 0).map(({ tMs }) => ({ ...shown(tMs), tMs }));
+      const gap = hidden ? between(random, 60, asked === 'blink' ? 130 : 450) : 0;
+      const sway = swaying(random);
+      const isHigh = (tMs: number): boolean => (asked === 'blink' ? (tMs + period / 2) % period < 220 : tMs >= from);
+      const isLost = (tMs: number): boolean => [0.25, 0.5, 0.75, 1].some((s) => isHigh(tMs) !== isHigh(tMs + s * gap));
+      return sampled([{ ...rest, tMs: 0 }], cast.fps, STILL_MS, () => 0)
+        .filter(({ tMs }) => tMs === 0 || !isLost(tMs))
+        .map(({ tMs }) => ({ ...(isHigh(tMs) ? high : rest), tMs, effects: [sway(tMs)] }));
     },
   };
 }
+
+/** The right gesture, with the frames of another person in turn; `runOf` says how many of one before the other's. */
+const alternating =
+  (name: string, runOf: (random: Random) => number): Strategy['prepare'] =>
+  (cast, random) => {
+    const other = oneOf(random, cast.others);
+    return (action) => {
+      const theirs = performance(cast, other, willing(other, action));
+      return altered(cast, cast.victim, action, `${name}/${theirs.key}`, async ({ film }, chance) => {
+        const foreign = (await theirs.footage()).film;
+        const run = runOf(chance);
+        return film.map((f, i) => (Math.floor(i / run) % 2 ? { ...frameAt(foreign, f.tMs), tMs: f.tMs } : f));
+      });
+    };
+  };
 
 const wholeFilm = (film: Film, effects: readonly Effect[]): Film => film.map((f) => ({ ...f, effects: [...(f.effects ?? []), ...effects] })); // prettier-ignore
 
@@ -208,18 +242,17 @@ export const SPECIES: Readonly<Record<string, Species>> = {
   },
   alternating: {
     bar: 'none',
+    times: 2,
     others: true,
     what: 'the right gestures; every other picture shows another person',
-    prepare: (cast, random) => {
-      const other = oneOf(random, cast.others);
-      return (action) => {
-        const theirs = performance(cast, other, willing(other, action));
-        return altered(cast, cast.victim, action, `alternating/${theirs.key}`, async ({ film }) => {
-          const foreign = (await theirs.footage()).film;
-          return film.map((f, i) => (i % 2 ? { ...frameAt(foreign, f.tMs), tMs: f.tMs } : f));
-        });
-      };
-    },
+    prepare: alternating('alternating', () => 1),
+  },
+  alternating_runs: {
+    bar: 'none',
+    times: 2,
+    others: true,
+    what: 'the same in runs of two to six pictures',
+    prepare: alternating('alternating_runs', (random) => 2 + below(random, 5)),
   },
   replay: { ...STRATEGIES.replay, bar: 'order', times: 10 },
   live_switch: {
@@ -237,7 +270,12 @@ export const SPECIES: Readonly<Record<string, Species>> = {
   cut_over: {
     bar: 'listed',
     what: 'photos only: a hard cut from rest to the height of the gesture; closed eyes cut in and out for blinks',
-    prepare: (cast) => (action) => cutOver(cast, action),
+    prepare: (cast) => (action) => cutOver(cast, action, false),
+  },
+  cut_hidden: {
+    bar: 'listed',
+    what: 'the same with the cut in a gap: the frames of 0.06 to 0.45 s before it were not sent',
+    prepare: (cast) => (action) => cutOver(cast, action, true),
   },
   recapture: {
     bar: 'listed',

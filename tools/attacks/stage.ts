@@ -9,11 +9,13 @@ import type { Actor } from './footage.js';
 /** What an attacker sees with the naked eye in the footage he holds: where the face is, which picture shows what. */
 export interface Stage {
   faceOf(picture: FilmFrame, name: string): Promise<FacePlace>;
-  /** Pictures of a take: at rest, and at the height of the gesture. */
-  picturesOf(actor: Actor, action: Action, take: number): Promise<{ rest: FilmFrame; height: FilmFrame }>;
+  /** Pictures of a take: at rest, at the height of the gesture, and where it is two thirds done. */
+  picturesOf(actor: Actor, action: Action, take: number): Promise<Record<'rest' | 'height' | 'enough', FilmFrame>>;
 }
 
 const PLAIN: Look = { gain: 1, offset: 0, noise: 0, quality: 95, side: 640, crop: 0, seed: 'stage' };
+
+const ENOUGH = 2 / 3;
 
 const HEIGHT: Readonly<Record<Action, (s: Sample, rest: Sample) => number>> = {
   blink: (s) => -(s.aspectLeft + s.aspectRight),
@@ -45,7 +47,10 @@ export function stageOf(pool: AnalysisPool): Stage {
       const { samples } = await facesIn(`${actor.name}/${chosen.id}/${action}`, film);
       const rest = samples[Math.min(2, samples.length - 1)]!;
       const height = samples.reduce((a, b) => (HEIGHT[action](b, rest) > HEIGHT[action](a, rest) ? b : a));
-      return { rest: film[rest.frame]!, height: film[height.frame]! };
+      const of = (s: Sample): number => HEIGHT[action](s, rest);
+      const wanted = of(rest) + ENOUGH * (of(height) - of(rest));
+      const enough = samples.reduce((a, b) => (Math.abs(of(b) - wanted) < Math.abs(of(a) - wanted) ? b : a));
+      return { rest: film[rest.frame]!, height: film[height.frame]!, enough: film[enough.frame]! };
     },
   };
 }

@@ -36,8 +36,10 @@ const cast = (variant = 1): Cast => ({
   variant,
   stage: {
     faceOf: () => Promise.resolve({ x: 0.5, y: 0.4, eyeSpan: 0.2 }),
-    picturesOf: (a, action) =>
-      Promise.resolve({ rest: film(`${a.name}-rest`)[0]!, height: film(`${a.name}-${action}`)[0]! }),
+    picturesOf: (a, action) => {
+      const height = film(`${a.name}-${action}`)[0]!;
+      return Promise.resolve({ rest: film(`${a.name}-rest`)[0]!, height, enough: height });
+    },
   },
 });
 const CHALLENGE: Action[] = ['smile', 'turn_left', 'blink'];

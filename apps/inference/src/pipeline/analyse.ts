@@ -59,6 +59,8 @@ export interface AntispoofSample {
 export interface StepAnalysis {
   track: SignalTrack;
   embeddings: EmbeddingSample[];
+  /** Of the frames whose face looks least like the embedded one's: to see another person among the frames, and for nothing else. */
+  unlike: EmbeddingSample[];
   antispoof: AntispoofSample[];
 }
 
@@ -77,9 +79,14 @@ const ANTISPOOF_SPANS = 8;
 /** Pose of a frame that counts as frontal, degrees. */
 const FRONTAL_YAW = 20;
 const FRONTAL_PITCH = 25;
-const ANTISPOOF_FACE_PX_MIN = 80;
+export const ANTISPOOF_FACE_PX_MIN = 80;
 /** Yaw up to which a face is embedded at all. */
 const EMBED_YAW_MAX = 32;
+/** Below this likeness of its band to the fittest frame's a face may be another's, if its pose is that near and it is that fit. */
+const UNLIKE_BELOW = 0.8;
+const UNLIKE_POSE = 12;
+const UNLIKE_FITNESS_SHARE = 0.4;
+const UNLIKE_MAX = 3;
 
 /**
  * Follows one face through the frames of a step: detected once, then tracked by its landmarks; signals on every frame,
@@ -91,11 +98,15 @@ export class StepAnalyser {
   private readonly expressionTensor = new Float32Array(EXPRESSION_SIDE * EXPRESSION_SIDE * 3);
   private readonly eyeTensor = new Float32Array(EYE_SIDE * EYE_SIDE);
   private readonly candidateTensors: readonly Float32Array[];
+  private readonly unlikeTensors: readonly Float32Array[];
   private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
+  /** Of the fittest frame so far. */
+  private readonly fittestPatch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
   private readonly pyramid = new Pyramid(NO_PICTURE);
 
   constructor(private readonly nets: FaceModels) {
     this.candidateTensors = nets.recognisers.map(candidateTensor);
+    this.unlikeTensors = nets.recognisers.map(candidateTensor);
   }
 
   /** @param durationMs time of the last frame, from which the spans of the samples follow. */
@@ -116,11 +127,15 @@ export class StepAnalyser {
         track.frames.push(await this.frame(source, tMs, state, samples));
         source.wipe();
       }
-      this.embedBest(samples);
-      const [embeddings, antispoof] = [await Promise.all(samples.embeddings), await Promise.all(samples.antispoof)];
-      return { track, embeddings, antispoof };
+      this.embedChosen(samples);
+      const [embeddings, unlike, antispoof] = [
+        await Promise.all(samples.embeddings),
+        await Promise.all(samples.unlikeOnes),
+        await Promise.all(samples.antispoof),
+      ];
+      return { track, embeddings, unlike, antispoof };
     } finally {
-      await Promise.allSettled([...samples.embeddings, ...samples.antispoof]);
+      await Promise.allSettled([...samples.embeddings, ...samples.unlikeOnes, ...samples.antispoof]);
       source.wipe();
       this.wipe();
     }
@@ -196,6 +211,7 @@ export class StepAnalyser {
       x: (px(l, POINT.rightEyeOuter) + px(l, POINT.leftEyeOuter)) / 2,
       y: (py(l, POINT.rightEyeOuter) + py(l, POINT.leftEyeOuter)) / 2,
       eyeSpan: distance(l, POINT.rightEyeOuter, POINT.leftEyeOuter),
+      faceWidth: faceBox(l, state).width,
       inside: insideShare(l, source.base),
       closedRight,
       closedLeft,
@@ -222,17 +238,32 @@ export class StepAnalyser {
     state: TrackState,
     samples: Samples,
   ): void {
-    if (samples.entersEmbeddingSpan(tMs)) this.embedBest(samples);
+    if (samples.entersEmbeddingSpan(tMs)) this.embedChosen(samples);
     const fitness = fitnessOf(face);
-    if (fitness > samples.bestFitness) {
+    const chosen: Chosen = { tMs, yaw: face.yaw, pitch: face.pitch, sharpness: face.sharpness, fitness };
+    const crop = (tensors: readonly Float32Array[]): void => {
       for (const [i, recogniser] of this.nets.recognisers.entries())
-        recogniserInput(source, l, recogniser, this.candidateTensors[i]!);
+        recogniserInput(source, l, recogniser, tensors[i]!);
+    };
+    if (fitness > samples.bestFitness) {
+      crop(this.candidateTensors);
       samples.bestFitness = fitness;
-      samples.best = { tMs, yaw: face.yaw, pitch: face.pitch, sharpness: face.sharpness, fitness };
+      samples.best = chosen;
+    }
+    const patch = this.patches[1 - state.patch]!;
+    const likeness = samples.likenessOf(chosen, () => bandCorrelation(patch, this.fittestPatch));
+    if (likeness < samples.leastLikeness) {
+      crop(this.unlikeTensors);
+      samples.leastLikeness = likeness;
+      samples.unlike = chosen;
+    }
+    if (fitness > (samples.fittest?.fitness ?? 0)) {
+      this.fittestPatch.set(patch);
+      samples.fittest = chosen;
     }
     const frontal = Math.abs(face.yaw) <= FRONTAL_YAW && Math.abs(face.pitch) <= FRONTAL_PITCH;
-    const box = state.boxOf ? fromMeshBox(l, state.boxOf) : boxAround(l);
-    if (frontal && box.width >= ANTISPOOF_FACE_PX_MIN && samples.wantsAntispoof(tMs)) {
+    const box = faceBox(l, state);
+    if (frontal && face.faceWidth >= ANTISPOOF_FACE_PX_MIN && samples.wantsAntispoof(tMs)) {
       const both = Promise.all([this.live(source, box, 2.7), this.live(source, box, 4.0)]);
       samples.add(
         samples.antispoof,
@@ -247,18 +278,21 @@ export class StepAnalyser {
     return this.nets.live(tensor);
   }
 
-  /** Embeds the best frame of the span that just ended. */
-  private embedBest(samples: Samples): void {
-    const best = samples.best;
+  /** Embeds the best frame of the span that just ended, and the one that may be another person's. */
+  private embedChosen(samples: Samples): void {
+    const { best, unlike } = samples;
     samples.best = null;
     samples.bestFitness = 0;
-    if (!best) return;
-    const { recognisers } = this.nets;
-    const all = Promise.all(this.candidateTensors.map((tensor, i) => this.nets.embed(tensor.slice(), i)));
-    samples.add(
-      samples.embeddings,
-      all.then((embeddings) => ({ ...best, embedding: joined(recognisers, embeddings) })),
-    );
+    samples.unlike = null;
+    samples.leastLikeness = UNLIKE_BELOW;
+    if (best) samples.add(samples.embeddings, this.embed(best, this.candidateTensors));
+    if (unlike && unlike.tMs !== best?.tMs && samples.unlikeOnes.length < UNLIKE_MAX)
+      samples.add(samples.unlikeOnes, this.embed(unlike, this.unlikeTensors));
+  }
+
+  private async embed(chosen: Chosen, tensors: readonly Float32Array[]): Promise<EmbeddingSample> {
+    const embeddings = await Promise.all(tensors.map((tensor, i) => this.nets.embed(tensor.slice(), i)));
+    return { ...chosen, embedding: joined(this.nets.recognisers, embeddings) };
   }
 
   private wipe(): void {
@@ -268,7 +302,9 @@ export class StepAnalyser {
       this.expressionTensor,
       this.eyeTensor,
       ...this.candidateTensors,
+      ...this.unlikeTensors,
       ...this.patches,
+      this.fittestPatch,
     ])
       t.fill(0);
   }
@@ -284,11 +320,19 @@ interface TrackState {
   sinceDetect: number;
 }
 
+type Chosen = Omit<EmbeddingSample, 'embedding'>;
+
 class Samples {
   readonly embeddings: Promise<EmbeddingSample>[] = [];
+  readonly unlikeOnes: Promise<EmbeddingSample>[] = [];
   readonly antispoof: Promise<AntispoofSample>[] = [];
-  best: Omit<EmbeddingSample, 'embedding'> | null = null;
+  /** Of the span so far. */
+  best: Chosen | null = null;
   bestFitness = 0;
+  unlike: Chosen | null = null;
+  leastLikeness: number = UNLIKE_BELOW;
+  /** Of the step so far. */
+  fittest: Chosen | null = null;
   private embeddingSpan = 0;
   private antispoofSpan = -1;
 
@@ -298,6 +342,13 @@ class Samples {
   add<T>(to: Promise<T>[], sample: Promise<T>): void {
     sample.catch(() => undefined);
     to.push(sample);
+  }
+
+  /** Likeness to the fittest frame, 1 where the two cannot be compared. */
+  likenessOf({ yaw, pitch, fitness }: Chosen, measure: () => number): number {
+    const to = this.fittest;
+    if (!to || fitness < UNLIKE_FITNESS_SHARE * to.fitness) return 1;
+    return Math.abs(yaw - to.yaw) > UNLIKE_POSE || Math.abs(pitch - to.pitch) > UNLIKE_POSE ? 1 : measure();
   }
 
   entersEmbeddingSpan(tMs: number): boolean {
@@ -321,7 +372,7 @@ class Samples {
 
 export function samplesOf(analysis: StepAnalysis): StepSamples {
   let lowest: number | null = null;
-  const e = analysis.embeddings;
+  const e = [...analysis.embeddings, ...analysis.unlike];
   for (let i = 0; i < e.length; i++)
     for (let j = 0; j < i; j++) lowest = Math.min(lowest ?? 1, cosine(e[i]!.embedding, e[j]!.embedding));
   return { lowestCosine: lowest, embeddings: e.length };
@@ -339,6 +390,8 @@ function boxAround(l: Landmarks): Box {
   const b = levelBox(l, 0);
   return { x: b.cx - b.width / 2, y: b.cy - b.height / 2, width: b.width, height: b.height };
 }
+
+const faceBox = (l: Landmarks, { boxOf }: TrackState): Box => (boxOf ? fromMeshBox(l, boxOf) : boxAround(l));
 
 function fromMeshBox(l: Landmarks, of: NonNullable<TrackState['boxOf']>): Box {
   const b = levelBox(l, 0);

@@ -19,7 +19,9 @@ export const GESTURE = {
   /** Nearer to the neutral than this, no movement has begun. */
   turnBeginsDegrees: 5,
   /** How much the head may nod on the way of a turn, relative to the turn. */
-  turnPitchShare: 0.6,
+  turnPitchShare: 0.8,
+  /** Largest share of the whole turn between two frames. */
+  turnStepShare: 0.75,
   /** The head must also have crossed to that side of the camera: coming back from a turn is not the opposite turn. */
   turnBeyondDegrees: 6,
   /** The same for a turn that was not asked for, where doubt speaks for the person. */
@@ -50,8 +52,10 @@ export const GESTURE = {
   /** A smile takes 0.2 s and more: its largest step from frame to frame is at most 0.58 of it at 15 fps, a cut's 0.64. */
   smileStepShare: 0.62,
   smileAroundMs: 600,
-  /** Over a gap of frames anything looks like a cut. */
+  /** Where a frame was lost more of it may lie in one step; over a longer gap it is not seen to grow, so it counts as a cut. */
   smileGapMs: 80,
+  smileGapShare: 0.85,
+  gapMs: 150,
   neutralHappy: 0.3,
   neutralMs: 120,
 
@@ -77,6 +81,9 @@ export const GESTURE = {
   stillMs: 1300,
   stillSpans: 0.03,
   stillRatio: 1.45,
+
+  /** Two people's frames in turn: 3.0 and more; people alone: below 0 (see `alternates`). */
+  alternatesLog: 1,
 } as const;
 
 /** A movement of the head to one side: the person's own neutral in front of it, where it began, where it was complete. */
@@ -132,6 +139,7 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
   return turns(samples, side).some(({ neutralYaw, from, done }) => {
     const way = samples.slice(from, done + 1);
     const by = (s: Sample): number => sign * (s.yaw - neutralYaw);
+    if (leaps(samples.slice(Math.max(0, from - 1)), by)) return false;
     if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * Math.max(...way.map(by))) return false;
     const atRest = samples.slice(0, from).filter((s) => Math.abs(by(s)) <= GESTURE.restRangeDegrees);
     const least = Math.min(GESTURE.foreshorteningFrom, by(samples[done]!));
@@ -139,6 +147,12 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
     const kept = median(midway.map((s) => s.foreshortening)) / median(atRest.map((s) => s.foreshortening));
     return kept >= GESTURE.foreshorteningMin;
   });
+}
+
+/** Whether the head is there from one frame to the next, as after a cut: a real one is seen on its way. */
+function leaps(samples: readonly Sample[], by: (s: Sample) => number): boolean {
+  const whole = Math.max(...samples.map(by)) - by(samples[0]!);
+  return samples.some((s, i) => i > 0 && by(s) - by(samples[i - 1]!) > GESTURE.turnStepShare * whole);
 }
 
 /** Far enough from the rest, and on that side of the camera. */
@@ -180,13 +194,16 @@ export function smiled(samples: readonly Sample[], heldMs: number): boolean {
         s.mouthWidth >= GESTURE.smileWidth * width &&
         s.cornerLift >= lift + GESTURE.smileLift,
     );
-    if (held.ms >= heldMs && !appears(samples, i)) return true;
+    // Each frame stands for the time up to the next: the last one too.
+    const heldFor = held.frames > 1 ? (held.ms * held.frames) / (held.frames - 1) : 0;
+    if (heldFor >= heldMs && !appears(samples, i)) return true;
   }
   return false;
 }
 
 /** Whether the mouth of a smile is there from one frame to the next, as after a cut: a real one grows. */
 function appears(samples: readonly Sample[], at: number): boolean {
+  if (samples[at]!.tMs - samples[at - 1]!.tMs > GESTURE.smileAroundMs) return true;
   const near = samples.filter((s) => Math.abs(s.tMs - samples[at]!.tMs) <= GESTURE.smileAroundMs);
   const before = near.filter((s) => s.tMs < samples[at]!.tMs && s.happy < GESTURE.neutralHappy);
   const after = near.filter((s) => s.tMs >= samples[at]!.tMs && s.happy >= GESTURE.smileHappy);
@@ -194,8 +211,10 @@ function appears(samples: readonly Sample[], at: number): boolean {
   if (!(growth > 0)) return false;
   return near.some((s, i) => {
     const before = near[i - 1];
-    if (!before || s.tMs - before.tMs > GESTURE.smileGapMs) return false;
-    return s.mouthWidth - before.mouthWidth > GESTURE.smileStepShare * growth;
+    if (!before) return false;
+    const gapMs = s.tMs - before.tMs;
+    const isLost = gapMs > GESTURE.smileGapMs && gapMs <= GESTURE.gapMs;
+    return s.mouthWidth - before.mouthWidth > (isLost ? GESTURE.smileGapShare : GESTURE.smileStepShare) * growth;
   });
 }
 
@@ -322,6 +341,20 @@ export function stoodStill(samples: readonly Sample[]): boolean {
     if (ratios.reduce((sum, r) => sum + r, 0) / ratios.length >= GESTURE.stillRatio) return true;
   }
   return false;
+}
+
+/**
+ * Whether two faces take turns from frame to frame: each is then more like the one before the last than like the last.
+ * Mean over the signals of the logarithm of the squared steps over one frame ÷ those over two.
+ */
+export function alternates(samples: readonly Sample[]): boolean {
+  const steps = (of: (s: Sample) => number, lag: number): number =>
+    samples.slice(2).reduce((sum, s, i) => sum + (of(s) - of(samples[i + 2 - lag]!)) ** 2, 0);
+  const ratios = FREE.map((name) => Math.log(steps((s) => s[name], 1) / steps((s) => s[name], 2))).filter(
+    Number.isFinite,
+  );
+  const mean = ratios.reduce((sum, r) => sum + r, 0) / (ratios.length || 1);
+  return mean >= GESTURE.alternatesLog;
 }
 
 function neumannRatio(values: readonly number[]): number {

@@ -5,7 +5,7 @@ import { judgeStep } from './judge-step.js';
 import type { Exposure, FaceSignal, SignalTrack, StepSamples } from './signals.js';
 
 const REST: FaceSignal = {
-  yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
+  yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, faceWidth: 128, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
   aspectLeft: 0.3, happy: 0, mouthWidth: 0.55, cornerLift: -0.01, foreshortening: 0.49, band: 1, lidRight: 0.08,
   lidLeft: 0.08, mouthDetail: 0.09, eyeShade: 0.8, sharpness: 0.6,
   luminance: 130,
@@ -98,12 +98,12 @@ describe('the asked gesture', () => {
     expect(verdicts(track(less, ...GESTURES.blink)).blink).toBe('done');
   });
 
-  it('smile is done though the frames are missing in which it grew, and a cut between neighbours is none', () => {
-    const sudden: Movement = (t) => (t >= 1 ? SMILE : {});
-    expect(verdicts(track(sudden)).smile).toBe('no_action');
+  it('smile is not done where it is there from one frame to the next, whether or not a frame is missing between', () => {
+    const sudden: Movement = (t) => (between(t, 1, 2) ? SMILE : {});
     const whole = track(sudden);
+    expect(verdicts(whole).smile).not.toBe('done');
     const frames = whole.frames.filter(({ tMs }) => tMs < 950 || tMs > 1_010);
-    expect(verdicts({ ...whole, frames }).smile).toBe('done');
+    expect(verdicts({ ...whole, frames }).smile).not.toBe('done');
   });
 
   it('gives the same verdict for the same track, always', () => {
@@ -303,6 +303,10 @@ describe('what cannot be judged is quality, never a verdict on the person', () =
     );
   });
 
+  it('a face that is too small for the anti-spoof', () => {
+    expect(verdicts(track(...GESTURES.smile, () => ({ eyeSpan: 48, faceWidth: 76 })))).toEqual(all('too_far'));
+  });
+
   it('a face that never keeps still', () => {
     only(
       'moved_too_much',
@@ -316,9 +320,49 @@ describe('what no single person does', () => {
     expect(verdicts(track(...GESTURES.smile), { ...SAMPLES, lowestCosine: 0.2 })).toEqual(all('not_one_person'));
   });
 
+  it('two faces in turn from frame to frame, however alike their embeddings', () => {
+    const inTurn: Movement = (t) => {
+      const rest = swaying(t);
+      return Math.round(t * FPS) % 2 ? { ...rest, x: rest.x! + 6, eyeSpan: rest.eyeSpan! + 4, yaw: rest.yaw! + 5, roll: rest.roll! - 3 } : rest; // prettier-ignore
+    };
+    expect(verdicts(track(inTurn))).toEqual(all('not_one_person'));
+    for (const action of ACTIONS) expect(verdicts(track(inTurn, ...GESTURES[action]))[action]).not.toBe('done');
+  });
+
   it('a face that is somewhere else, or of another size, on the next frame', () => {
     expect(verdicts(track((t) => ({ x: t < 1 ? 100 : 260 })))).toEqual(all('discontinuous'));
     expect(verdicts(track((t) => ({ eyeSpan: t < 1 ? 60 : 100 })))).toEqual(all('discontinuous'));
+  });
+});
+
+describe('a movement that is cut in', () => {
+  /** Without the frames from `from` to `to`, seconds. */
+  const without = (t: SignalTrack, from: number, to: number): SignalTrack => ({
+    ...t,
+    frames: t.frames.filter((f) => f.tMs <= from * 1000 || f.tMs >= to * 1000),
+  });
+
+  it.each([0, 0.05, 0.1, 0.2, 0.4, 0.7])('is none, with %s s of lost frames to hide the cut', (gap) => {
+    const cut = (of: Partial<FaceSignal>): Movement => (t) => (between(t, 1, 2.2) ? of : {}); // prettier-ignore
+    for (const [action, height] of [
+      ['smile', SMILE],
+      ['turn_left', { yaw: 18 }],
+      ['turn_right', { yaw: -18 }],
+    ] as const)
+      expect([action, verdicts(without(track(cut(height)), 1 - gap, 1))[action]]).not.toEqual([action, 'done']);
+  });
+
+  it('is one where only a frame or two of the way were lost', () => {
+    for (const [action, at] of [
+      ['smile', 0.9],
+      ['turn_left', 0.9],
+      ['turn_right', 0.9],
+    ] as const)
+      for (const lost of [0.05, 0.09])
+        expect([action, verdicts(without(track(...GESTURES[action]), at, at + lost))[action]]).toEqual([
+          action,
+          'done',
+        ]);
   });
 });
 

@@ -1,5 +1,16 @@
 import type { Action, QualityCode, StepVerdict } from '#contracts';
-import { type Blink, blinks, GESTURE, type Sample, smiled, stoodStill, strayed, turned } from './gestures.js';
+import {
+  alternates,
+  type Blink,
+  blinks,
+  GESTURE,
+  type Sample,
+  smiled,
+  stoodStill,
+  strayed,
+  turned,
+} from './gestures.js';
+import { ANTISPOOF_FACE_PX_MIN } from './analyse.js';
 import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
 
@@ -62,6 +73,7 @@ export function judgeStep(
   if (poor) return { kind: 'quality', code: poor };
   if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < onePersonCosine)
     return { kind: 'not_one_person' };
+  if (alternates(faces)) return { kind: 'not_one_person' };
   if (jumps(faces)) return { kind: 'discontinuous' };
   if (didAnother(faces, action)) return { kind: 'wrong_action' };
   if (!did(faces, action)) {
@@ -112,7 +124,7 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   if (faces.length < STEP.framesMin || faces.length - 1 < STEP.fpsMin * seconds) return 'too_few_frames';
   const middle = (of: (s: Sample) => number): number => median(faces.map(of));
   const eyeSpan = middle((s) => s.eyeSpan);
-  if (eyeSpan < STEP.eyeSpanMin) return 'too_far';
+  if (eyeSpan < STEP.eyeSpanMin || middle((s) => s.faceWidth) < ANTISPOOF_FACE_PX_MIN) return 'too_far';
   if (eyeSpan > STEP.eyeSpanShareMax * track.width) return 'too_close';
   if (faces.filter((s) => s.inside < STEP.insideMin).length > STEP.outsideShareMax * faces.length) return 'off_centre';
   const light = middle((s) => s.luminance);

@@ -8,6 +8,8 @@ export interface FaceSignal {
   x: number;
   y: number;
   eyeSpan: number;
+  /** Width of the face's box as the detector draws it, picture pixels. */
+  faceWidth: number;
   /** Share of the landmarks that lie inside the picture, 0..1. */
   inside: number;
   /** Probability that the eye is closed, and its height ÷ width. */
@@ -63,7 +65,7 @@ export interface SignalTrack {
 
 /** What the samples of a step said, beside the track. */
 export interface StepSamples {
-  /** Lowest cosine between any two embeddings of the step; null with fewer than two. */
+  /** Lowest cosine between any two embeddings of the step, those of unlike frames included; null with fewer than two. */
   lowestCosine: number | null;
   embeddings: number;
 }

@@ -1,5 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+const PORTS: Partial<Record<string, number>> = { 'redis:': 6379, 'mongodb:': 27_017, 'smtp:': 25 };
+
 /** A TCP proxy with which a test takes a server away from somebody, or makes it slow, without touching the server. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
@@ -10,12 +12,12 @@ export class TcpProxy {
   latencyMs = 0;
   port = 0;
 
-  private constructor(private readonly target: { host: string; port: number }) {}
+  private constructor(private target: { host: string; port: number }) {}
 
-  /** An open proxy before the server of a redis:// or mongodb:// URL of one host. */
+  /** An open proxy before the server of a redis://, mongodb:// or smtp:// URL of one host. */
   static async before(url: string): Promise<TcpProxy> {
     const { hostname, port, protocol } = new URL(url);
-    const proxy = new TcpProxy({ host: hostname, port: Number(port || (protocol === 'redis:' ? 6379 : 27_017)) });
+    const proxy = new TcpProxy({ host: hostname, port: Number(port || PORTS[protocol]) });
     await proxy.open();
     return proxy;
   }
@@ -61,6 +63,12 @@ export class TcpProxy {
     this.server = null;
     for (const socket of this.sockets) socket.resetAndDestroy();
     if (server) await new Promise((resolve) => server.close(resolve));
+  }
+
+  /** From now on it leads to another port of this machine, and what led elsewhere ends. */
+  lead(port: number): void {
+    this.target = { host: '127.0.0.1', port };
+    for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
   /** Connections stay and are still made, and nothing arrives any more, in either direction: a half-open network. */

@@ -24,6 +24,7 @@ import type { Context } from './scenario.js';
 
 /** On a busy machine starting takes as long as it takes; it is not what is looked for. */
 const READY_MS = 240_000;
+const START_TRIES = 3;
 /** Programs of the harness: the product's apps with points of the probe in them. */
 const HARNESS = 'dist/test/faults/harness';
 
@@ -34,21 +35,24 @@ export interface FleetOptions {
   /** With points between any two database calls. */
   probedAudit?: boolean;
   redisSettings?: readonly string[];
+  redisPassword?: string;
   /** Over what a process gets anyway. */
   env?: Partial<Record<AppName, Record<string, string>>>;
+  /** The same for one process by its name. */
+  envOf?: (process: string) => Record<string, string>;
   /** Apps that reach every server through a proxy, which can be cut, held and slowed down. */
   proxied?: readonly AppName[];
   /** Runs a process under another program. */
   wrap?: (process: string, command: string, args: string[]) => [string, string[]];
 }
 
-type Proxies = Record<'redis' | 'blobs' | 'mongo', TcpProxy>;
+type Proxies = Record<'redis' | 'blobs' | 'mongo' | 'smtp', TcpProxy>;
 
 /** Real processes on real servers: several gateways, workers and audit services, each to be killed and started by name. */
 export class Fleet {
   private readonly members = new Map<string, { process: ManagedProcess; url: string; app: AppName }>();
 
-  private stopped = false;
+  private stopping: Promise<void> | null = null;
 
   private constructor(
     readonly services: Services,
@@ -74,6 +78,7 @@ export class Fleet {
         logFile: path.join(dir, 'logs', `${name}.log`),
         env: process.env,
         settings: o.redisSettings ?? [],
+        ...(o.redisPassword === undefined ? {} : { password: o.redisPassword }),
       });
     const [redis, blobs] = [await redisOf('redis', true), await redisOf('redis-blob', false)];
     const name = `faults_${path.basename(dir).replace(/\W/g, '_')}_${process.pid}`;
@@ -88,8 +93,10 @@ export class Fleet {
       redis: await TcpProxy.before(redis.url),
       blobs: await TcpProxy.before(blobs.url),
       mongo: await TcpProxy.before(services.mongoUri),
+      smtp: await TcpProxy.before(services.smtpUrl),
     };
     const fleet = new Fleet(services, redis, blobs, database, dir, proxies, await ProbeServer.listen(dir), context);
+    context.atEnd(() => fleet.stop());
     try {
       await fleet.startApps(o);
     } catch (error) {
@@ -122,7 +129,7 @@ export class Fleet {
     await this.kill(name);
     const back = this.start(name).catch((error: unknown) => {
       // Whoever waits for this has often gone on by then: a failure is said and shows in what is found.
-      if (!this.stopped) this.context.say(error instanceof Error ? error.message : String(error));
+      if (!this.stopping) this.context.say(error instanceof Error ? error.message : String(error));
     });
     return { back };
   }
@@ -136,9 +143,17 @@ export class Fleet {
     await this.ready(name);
   }
 
+  /** A process that gives up on a busy machine, as its servers did not answer in time, is started anew, as a supervisor does. */
   async ready(name: string): Promise<void> {
     const { process, url } = this.member(name);
-    await process.waitUntil(() => isReady(url), READY_MS, 50);
+    for (let left = START_TRIES - 1; ; left--)
+      try {
+        return await process.waitUntil(() => isReady(url), READY_MS, 50);
+      } catch (error) {
+        if (left === 0 || process.running || this.stopping) throw error;
+        this.context.say(`${name} ended before it was ready, and is started again`);
+        await process.start();
+      }
   }
 
   /** Resident memory of a process, in megabytes. */
@@ -159,8 +174,12 @@ export class Fleet {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
+  stop(): Promise<void> {
+    this.stopping ??= this.end();
+    return this.stopping;
+  }
+
+  private async end(): Promise<void> {
     this.probe.onPoint();
     const apps = [...this.members.values()];
     for (const { process } of apps) process.signal('SIGCONT');
@@ -199,7 +218,7 @@ export class Fleet {
       ports,
       checkpointFile: path.join(this.dir, 'checkpoints.jsonl'),
       inferenceThreads: 1,
-      extra: { FAULTS_PROBE: this.probe.path, FAULTS_NAME: name, ...own(app), ...o.env?.[app] },
+      extra: { FAULTS_PROBE: this.probe.path, FAULTS_NAME: name, ...own(app), ...o.env?.[app], ...o.envOf?.(name) },
     });
     const file = path.join(repositoryRoot(), programOf(app, o));
     const [command, args] = o.wrap?.(name, process.execPath, [file]) ?? [process.execPath, [file]];
@@ -216,9 +235,9 @@ export class Fleet {
   }
 
   private throughProxies(): Services {
-    const { redis, blobs, mongo } = this.proxies;
-    const { redisUrl, redisBlobUrl, mongoUri } = this.services;
-    return { ...this.services, redisUrl: redis.through(redisUrl), redisBlobUrl: blobs.through(redisBlobUrl), mongoUri: mongo.through(mongoUri) }; // prettier-ignore
+    const { redis, blobs, mongo, smtp } = this.proxies;
+    const { redisUrl, redisBlobUrl, mongoUri, smtpUrl } = this.services;
+    return { ...this.services, redisUrl: redis.through(redisUrl), redisBlobUrl: blobs.through(redisBlobUrl), mongoUri: mongo.through(mongoUri), smtpUrl: smtp.through(smtpUrl) }; // prettier-ignore
   }
 
   private member(name: string) {

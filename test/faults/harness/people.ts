@@ -25,6 +25,8 @@ export interface Attempted {
   script: Partial<Script>;
   status: string;
   granted: boolean;
+  /** From the last step's being taken to being told. */
+  decidedMs: number;
 }
 
 /** An attempt and the step it awaits, if it does. */
@@ -107,23 +109,26 @@ export class Device {
     const begun = await this.begin(kind, end);
     if (typeof begun !== 'string') return this.follow(begun, script, end);
     if (begun === 'unauthenticated') await this.login();
-    return { userId: this.userId, attemptId: null, script, status: begun, granted: false };
+    return { userId: this.userId, attemptId: null, script, status: begun, granted: false, decidedMs: 0 };
   }
 
   /** An attempt that was begun, to its end. A session that is gone costs a login, and ends the capture for its client. */
   async follow(begun: Begun, script: Partial<Script>, end = performance.now() + GIVE_UP_MS): Promise<Attempted> {
     const { attemptId } = begun;
+    let filmed = performance.now();
     const told = (status: string, granted = false): Attempted => ({
       userId: this.userId,
       attemptId,
       script,
       status,
       granted,
+      decidedMs: performance.now() - filmed,
     });
     let step = begun.step;
     while (step && performance.now() < end) {
       await sleep(WINDOW_MS);
       step = await this.send(attemptId, step.index, scriptedStep(script));
+      filmed = performance.now();
     }
     while (performance.now() < end) {
       const answer = await this.once((client) => client.get(`/v1/face/attempts/${attemptId}?wait=5`));

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { type Finding, isSkipped, type Skipped } from './scenario.js';
+import { type Finding, isSkipped, type Row } from './scenario.js';
 
-const HEAD = ['test', 'scenario', 'what was done', 'what was found', 'result', 'date', 'servers', 'machine'];
+const HEAD = ['test', 'scenario', 'what was done', 'what was found', 'result', 'took', 'date', 'servers', 'machine'];
 const PREFACE = `# Reliability
 
 Written by \`npm run faults\`, a row a test; not typed by hand. Each row was made on real processes and real servers: what
@@ -27,22 +27,41 @@ export const boundOf = ({ ok, trials }: Finding): string => {
 
 const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`;
 
-/** Puts the rows into the file: in place of those of the same name, else where their name belongs. */
-export function writeRows(file: string, rows: readonly (Finding | Skipped)[], made: Made): void {
-  const kept = existsSync(file) ? rowsOf(readFileSync(file, 'utf8')) : new Map<string, string>();
-  for (const row of rows) kept.set(row.id, line(cells(row, made)));
-  const ordered = [...kept].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true })).map(([, text]) => text);
-  writeFileSync(file, `${PREFACE}\n${[line(HEAD), line(HEAD.map(() => '---')), ...ordered].join('\n')}\n`);
+/** The document. Each row is written when it is made, in place of the one of the same name. */
+export class Report {
+  constructor(
+    private readonly file: string,
+    private readonly made: Made,
+  ) {}
+
+  write(row: Row, took: string): void {
+    const rows = this.read();
+    rows.set(row.id, line(cells(row, took, this.made)));
+    this.store(rows);
+  }
+
+  /** A test was made from its first row to its last: what else stands there of it is of another day. */
+  forgetOthers(testId: string, own: readonly Row[]): void {
+    const rows = this.read();
+    for (const id of rows.keys()) if (id.split(' ')[0] === testId && !own.some((row) => row.id === id)) rows.delete(id);
+    this.store(rows);
+  }
+
+  private read(): Map<string, string> {
+    const lines = existsSync(this.file) ? readFileSync(this.file, 'utf8').split('\n') : [];
+    const rows = lines.filter((text) => /^\| T\d/.test(text));
+    return new Map(rows.map((text) => [text.split('|')[1]?.trim() ?? '', text]));
+  }
+
+  private store(rows: ReadonlyMap<string, string>): void {
+    const ordered = [...rows].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true })).map(([, text]) => text);
+    writeFileSync(this.file, `${PREFACE}\n${[line(HEAD), line(HEAD.map(() => '---')), ...ordered].join('\n')}\n`);
+  }
 }
 
-function rowsOf(document: string): Map<string, string> {
-  const lines = document.split('\n').filter((text) => /^\| T\d/.test(text));
-  return new Map(lines.map((text) => [text.split('|')[1]?.trim() ?? '', text]));
-}
-
-function cells(row: Finding | Skipped, { date, servers }: Made): string[] {
-  if (isSkipped(row)) return [row.id, row.scenario, '–', row.why, 'not run here', date, servers, machine()];
-  return [row.id, row.scenario, row.injected, row.found, boundOf(row), date, servers, machine()];
+function cells(row: Row, took: string, { date, servers }: Made): string[] {
+  const told = isSkipped(row) ? ['–', row.why, 'not run here'] : [row.injected, row.found, boundOf(row)];
+  return [row.id, row.scenario, ...told, took, date, servers, machine()];
 }
 
 const line = (cell: readonly string[]): string =>

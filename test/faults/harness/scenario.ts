@@ -20,6 +20,8 @@ export interface Skipped {
   why: string;
 }
 
+export type Row = Finding | Skipped;
+
 export interface Context {
   /** Servers that all scenarios share. Whoever breaks one starts his own. */
   services: Services;
@@ -29,6 +31,10 @@ export interface Context {
   quick: boolean;
   /** A line of progress. */
   say: (line: string) => void;
+  /** Makes a row (or several), written at once. If that breaks off, it is a row that failed; the next is still made. */
+  row: (id: string, make: () => Promise<Row | Row[]>) => Promise<void>;
+  /** Done at the end of the scenario, however it ends (Ctrl-C, too), the last one first. May be done twice. */
+  atEnd: (undo: () => unknown) => void;
 }
 
 export interface Scenario {
@@ -36,7 +42,7 @@ export interface Scenario {
   title: string;
   /** About how long on two quiet cores, full and quick. */
   seconds: readonly [full: number, quick: number];
-  run(context: Context): Promise<(Finding | Skipped)[]>;
+  run(context: Context): Promise<void>;
 }
 
-export const isSkipped = (row: Finding | Skipped): row is Skipped => 'why' in row;
+export const isSkipped = (row: Row): row is Skipped => 'why' in row;

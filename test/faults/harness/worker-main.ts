@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DynamicModule, Injectable, type Provider } from '@nestjs/common';
+import type { DynamicModule, Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type FaceEnrolPayload, type FaceMatchPayload, type FaceStepPayload, manifestSchema } from '#contracts';
 import { AppLogger, NestLogBridge } from '#observability';
-import { type JobContext, JobHandler } from '#queue';
+import type { JobContext } from '#queue';
 import { AppModule } from '../../../apps/inference/src/app.module.js';
 import { type InferenceConfig, loadConfig } from '../../../apps/inference/src/config.js';
 import { ENGINE, type Engine } from '../../../apps/inference/src/engine.js';
-import { InferenceProcessor } from '../../../apps/inference/src/inference.processor.js';
 import { InferenceService } from '../../../apps/inference/src/inference.service.js';
+import { ATTEMPT } from '../../../apps/inference/src/pipeline/judge-attempt.js';
 import { rulesOf } from '../../../apps/inference/src/model/model-inputs.js';
 import { Probe } from './probe.js';
 import { faceOf, scriptOf } from './script.js';
@@ -38,47 +38,34 @@ class ScriptedEngine implements Engine {
     const { person, verdict, workMs } = scriptOf(body);
     await sleep(workMs);
     const face = { tMs: 0, yaw: 0, pitch: 0, sharpness: 1, fitness: 1, embedding: faceOf(person) };
-    return { verdict, embeddings: [face], antispoof: [{ tMs: 0, near: 1, far: 1 }], frames: 1 };
+    const antispoof = Array.from({ length: ATTEMPT.antispoofMin }, (_, tMs) => ({ tMs, near: 1, far: 1 }));
+    return { verdict, embeddings: [face], antispoof, frames: antispoof.length };
   }
 }
 
-/** The product's handlers, each between two points of the probe. */
-@Injectable()
-class ProbedProcessor {
-  constructor(private readonly inference: InferenceService) {}
+type Work = (this: InferenceService, payload: Payload, about: About) => Promise<void>;
+type Payload = FaceStepPayload | FaceEnrolPayload | FaceMatchPayload;
+type About = Pick<JobContext, 'jobId' | 'stalledCount'>;
 
-  @JobHandler('face.step')
-  step(payload: FaceStepPayload, context: JobContext): Promise<void> {
-    return probed('step', payload, context, () => this.inference.step(payload, context));
+/** A point of the probe before and after each job about a face. */
+function watchJobs(): void {
+  const service = InferenceService.prototype as unknown as Record<string, Work>;
+  for (const job of ['step', 'enrol', 'match']) {
+    const real = service[job];
+    if (!real) throw new Error(`there is no ${job} to watch`);
+    service[job] = async function (payload, { jobId, stalledCount }) {
+      const { attemptId, userId, run } = payload;
+      const about = { job, jobId, attemptId, userId, run, stalledCount };
+      await probe.at('job:begin', about);
+      await real.call(this, payload, { jobId, stalledCount });
+      await probe.at('job:end', about);
+    };
   }
-
-  @JobHandler('face.enrol')
-  enrol(payload: FaceEnrolPayload, context: JobContext): Promise<void> {
-    return probed('enrol', payload, context, () => this.inference.enrol(payload, context));
-  }
-
-  @JobHandler('face.match')
-  match(payload: FaceMatchPayload, context: JobContext): Promise<void> {
-    return probed('match', payload, context, () => this.inference.match(payload, context));
-  }
-}
-
-async function probed(
-  job: string,
-  { attemptId, userId, run }: FaceStepPayload | FaceEnrolPayload | FaceMatchPayload,
-  { jobId, stalledCount }: JobContext,
-  work: () => Promise<void>,
-): Promise<void> {
-  const about = { job, jobId, attemptId, userId, run, stalledCount };
-  await probe.at('job:begin', about);
-  await work();
-  await probe.at('job:end', about);
 }
 
 function scripted(config: InferenceConfig): DynamicModule {
   const module = AppModule.forRoot(config);
   const providers = (module.providers ?? []).map((provider): Provider => {
-    if (provider === InferenceProcessor) return ProbedProcessor;
     const isEngine = 'provide' in provider && provider.provide === ENGINE;
     return isEngine ? { provide: ENGINE, useValue: new ScriptedEngine(config.MODEL_MANIFEST) } : provider;
   });
@@ -86,6 +73,7 @@ function scripted(config: InferenceConfig): DynamicModule {
 }
 
 async function main(): Promise<void> {
+  watchJobs();
   const config = loadConfig();
   const app = await NestFactory.create<NestFastifyApplication>(scripted(config), new FastifyAdapter(), {
     bufferLogs: true,

@@ -17,37 +17,37 @@ export const parallel: Scenario = {
   id: 'T02',
   title: '1,000 clients of one user at once, over three gateways',
   seconds: [420, 60],
-  run: async (context) => {
-    const rounds = context.quick ? 2 : 20;
-    const fleet = await Fleet.start(context, { gateways: GATEWAYS, workers: 2 });
-    try {
-      const matched = new Map<string, Set<string>>();
-      fleet.onPoint(({ name, about }) => {
-        if (name !== 'job:begin' || about.job !== 'match') return;
-        const attempts = matched.get(String(about.userId)) ?? new Set();
-        matched.set(String(about.userId), attempts.add(String(about.attemptId)));
-      });
-      const victims = await people(fleet.gateways, rounds);
-      const answers: string[] = [];
-      const attempts: Attempted[] = [];
-      for (const [round, victim] of victims.entries()) {
-        const sessions = await inParallel(Array.from({ length: SESSIONS }), 8, () =>
-          anotherSession(fleet.gateways, victim),
+  run: (context) =>
+    context.row('T02', async () => {
+      const rounds = context.quick ? 2 : 20;
+      const fleet = await Fleet.start(context, { gateways: GATEWAYS, workers: 2 });
+      try {
+        const matched = new Map<string, Set<string>>();
+        fleet.onPoint(({ name, about }) => {
+          if (name !== 'job:begin' || about.job !== 'match') return;
+          const attempts = matched.get(String(about.userId)) ?? new Set();
+          matched.set(String(about.userId), attempts.add(String(about.attemptId)));
+        });
+        const victims = await people(fleet.gateways, rounds);
+        const answers: string[] = [];
+        const attempts: Attempted[] = [];
+        for (const [round, victim] of victims.entries()) {
+          const sessions = await inParallel(Array.from({ length: SESSIONS }), 8, () =>
+            anotherSession(fleet.gateways, victim),
+          );
+          const all = Array.from({ length: CLIENTS }, (_, i) => attempt(sessions[i % SESSIONS] ?? victim, answers));
+          attempts.push(...(await Promise.all(all)).filter((one) => one !== null));
+          context.say(`round ${round + 1} of ${rounds}: ${matched.get(victim.userId)?.size ?? 0} comparisons`);
+        }
+        const ledger = await Ledger.settled(fleet.database, REST_MS);
+        const mails = await lockMails(fleet, rounds);
+        const locks = victims.map(
+          ({ userId }) => ledger.events.get(userId)?.filter(({ type }) => type === 'locked').length ?? 0,
         );
-        const all = Array.from({ length: CLIENTS }, (_, i) => attempt(sessions[i % SESSIONS] ?? victim, answers));
-        attempts.push(...(await Promise.all(all)).filter((one) => one !== null));
-        context.say(`round ${round + 1} of ${rounds}: ${matched.get(victim.userId)?.size ?? 0} comparisons`);
-      }
-      const ledger = await Ledger.settled(fleet.database, REST_MS);
-      const mails = await lockMails(fleet, rounds);
-      const locks = victims.map(
-        ({ userId }) => ledger.events.get(userId)?.filter(({ type }) => type === 'locked').length ?? 0,
-      );
-      const compared = victims.map(({ userId }) => matched.get(userId)?.size ?? 0);
-      const strange = answers.filter((status) => !REFUSALS.includes(status));
-      const problems = ledger.problems(attempts);
-      return [
-        {
+        const compared = victims.map(({ userId }) => matched.get(userId)?.size ?? 0);
+        const strange = answers.filter((status) => !REFUSALS.includes(status));
+        const problems = ledger.problems(attempts);
+        return {
           id: 'T02',
           scenario: `${CLIENTS} clients of one user at once over ${GATEWAYS} gateways, each begins until it may or is told of the lock`,
           injected: `${rounds} rounds, ${answers.length + attempts.length} begins, ${SESSIONS} sessions a user`,
@@ -59,12 +59,11 @@ export const parallel: Scenario = {
             strange.length === 0 &&
             problems.length === 0,
           trials: answers.length + attempts.length,
-        },
-      ];
-    } finally {
-      await fleet.stop();
-    }
-  },
+        };
+      } finally {
+        await fleet.stop();
+      }
+    }),
 };
 
 /** Begins until it may, then films a stranger; or until it is told of the lock. */

@@ -25,7 +25,8 @@ export const workerKilled: Scenario = {
     const kills = context.quick ? 10 : 50;
     const fleet = await Fleet.start({ ...context, dir: `${context.dir}/once` }, { workers: WORKERS });
     try {
-      return [await once(fleet, kills, context.say), await twice(fleet, context.quick ? 2 : 6)];
+      await context.row('T21', () => once(fleet, kills, context.say));
+      await context.row('T21 twice', () => twice(fleet, context.quick ? 2 : 6));
     } finally {
       await fleet.stop();
     }

@@ -1,6 +1,6 @@
 import { Fleet } from '../harness/fleet.js';
 import { type Outage, outage } from '../harness/outage.js';
-import type { Finding, Scenario, Skipped } from '../harness/scenario.js';
+import type { Scenario } from '../harness/scenario.js';
 
 const REFUSED_MS = 2_000;
 const BACK_MS = 15_000;
@@ -24,16 +24,16 @@ export const mongoDown: Scenario = {
       { id: 'T29 half-open', scenario: 'The network swallows all that goes to MongoDB and comes from it', down: () => mongo.hold(), up: () => mongo.release(), ms: short, ...bars },
     ]; // prettier-ignore
     try {
-      const rows: (Finding | Skipped)[] = [];
-      for (const one of outages) rows.push(await outage(fleet, one));
+      for (const one of outages) await context.row(one.id, () => outage(fleet, one));
       const members = await membersOf(fleet);
       if (members < 2)
-        rows.push({
-          id: 'T29 step-down',
-          scenario: 'The primary steps down',
-          why: `the database here has ${members} member`,
-        });
-      return rows;
+        await context.row('T29 step-down', () =>
+          Promise.resolve({
+            id: 'T29 step-down',
+            scenario: 'The primary steps down',
+            why: `the database here has ${members} member`,
+          }),
+        );
     } finally {
       await fleet.stop();
     }

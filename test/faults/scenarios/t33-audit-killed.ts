@@ -14,7 +14,10 @@ export const auditKilled: Scenario = {
   id: 'T33',
   title: 'SIGKILL of the audit writer between any two database calls; faults of its sink',
   seconds: [150, 60],
-  run: async (context) => [await killed(context), await faultySink(context)],
+  run: async (context) => {
+    await context.row('T33', () => killed(context));
+    await context.row('T33 sink', () => faultySink(context));
+  },
 };
 
 async function killed(context: Context): Promise<Finding> {

@@ -13,52 +13,51 @@ export const terminated: Scenario = {
   id: 'T49',
   title: 'SIGTERM of a worker or gateway with work in its hands',
   seconds: [150, 60],
-  run: async (context) => {
-    const times = context.quick ? 4 : 20;
-    const fleet = await Fleet.start(context, { gateways: 2, workers: 2 });
-    try {
-      const persons = await people(fleet.gateways, 12);
-      const held = new Map<string, number>();
-      fleet.onPoint(({ process, name }) => {
-        const by = name === 'job:begin' ? 1 : name === 'job:end' ? -1 : 0;
-        held.set(process, (held.get(process) ?? 0) + by);
-      });
-      const attempts: Attempted[] = [];
-      let over = false;
-      const load = inParallel(persons, persons.length, async (device) => {
-        while (!over) attempts.push(await device.capture({ workMs: WORK_MS }));
-      });
-      const exits: { name: string; ms: number; code: string }[] = [];
-      for (let i = 0; i < times; i++) {
-        const name = fleet.names(i % 2 === 0 ? 'inference' : 'gateway')[(i >> 1) % 2] ?? '';
-        if (name.startsWith('inference')) await until('a worker at work', () => (held.get(name) ?? 0) > 0, 30_000);
-        const from = performance.now();
-        await fleet.kill(name, 'SIGTERM');
-        exits.push({ name, ms: performance.now() - from, code: fleet.of(name).ended ?? '' });
-        held.delete(name);
-        await fleet.start(name);
-        await sleep(500);
-      }
-      over = true;
-      await load;
-      const ledger = await Ledger.settled(fleet.database, REST_MS);
-      const problems = ledger.problems(attempts);
-      const unjust = ledger.chargedUnjustly(attempts);
-      const faults = persons.reduce((sum, { serverFaults }) => sum + serverFaults, 0);
-      const slowest = Math.max(...exits.map(({ ms }) => ms));
-      const clean = exits.filter(({ code }) => code === '0' || code === 'SIGTERM').length;
-      return [
-        {
+  run: (context) =>
+    context.row('T49', async () => {
+      const times = context.quick ? 4 : 20;
+      const fleet = await Fleet.start(context, { gateways: 2, workers: 2 });
+      try {
+        const persons = await people(fleet.gateways, 12);
+        const held = new Map<string, number>();
+        fleet.onPoint(({ process, name }) => {
+          const by = name === 'job:begin' ? 1 : name === 'job:end' ? -1 : 0;
+          held.set(process, (held.get(process) ?? 0) + by);
+        });
+        const attempts: Attempted[] = [];
+        let over = false;
+        const load = inParallel(persons, persons.length, async (device) => {
+          while (!over) attempts.push(await device.capture({ workMs: WORK_MS }));
+        });
+        const exits: { name: string; ms: number; code: string }[] = [];
+        for (let i = 0; i < times; i++) {
+          const name = fleet.names(i % 2 === 0 ? 'inference' : 'gateway')[(i >> 1) % 2] ?? '';
+          if (name.startsWith('inference')) await until('a worker at work', () => (held.get(name) ?? 0) > 0, 30_000);
+          const from = performance.now();
+          await fleet.kill(name, 'SIGTERM');
+          exits.push({ name, ms: performance.now() - from, code: fleet.of(name).ended ?? '' });
+          held.delete(name);
+          await fleet.start(name);
+          await sleep(500);
+        }
+        over = true;
+        await load;
+        const ledger = await Ledger.settled(fleet.database, REST_MS);
+        const problems = ledger.problems(attempts);
+        const unjust = ledger.chargedUnjustly(attempts);
+        const faults = persons.reduce((sum, { serverFaults }) => sum + serverFaults, 0);
+        const slowest = Math.max(...exits.map(({ ms }) => ms));
+        const clean = exits.filter(({ code }) => code === '0' || code === 'SIGTERM').length;
+        return {
           id: 'T49',
           scenario: 'SIGTERM of a worker or gateway with work in its hands, another one stays',
           injected: `${times} times over ${attempts.length} attempts`,
           found: `${clean} of ${times} ended by themselves, the slowest after ${(slowest / 1000).toFixed(1)} s (bar ${EXIT_MS / 1000}); ${faults} answers 5xx; ${unjust.length} charged for our fault; ${endings(attempts)}${firstOf(problems)}`,
           ok: clean === times && slowest <= EXIT_MS && faults === 0 && problems.length === 0 && unjust.length === 0,
           trials: attempts.length,
-        },
-      ];
-    } finally {
-      await fleet.stop();
-    }
-  },
+        };
+      } finally {
+        await fleet.stop();
+      }
+    }),
 };

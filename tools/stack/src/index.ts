@@ -8,9 +8,10 @@ export {
 } from './app-environment.js';
 export { type Apps, type AppsOptions, startApps } from './apps.js';
 export { developmentCertificate } from './certificates.js';
+export { type Clock, movableClock } from './clock.js';
 export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
 export { developmentKeys } from './keys.js';
-export { type Lock, tryLock } from './lock.js';
+export { isAlive, type Lock, tryLock } from './lock.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';
 export { findRedis, type Redis, startRedis } from './redis.js';

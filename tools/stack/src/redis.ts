@@ -58,12 +58,14 @@ export async function startRedis(
     persistent: boolean;
     logFile: string;
     env: NodeJS.ProcessEnv;
+    /** Default: a new one. */
+    password?: string;
     /** Lines of redis.conf that come after ours. */
     settings?: readonly string[];
   },
 ): Promise<Redis> {
   fs.mkdirSync(o.dir, { recursive: true, mode: 0o700 });
-  const password = randomBytes(18).toString('base64url');
+  const password = o.password ?? randomBytes(18).toString('base64url');
   for (let attempt = 1; ; attempt++) {
     const port = await anyFreePort();
     // On standard input and not in the arguments: those are everybody's to read.

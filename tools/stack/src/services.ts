@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { type Clock } from './clock.js';
 import { startDocumentDb } from './documentdb/index.js';
 import { cacheFolder } from './folders.js';
 import { startMailCatcher } from './mail.js';
@@ -39,6 +40,8 @@ export interface ServicesOptions {
   log: Log;
   fsync?: boolean;
   env?: NodeJS.ProcessEnv;
+  /** Another time for the database, where it is one of Debian's packages. */
+  clock?: Clock;
 }
 
 interface Started<T> {
@@ -78,7 +81,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   }
 }
 
-type Resolved = Required<ServicesOptions>;
+type Resolved = Required<Omit<ServicesOptions, 'clock'>> & Pick<ServicesOptions, 'clock'>;
 type Stops = (() => Promise<void>)[];
 
 async function choose<T>(log: Log, title: string, bringUp: () => Promise<Started<T>>): Promise<Started<T>> {

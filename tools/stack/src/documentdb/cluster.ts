@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
+import { type Clock } from '../clock.js';
 import { type Tree } from '../debian/index.js';
 import { dataFolderFor, unprivilegedUser, type User } from '../folders.js';
 import { anyFreePort } from '../ports.js';
@@ -39,6 +40,8 @@ export interface ClusterOptions {
   logFile: string;
   env: NodeJS.ProcessEnv;
   log: Log;
+  /** Another time for the database than the machine's. */
+  clock?: Clock | undefined;
 }
 
 export interface Cluster {
@@ -56,9 +59,10 @@ export async function startCluster(tree: Tree, o: ClusterOptions): Promise<Clust
   const password = fs.readFileSync(passwordFile(home), 'utf8');
   const port = await anyFreePort();
   const settings = o.fsync ? [] : WITHOUT_FSYNC.flatMap((setting) => ['-c', setting]);
-  const [command, args] = postgresCommand(tree, 'postgres', ['-D', data, '-p', String(port), ...settings]);
+  const plain = postgresCommand(tree, 'postgres', ['-D', data, '-p', String(port), ...settings]);
+  const [command, args] = o.clock?.wrap(...plain) ?? plain;
   // The extension opens connections to its own server (to create a collection), and finds the password like any client.
-  const env = { PATH: o.env.PATH, LC_ALL: 'C', PGPASSWORD: password };
+  const env = { PATH: o.env.PATH, LC_ALL: 'C', PGPASSWORD: password, ...o.clock?.env };
   const postgres = new ManagedProcess({ name: 'PostgreSQL', command, args, env, cwd: data, user, logFile: o.logFile });
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const stop = async () => {

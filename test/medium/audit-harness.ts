@@ -48,6 +48,9 @@ export async function startAudit(o: {
   database: string;
   redisDatabase: number;
   sweepMs?: number;
+  env?: Record<string, string>;
+  /** A second process beside one that runs, on its database. */
+  beside?: boolean;
 }): Promise<AuditUnderTest> {
   const services = servicesOfTestRun();
   const smtp = new MailCatcher();
@@ -68,6 +71,7 @@ export async function startAudit(o: {
     AUDIT_CHECKPOINT_FILE: path.join(dir, 'checkpoints.jsonl'),
     HEALTH_PORT: '0',
     LOG_LEVEL: 'debug',
+    ...o.env,
   });
   const logs: string[] = [];
   const logger = createLogger({
@@ -81,7 +85,7 @@ export async function startAudit(o: {
     .setLogger(false as never)
     .compile();
   const connection = module.get<Connection>(getConnectionToken());
-  await connection.dropDatabase();
+  if (!o.beside) await connection.dropDatabase();
   const app = module.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
   await listen(app, config);
   const guard = app.get<GuardStore>(GUARD_STORE);
@@ -117,7 +121,7 @@ export async function startAudit(o: {
     },
     close: async () => {
       await client.close();
-      await connection.dropDatabase();
+      if (!o.beside) await connection.dropDatabase();
       await app.close();
       await smtp.stop();
       fs.rmSync(dir, { recursive: true, force: true });

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { Accounts, importUsers, MailRepository } from '#accounts';
+import { Accounts, hashPassword, importUsers, MailRepository } from '#accounts';
 import { ACR, type Role } from '#contracts';
 import type { ApiClient } from '#testing';
 import { EmailService } from '../../apps/gateway/src/auth/email.service.js';
-import { GatewayWorld, GOOD, MISMATCH, PASSWORD, sleep } from './gateway-world.js';
+import { GatewayWorld, giveConsent, GOOD, MISMATCH, PASSWORD, sleep } from './gateway-world.js';
 
 jest.setTimeout(60_000);
 
@@ -321,12 +321,38 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
   });
 });
 
-describe('a gateway that tells nobody who has an account', () => {
+describe('a gateway that tells nobody who has an account, where a face counts for 30 days', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(42, { REGISTRATION: 'verified', REGISTRATIONS_PER_HOUR: '8' });
+    const settings = { REGISTRATION: 'verified', REGISTRATIONS_PER_HOUR: '8', RE_ENROLMENT_DAYS: '30' };
+    world = await GatewayWorld.start(42, settings);
   });
   afterAll(() => world?.stop());
+
+  it('demands a new enrolment after those days, by the clock of the database', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const made = await world.app.get(Accounts, { strict: false }).create({
+      email,
+      passwordHash: await hashPassword(PASSWORD),
+      emailVerified: true,
+    });
+    const userId = made.kind === 'created' ? made.user._id : '';
+    const client = world.client();
+    await client.login(email, PASSWORD);
+    await giveConsent(client);
+    expect((await world.capture(client, 'enrolments', GOOD)).body).toEqual({ status: 'enrolled' });
+    const enrolledDaysAgo = (days: number) =>
+      world.db
+        .collection<{ _id: string }>('face_guards')
+        .updateOne({ _id: userId }, { $set: { 'template.enrolledAt': new Date(Date.now() - days * 24 * HOUR_MS) } });
+    await enrolledDaysAgo(29.99);
+    const begun = await client.post('/v1/face/attempts');
+    expect(begun).toMatchObject({ status: 201 });
+    await client.delete(`/v1/face/attempts/${String(begun.body.attemptId)}`);
+    await enrolledDaysAgo(30.01);
+    expect(await client.post('/v1/face/attempts')).toMatchObject({ status: 403, body: { code: 're_enrolment_required' } }); // prettier-ignore
+    expect((await world.capture(client, 'enrolments', GOOD)).body).toMatchObject({ code: 'step_up_required' });
+  });
 
   it('answers registration and login the same, lets in after the mailed link, and is throttled', async () => {
     const email = `${randomUUID()}@example.org`;

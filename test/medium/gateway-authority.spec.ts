@@ -1,6 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { ACR, type Role } from '#contracts';
 import type { ApiClient } from '#testing';
+import { EmailService } from '../../apps/gateway/src/auth/email.service.js';
 import { POLICY } from '../../apps/gateway/src/http/policy.js';
 import { GatewayWorld, giveConsent, GOOD, PASSWORD } from './gateway-world.js';
 
@@ -87,6 +89,85 @@ describe('authority (real Redis and MongoDB)', () => {
       expect(await client.put('/v1/auth/password', next)).toMatchObject(refused);
       expect(await client.post('/v1/privacy/erasures')).toMatchObject(refused);
       expect(await client.post('/v1/face/attempts')).toMatchObject({ status: 201 });
+    });
+
+    it('by another address with the mailbox in hand, then recovery there: the hold of a face comes after that of the address', async () => {
+      const account = await world.enrolled();
+      await world.verifyEmail(account.userId);
+      const client = await thief(account);
+      await world.recover({ client, userId: account.userId });
+      const newEmail = `${randomUUID()}@example.org`;
+      const ask = { newEmail, currentPassword: PASSWORD };
+      expect(await client.post('/v1/auth/email/change', ask)).toMatchObject({ status: 202 });
+      const token = await world.mailSecret(account.userId, 'email_change_confirm');
+      expect(await world.client().post('/v1/auth/email/change/confirm', { token })).toMatchObject({ status: 204 });
+      const emails = world.app.get(EmailService, { strict: false });
+      const addressOf = async () =>
+        (await world.db.collection<{ _id: string }>('users').findOne({ _id: account.userId })) as unknown as object;
+      await emails.applyDue();
+      expect(await addressOf()).toMatchObject({ email: account.email });
+      const users = world.db.collection<{ _id: string }>('users');
+      await users.updateOne({ _id: account.userId }, { $set: { 'newEmail.changesAt': new Date(Date.now() - 1_000) } });
+      await emails.applyDue();
+      expect(await addressOf()).toMatchObject({ email: newEmail });
+      const there = await thief({ email: newEmail });
+      await world.recover({ client: there, userId: account.userId });
+      await enrolAndTry(there);
+      // Nor does a link that waited in the old mailbox set a password for the account at its new address.
+      expect(await world.db.collection('link_tokens').countDocuments({ userId: account.userId, usedAt: null })).toBe(0);
+    });
+
+    it('by erasing the account: what is registered again with the address is somebody else', async () => {
+      const account = await world.enrolled();
+      await world.verifyEmail(account.userId);
+      const client = await thief(account);
+      await world.recover({ client, userId: account.userId });
+      expect(await client.post('/v1/privacy/erasures')).toMatchObject({ status: 202 });
+      const again = { email: account.email, password: PASSWORD };
+      expect(await world.client().post('/v1/auth/register', again)).toMatchObject({ status: 409 });
+      expect((await client.get('/v1/auth/session')).status).toBe(401);
+      // What the audit service does within seconds.
+      await world.db.collection<{ _id: string }>('users').deleteOne({ _id: account.userId });
+      const made = await world.client().post('/v1/auth/register', again);
+      expect(made).toMatchObject({ status: 201 });
+      expect(made.body.userId).not.toBe(account.userId);
+      const anew = await thief(account);
+      expect((await anew.get('/v1/auth/session')).body).toMatchObject({ userId: made.body.userId, face: { enrolled: false } }); // prettier-ignore
+    });
+
+    it('by a copy of Redis from before: a used code stays used, an ended session ended, a step-up undone', async () => {
+      const account = await world.enrolled();
+      await world.verifyEmail(account.userId);
+      const [raised, leaving, stranger] = [await thief(account), await thief(account), await thief(account)];
+      await world.capture(leaving, 'attempts', GOOD);
+      expect(await acrOf(leaving)).toBe(ACR.face);
+      expect(await stranger.post('/v1/recovery/codes')).toMatchObject({ status: 202 });
+      const code = await world.mailSecret(account.userId, 'recovery_code');
+      const redis = new Redis(world.config.REDIS_URL);
+      const copy = await Promise.all(
+        (await redis.keys('sess*')).map(async (key) => ({ key, bytes: await redis.dumpBuffer(key) })),
+      );
+
+      const [before, used] = [raised.token, stranger.token];
+      await world.capture(raised, 'attempts', GOOD);
+      const after = raised.token;
+      expect((await leaving.post('/v1/auth/logout')).status).toBe(204);
+      expect(await stranger.post('/v1/recovery/verify', { code })).toMatchObject({ status: 200 });
+
+      await redis.del(...(await redis.keys('sess*')));
+      for (const { key, bytes } of copy) if (bytes) await redis.restore(key, 600_000, bytes);
+      redis.disconnect();
+      raised.token = after;
+      expect((await raised.get('/v1/auth/session')).status).toBe(401);
+      raised.token = before;
+      expect(await acrOf(raised)).toBe(ACR.pwd);
+      expect((await leaving.get('/v1/auth/session')).status).toBe(401);
+      stranger.token = used;
+      expect(await stranger.post('/v1/recovery/verify', { code })).toMatchObject({ status: 400, body: { code: 'code_invalid' } }); // prettier-ignore
+      expect(await acrOf(stranger)).toBe(ACR.pwd);
+      expect(await stranger.post('/v1/face/enrolments')).toMatchObject({ status: 403, body: { code: 'step_up_required' } }); // prettier-ignore
+      // The face was demanded anew by the code: no session of before gets round that either.
+      expect(await raised.post('/v1/face/attempts')).toMatchObject({ status: 403, body: { code: 're_enrolment_required' } }); // prettier-ignore
     });
 
     it('by taking what another session has earned', async () => {

@@ -33,11 +33,16 @@ export class RemindersService {
   }
 
   async remind(now: Date): Promise<void> {
-    const first = this.config.RE_ENROLMENT_DAYS - Math.max(...REMIND_AT);
+    const first = this.config.RE_ENROLMENT_DAYS - Math.max(0, ...this.limits);
     for (let age = first; age <= this.config.RE_ENROLMENT_DAYS; age++) {
       const day = new Date(now.getTime() - age * DAY_MS).toISOString().slice(0, 10);
       await this.remindOfDay(day, now);
     }
+  }
+
+  /** Where a face counts for a week only, a reminder a fortnight before its end would come as it is enrolled. */
+  private get limits(): number[] {
+    return REMIND_AT.filter((days) => days < this.config.RE_ENROLMENT_DAYS);
   }
 
   private async remindOfDay(day: string, now: Date): Promise<void> {
@@ -55,12 +60,13 @@ export class RemindersService {
     const until = new Date(at.getTime() + this.config.RE_ENROLMENT_DAYS * DAY_MS);
     const left = (until.getTime() - now.getTime()) / DAY_MS;
     // The nearest one only: after a week away the first is of no use beside the second.
-    const days = REMIND_AT.filter((limit) => left <= limit).at(-1);
-    if (days === undefined || left <= 0) return;
+    const limit = this.limits.filter((days) => left <= days).at(-1);
+    if (limit === undefined || left <= 0) return;
     const summary = await this.guard.summary(userId);
-    if (summary?.state !== 'active' || summary.templateId !== templateId) return;
-    const params = { days, until: until.toISOString() };
-    const mailId = `re-enrol-${templateId}-${days}`;
+    // A face that was demanded anew already counts no more.
+    if (summary?.state !== 'active' || summary.templateId !== templateId || summary.reEnrolBy) return;
+    const params = { days: Math.ceil(left), until: until.toISOString() };
+    const mailId = `re-enrol-${templateId}-${limit}`;
     await this.mails.insert([{ _id: mailId, userId, template: 're_enrolment_reminder', params, createdAt: now }]);
   }
 }

@@ -34,12 +34,14 @@ export interface Models {
   spent: number[];
 }
 
+/** The manifest that was asked for, that of the environment, or the shipped one. */
+export const manifestPathOf = (asked: string | undefined): string =>
+  asked ?? (process.env.MODEL_MANIFEST || path.join(repositoryRoot(), 'models/manifest.json'));
+
 /** The product's own models, verified as the worker does it. */
 export async function loadModels(manifestPath: string | undefined): Promise<Models> {
   prepareDecoder();
-  const { manifest, bytes } = await readModelFiles(
-    manifestPath ?? (process.env.MODEL_MANIFEST || path.join(repositoryRoot(), 'models/manifest.json')),
-  );
+  const { manifest, bytes } = await readModelFiles(manifestPathOf(manifestPath));
   return { manifest, nets: await OnnxNets.load(bytes), spent: [] };
 }
 

@@ -1,92 +1,151 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CAPTURE_LIMITS, type StepVerdict } from '#contracts';
-import { type DecodedFrame, samplesOf, StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
-import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
-import { decode } from '../../apps/inference/src/threads/decode.js';
+import { parseFramesContainer } from '../../apps/gateway/src/capture/frames-container.js';
+import { errorRow } from '../../apps/gateway/src/http/error-table.js';
 import type { Command } from './command.js';
-import { loadModels } from './faces.js';
+import { manifestPathOf } from './faces.js';
 import { UsageError } from './fault.js';
-import { required, text } from './options.js';
+import { Judge, JudgeLostError } from './judge.js';
+import { required, text, whole } from './options.js';
 import { progress } from './progress.js';
+import { showOverHttp } from './quality-http.js';
 import type { Section } from './report.js';
-
-/** A still becomes a step of so many equal frames: enough to be judged, more would only repeat it. */
-const FRAMES = 10;
-const FRAME_MS = 50;
+import { stillStep } from './still-step.js';
 
 export const quality: Command = {
   name: 'quality',
-  what: 'what the product says of single pictures: their quality code',
-  help: `npm run -s eval -- quality --images DIR --out R.json [--expect no_face,unreadable]
+  what: 'what the product says of single pictures: an HTTP refusal or their quality code',
+  help: `npm run -s eval -- quality --images DIR --out R.json [--expect no_face,unreadable] [--http URL]
 
-Holds every file of a folder before the product as a step of ${FRAMES} equal frames and reports the quality code, or "usable"
-where a gesture could have been judged. For broken files, odd formats, groups, empty scenes, a camera's settings.
+Holds every file of a folder before the product as a step of ten equal frames: first the gateway's look at the
+containers, then the worker's analysis in a process of its own. Reports per file what a client would be told: 4xx and its code, or 202 and the
+quality code ("usable" where a gesture could have been judged), and the time that took; over all files the p99 of those
+that were rejected (4xx and unreadable) and the most memory that was held. For broken files, odd formats, groups, empty
+scenes, a camera's settings.
 
   --images DIR     all files below it, whatever they are
-  --expect LIST    codes (or "usable") of which every file must have one; exit 1 and a list if not
+  --expect LIST    codes (or "usable") of which every file must have one; exit 1 and a list if not. A crash is exit 1 always
+  --http URL       sends them to a running gateway through its public API instead: registers accounts
+                   (eval-…@example.org), gives consent, practises. Memory is then the gateway's and not seen from here
+  --parallel N     accounts at a time with --http (2)
 `,
-  options: { images: { type: 'string' }, expect: { type: 'string' } },
+  options: {
+    images: { type: 'string' },
+    expect: { type: 'string' },
+    http: { type: 'string' },
+    parallel: { type: 'string' },
+  },
   async run(values) {
     const root = required(values, 'images');
     const expected = text(values, 'expect')?.split(',') ?? null;
     const files = filesBelow(root);
-    const { manifest, nets } = await loadModels(values.models);
-    const rssBefore = process.memoryUsage().rss;
-    const analyser = new StepAnalyser(nets);
+    const url = text(values, 'http');
     const bar = progress('files', files.length);
-    const results: FileResult[] = [];
-    for (const file of files) {
-      results.push(await look(analyser, root, file));
-      bar.tick();
-    }
+    const picture = (file: string): Buffer => readFileSync(path.join(root, file));
+    const shown =
+      url === undefined
+        ? await showHere(manifestPathOf(values.models), files, picture, () => bar.tick())
+        : await showOverHttp(url, whole(values, 'parallel', 2, 1), files, picture, () => bar.tick());
     bar.end();
+    const { files: results, modelDigest, rssPeakBytes } = shown;
     const unexpected = expected ? results.filter((r) => !expected.includes(r.code)) : [];
     for (const { file, code } of unexpected) process.stderr.write(`unexpected: ${file}: ${code}\n`);
+    const rejected = results.filter(isRejected);
+    const crashed = results.filter((r) => r.worker === CRASHED).map(({ file }) => file);
     const report = {
+      ...(url === undefined ? {} : { http: url }),
       n: results.length,
       codes: tally(results),
       ...(expected ? { expected, unexpected: unexpected.map(({ file, code }) => ({ file, code })) } : {}),
-      rejectedMsP99: percentile(
-        results.filter((r) => r.code === 'unreadable').map((r) => r.ms),
-        0.99,
-      ),
-      rssPeakBytes: process.resourceUsage().maxRSS * 1024,
-      rssModelsBytes: rssBefore,
+      crashed,
+      rejected: rejected.length,
+      rejectedMsP50: percentile(rejected, 0.5),
+      rejectedMsP99: percentile(rejected, 0.99),
+      rssPeakBytes,
       files: results,
     };
     return {
       report,
       section: sectionOf(report),
-      modelDigest: manifest.digest,
-      exitCode: unexpected.length > 0 ? 1 : 0,
+      modelDigest,
+      exitCode: unexpected.length + crashed.length > 0 ? 1 : 0,
     };
   },
 };
 
-interface FileResult {
+export interface FileResult {
   file: string;
   bytes: number;
+  /** What the HTTP route answers to the step: 202, or a refusal. */
+  status: number;
+  /** The refusal's code, or what the worker says of the step. */
   code: string;
-  /** For the whole step. */
+  /** What the worker says, where it was asked: also of what the gateway refuses. */
+  worker?: string;
+  /** From the step's body to that. */
   ms: number;
 }
 
-async function look(analyser: StepAnalyser, root: string, file: string): Promise<FileResult> {
-  const bytes = readFileSync(path.join(root, file));
-  if (bytes.length > CAPTURE_LIMITS.frameBytesMax) return { file, bytes: bytes.length, code: 'image_too_large', ms: 0 };
+export interface Shown {
+  files: FileResult[];
+  modelDigest: string;
+  /** Of the process that analyses, models included; null where the work was done elsewhere. */
+  rssPeakBytes: number | null;
+}
+
+/** The bytes of a file. */
+export type Picture = (file: string) => Buffer;
+
+/** In place of a code: the process ended over this file. */
+const CRASHED = 'crashed';
+
+/** What holds no picture that could be judged: the files that must not cost anything. */
+const isRejected = (r: FileResult): boolean => r.status >= 400 || r.code === 'unreadable';
+
+async function showHere(
+  manifestPath: string,
+  files: readonly string[],
+  picture: Picture,
+  tick: () => void,
+): Promise<Shown> {
+  let judge = await Judge.start(manifestPath);
+  const { modelDigest } = judge;
+  let rssPeakBytes = judge.rssPeakBytes;
+  const results: FileResult[] = [];
+  try {
+    for (const file of files) {
+      results.push(await look(judge, file, picture(file)));
+      rssPeakBytes = Math.max(rssPeakBytes, judge.rssPeakBytes);
+      if (results.at(-1)!.worker === CRASHED) judge = await Judge.start(manifestPath);
+      tick();
+    }
+  } finally {
+    judge.stop();
+  }
+  return { files: results, modelDigest, rssPeakBytes };
+}
+
+/** What the gateway refuses the worker sees all the same: it must not depend on the gateway. */
+async function look(judge: Judge, file: string, bytes: Buffer): Promise<FileResult> {
+  const body = stillStep(bytes);
   const from = performance.now();
-  const analysis = await analyser.run(repeated(bytes), FRAMES * FRAME_MS);
-  const verdict = judgeStep(analysis.track, samplesOf(analysis), 'blink');
-  return { file, bytes: bytes.length, code: codeOf(verdict), ms: performance.now() - from };
+  const container = parseFramesContainer(body, CAPTURE_LIMITS.framesMax);
+  const parsed = performance.now();
+  const worker = await judge.verdict(body).then(codeOf, lost);
+  const judged = performance.now();
+  const size = { file, bytes: bytes.length };
+  return container.kind === 'refused'
+    ? { ...size, status: errorRow(container.code).status, code: container.code, worker, ms: parsed - from }
+    : { ...size, status: 202, code: worker, worker, ms: judged - from };
+}
+
+function lost(error: unknown): string {
+  if (error instanceof JudgeLostError) return CRASHED;
+  throw error;
 }
 
 const codeOf = (verdict: StepVerdict): string => (verdict.kind === 'quality' ? verdict.code : 'usable');
-
-/** One picture again and again; as bytes they would count once, a camera never repeats them. */
-async function* repeated(picture: Uint8Array): AsyncGenerator<DecodedFrame> {
-  for (let i = 0; i < FRAMES; i++) yield { tMs: i * FRAME_MS, picture: await decode(picture) };
-}
 
 function filesBelow(root: string): string[] {
   let names: string[];
@@ -106,13 +165,17 @@ function tally(results: readonly FileResult[]): Record<string, number> {
   return Object.fromEntries(Object.entries(out).sort());
 }
 
-function percentile(values: number[], q: number): number | null {
-  return values.sort((a, b) => a - b)[Math.ceil(q * values.length) - 1] ?? null;
+function percentile(of: readonly FileResult[], q: number): number | null {
+  const values = of.map((r) => r.ms).sort((a, b) => a - b);
+  return values[Math.ceil(q * values.length) - 1] ?? null;
 }
 
 function sectionOf(report: {
+  http?: string;
+  crashed: string[];
+  rejected: number;
   rejectedMsP99: number | null;
-  rssPeakBytes: number;
+  rssPeakBytes: number | null;
   n: number;
   codes: Record<string, number>;
   expected?: string[];
@@ -120,12 +183,14 @@ function sectionOf(report: {
 }): Section {
   return {
     paragraphs: [
-      `${report.n} files, none of which ended the process.` +
+      `${report.n} files${report.http === undefined ? '' : ' through the public API'}, ${report.crashed.length} of which ended the process.` +
         (report.expected ? ` Expected: ${report.expected.join(', ')}; otherwise: ${report.unexpected?.length}.` : '') +
         (report.rejectedMsP99 === null
           ? ''
-          : ` A step of unreadable frames took ${report.rejectedMsP99.toFixed(0)} ms (p99).`) +
-        ` Peak memory with the models: ${(report.rssPeakBytes / 2 ** 20).toFixed(0)} MiB.`,
+          : ` ${report.rejected} rejected (4xx or unreadable), a step of them in ${report.rejectedMsP99.toFixed(0)} ms (p99).`) +
+        (report.rssPeakBytes === null
+          ? ''
+          : ` Peak memory of the process with the models: ${(report.rssPeakBytes / 1e6).toFixed(0)} MB.`),
     ],
     table: { head: ['code', 'files'], rows: Object.entries(report.codes).map(([code, n]) => [code, `${n}`]) },
   };

@@ -1,9 +1,51 @@
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
+import type { Picture } from '../pipeline/picture.js';
 import { decode, DECODED_SIDE_MAX, prepareDecoder } from './decode.js';
 
 const picture = (width: number, height: number) =>
   sharp({ create: { width, height, channels: 3, background: { r: 200, g: 100, b: 50 } } });
+
+type Colour = readonly [number, number, number];
+/** Upper left, upper right, lower left, lower right. */
+const COLOURS: readonly Colour[] = [
+  [200, 40, 40],
+  [40, 170, 60],
+  [50, 60, 190],
+  [230, 220, 60],
+];
+
+function quadrants(width: number, height: number): sharp.Sharp {
+  const data = Buffer.alloc(width * height * 3);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const colour = COLOURS[(2 * x >= width ? 1 : 0) + (2 * y >= height ? 2 : 0)]!;
+      data.set(colour, (y * width + x) * 3);
+    }
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
+/** Where the pixel that stands at (x, y) upright is stored, by EXIF orientation; width and height as stored. */
+const STORED_AT: Record<number, (x: number, y: number, w: number, h: number) => [number, number]> = {
+  1: (x, y) => [x, y],
+  2: (x, y, w) => [w - 1 - x, y],
+  3: (x, y, w, h) => [w - 1 - x, h - 1 - y],
+  4: (x, y, _, h) => [x, h - 1 - y],
+  5: (x, y) => [y, x],
+  6: (x, y, _, h) => [y, h - 1 - x],
+  7: (x, y, w, h) => [w - 1 - y, h - 1 - x],
+  8: (x, y, w) => [w - 1 - y, x],
+};
+
+const at = ({ data, width, height }: Picture, x: number, y: number): number[] => {
+  const i = (Math.floor(y * height) * width + Math.floor(x * width)) * 3;
+  return [...data.subarray(i, i + 3)];
+};
+
+function expectColour(found: readonly number[], wanted: readonly number[], tolerance: number): void {
+  const off = Math.max(...wanted.map((v, c) => Math.abs(v - found[c]!)));
+  if (off > tolerance) throw new Error(`rgb(${found.join()}) is not rgb(${wanted.map(Math.round).join()})`);
+}
 
 /** A PNG that says it is 20,000 × 20,000 and is tiny. */
 function bomb(): Buffer {
@@ -28,6 +70,7 @@ describe('decoding', () => {
     jpeg = await picture(320, 240).jpeg().toBuffer();
     others.png = await picture(32, 32).png().toBuffer();
     others.gif = await picture(32, 32).gif().toBuffer();
+    others['PNG of 16 bits'] = await picture(32, 32).toColourspace('rgb16').png().toBuffer();
     others.tiff = await picture(32, 32).tiff().toBuffer();
     others.svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="/etc/passwd"/></svg>'); // prettier-ignore
     others['PNG bomb'] = bomb();
@@ -48,18 +91,54 @@ describe('decoding', () => {
     }
   });
 
-  it('turns grey, CMYK and transparent pictures into RGB', async () => {
-    for (const bytes of [
-      await picture(64, 48).greyscale().jpeg().toBuffer(),
-      await picture(64, 48).toColourspace('cmyk').jpeg().toBuffer(),
-      await picture(64, 48).ensureAlpha(0.5).webp().toBuffer(),
-    ])
-      expect((await decode(bytes))?.data.length).toBe(64 * 48 * 3);
-  });
+  it.each(['grey', 'CMYK', 'transparent', 'large', 'progressive', 'WebP', 'lossless WebP'])(
+    'gives the colours of a %s picture in their places',
+    async (kind) => {
+      const source = (): sharp.Sharp => quadrants(64, 48);
+      const encoded: Record<string, sharp.Sharp> = {
+        grey: source().greyscale().jpeg({ quality: 95 }),
+        CMYK: source().toColourspace('cmyk').jpeg({ quality: 95 }),
+        transparent: source().ensureAlpha(0.5).webp({ quality: 95 }),
+        large: source().resize(1600, 1200, { kernel: 'nearest' }).jpeg({ quality: 95 }),
+        progressive: source().jpeg({ quality: 95, progressive: true, chromaSubsampling: '4:4:4' }),
+        WebP: source().webp({ quality: 95 }),
+        'lossless WebP': source().webp({ lossless: true }),
+      };
+      const found = (await decode(await encoded[kind]!.toBuffer()))!;
+      expect(found.width / found.height).toBeCloseTo(4 / 3);
+      for (const [i, colour] of COLOURS.entries()) {
+        const place = [0.25 + 0.5 * (i % 2), 0.25 + 0.5 * (i >> 1)] as const;
+        // ITU-R BT.601, as JPEG has it; a grey picture has the same value three times.
+        const [r, g, b] = colour;
+        const grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        // CMYK has a smaller gamut: pure colours come back muted.
+        const tolerance = kind === 'CMYK' ? 60 : kind === 'grey' ? 30 : 12;
+        expectColour(at(found, ...place), kind === 'grey' ? [grey, grey, grey] : colour, tolerance);
+      }
+    },
+  );
 
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])('applies EXIF orientation %i', async (orientation) => {
-    const found = await decode(await picture(64, 48).jpeg().withMetadata({ orientation }).toBuffer());
-    expect([found!.width, found!.height]).toEqual(orientation > 4 ? [48, 64] : [64, 48]);
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('turns a picture of EXIF orientation %i upright, pixel by pixel', async (n) => {
+    const [width, height] = [64, 48];
+    const stored = await quadrants(width, height).raw().toBuffer();
+    const bytes = await sharp(stored, { raw: { width, height, channels: 3 } })
+      .jpeg({ quality: 98, chromaSubsampling: '4:4:4' })
+      .withMetadata({ orientation: n })
+      .toBuffer();
+    const found = (await decode(bytes))!;
+    expect([found.width, found.height]).toEqual(n > 4 ? [height, width] : [width, height]);
+    let worst = 0;
+    for (let y = 0; y < found.height; y++)
+      for (let x = 0; x < found.width; x++) {
+        const [sx, sy] = STORED_AT[n]!(x, y, width, height);
+        // Not where two colours meet: JPEG rings there.
+        if (Math.abs(sx - width / 2) < 9 || Math.abs(sy - height / 2) < 9) continue;
+        for (let c = 0; c < 3; c++) {
+          const wanted = stored[(sy * width + sx) * 3 + c]!;
+          worst = Math.max(worst, Math.abs(found.data[(y * found.width + x) * 3 + c]! - wanted));
+        }
+      }
+    expect(worst).toBeLessThan(8);
   });
 
   it('decodes large pictures smaller, small ones as they are', async () => {
@@ -67,10 +146,19 @@ describe('decoding', () => {
     expect(found).toMatchObject({ width: DECODED_SIDE_MAX, height: 480 });
   });
 
-  it.each(['png', 'gif', 'tiff', 'svg', 'PNG bomb', 'large JPEG', 'truncated JPEG', 'header only', 'empty', 'noise'])(
-    'finds nothing in %s, and does not throw',
-    async (name) => {
-      expect(await decode(others[name]!)).toBeNull();
-    },
-  );
+  it.each([
+    'png',
+    'PNG of 16 bits',
+    'gif',
+    'tiff',
+    'svg',
+    'PNG bomb',
+    'large JPEG',
+    'truncated JPEG',
+    'header only',
+    'empty',
+    'noise',
+  ])('finds nothing in %s, and does not throw', async (name) => {
+    expect(await decode(others[name]!)).toBeNull();
+  });
 });

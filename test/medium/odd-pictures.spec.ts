@@ -83,12 +83,12 @@ describe('what may be sent as a frame, and the worker’s decoder', () => {
     expect(msMax).toBeLessThan(5_000);
   }, 120_000);
 
-  it('1,500 pictures with bits turned and bytes moved end no process (T46)', async () => {
-    const { n, decoded, peak } = await decodeAll('mutations', await mutations(1_500, 46), 'one by one');
-    expect(n).toBe(1_500);
+  it('400 pictures with bits turned and bytes moved end no process (T46)', async () => {
+    const { n, decoded, peak } = await decodeAll('mutations', await mutations(400, 46), 'one by one');
+    expect(n).toBe(400);
     // Neither everything is refused, which would test nothing, nor is everything a picture.
-    expect(decoded.length).toBeGreaterThan(50);
-    expect(decoded.length).toBeLessThan(1_400);
+    expect(decoded.length).toBeGreaterThan(20);
+    expect(decoded.length).toBeLessThan(380);
     expect(peak).toBeLessThan(256e6);
   }, 120_000);
 });

@@ -1,4 +1,4 @@
-import { crc32, deflateSync } from 'node:zlib';
+import { constants, crc32, deflateRawSync } from 'node:zlib';
 import sharp from 'sharp';
 import { seeded } from '#testing';
 
@@ -23,7 +23,8 @@ const scene = (width: number, height: number): sharp.Sharp => {
   return sharp(data, { raw: { width, height, channels: 3 } });
 };
 
-export function pngOf(width: number, height: number, rows: Buffer): Buffer {
+/** A black PNG of this size. Its pixels are never held: the same compressed megabyte again and again. */
+function blackPng(width: number, height: number): Buffer {
   const chunk = (type: string, data: Buffer): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
     const out = Buffer.alloc(body.length + 8);
@@ -36,8 +37,20 @@ export function pngOf(width: number, height: number, rows: Buffer): Buffer {
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
+  const bytes = (width * 3 + 1) * height;
+  const block = 1 << 20;
+  const full = deflateRawSync(Buffer.alloc(block), { finishFlush: constants.Z_FULL_FLUSH });
+  const adler = Buffer.alloc(4);
+  // Of zeros alone: the sum stays 1, the sum of sums counts them.
+  adler.writeUInt32BE((bytes % 65_521) * 65_536 + 1);
+  const data = Buffer.concat([
+    Buffer.from('789c', 'hex'),
+    ...Array<Buffer>(Math.floor(bytes / block)).fill(full),
+    deflateRawSync(Buffer.alloc(bytes % block)),
+    adler,
+  ]);
   const signature = Buffer.from('89504e470d0a1a0a', 'hex');
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]); // prettier-ignore
+  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
 }
 
 /** Where the frame header (SOF0 to SOF2) of a JPEG stands. */
@@ -46,7 +59,7 @@ function frameHeaderOf(jpeg: Buffer): number {
 }
 
 /** The same JPEG that says it has another size. */
-export function jpegSaying(jpeg: Buffer, width: number, height: number): Buffer {
+function jpegSaying(jpeg: Buffer, width: number, height: number): Buffer {
   const out = Buffer.from(jpeg);
   const at = frameHeaderOf(out);
   out.writeUInt16BE(height, at + 5);
@@ -72,7 +85,7 @@ function scansAgain(progressive: Buffer, times: number): Buffer {
 /** Small files that would be large pictures: PNG, WebP and JPEG of 196 megapixels and more. */
 export async function bombs(): Promise<Buffer[]> {
   const side = 14_000;
-  const png = pngOf(side, side, Buffer.alloc((side * 3 + 1) * side));
+  const png = blackPng(side, side);
   const webp = Buffer.from(await scene(64, 64).webp({ lossless: true }).toBuffer());
   // 14 bits a side, less one, behind the signature byte of VP8L.
   webp.writeUInt32LE((webp.readUInt32LE(21) & 0xf0000000) | (16_382 << 14) | 16_382, 21);

@@ -30,7 +30,7 @@ export class Judge {
   static async start(manifestPath: string): Promise<Judge> {
     const child = fork(path.join(__dirname, 'judge-main.js'), [manifestPath], {
       serialization: 'advanced',
-      // As an operator is told to run a worker; see docs/models.md.
+      // Threads of libvips and of Node would each keep freed memory to themselves.
       env: { PATH: process.env.PATH, MALLOC_ARENA_MAX: '2' },
       execArgv: ['--max-semi-space-size=2'],
     });

@@ -131,5 +131,5 @@ async function answered(client: ApiClient, attemptId: string): Promise<Pick<Last
 }
 
 const refusal = ({ status, body }: Answer): { refused: string } => ({
-  refused: `refused ${String(body.code ?? status)}`,
+  refused: `refused ${typeof body.code === 'string' ? body.code : status}`,
 });

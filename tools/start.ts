@@ -52,7 +52,7 @@ async function run(dir: string, lock: Lock, o: { gatewayPort?: number; fsync: bo
   let apps: Apps | undefined;
   try {
     services = await asked.orElse(startServices({ dir, ephemeral: false, log: say, fsync: o.fsync }));
-    apps = await asked.orElse(startApps(services, { dir, log: sayDeaths, gatewayPort: o.gatewayPort }));
+    apps = await asked.orElse(startApps(services, { dir, log: sayDeaths, gatewayPort: o.gatewayPort, migrate: true }));
     const note = {
       pid: process.pid,
       gatewayUrl: apps.gatewayUrl,

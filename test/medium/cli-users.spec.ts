@@ -60,6 +60,33 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
     });
   });
 
+  it('makes the first administrator without a password: by a link that works once, printed or mailed', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const accept = (token: string) =>
+      world.client().post('/v1/auth/invitation/accept', { token, newPassword: PASSWORD });
+    const first = await json('admin', 'create', email, '--link');
+    expect(first).toMatchObject({ email, roles: ['user', 'admin'], invited: true });
+    expect(await world.client().login(email, PASSWORD)).toMatchObject({ status: 401 });
+    // Asked for again: the one before does nothing any more.
+    const again = await cli(['admin', 'create', email, '--link']);
+    expect(again).toMatchObject({ status: 0, stderr: '' });
+    const [link = ''] = /https?:\S+\/accept-invitation\?token=\S+/.exec(again.stdout) ?? [];
+    const tokenOf = (url: string): string => new URL(url).searchParams.get('token') ?? '';
+    expect(await accept(tokenOf(String(first.link)))).toMatchObject({ status: 400, body: { code: 'token_invalid' } });
+    expect(await accept(tokenOf(link))).toMatchObject({ status: 204 });
+    expect(await accept(tokenOf(link))).toMatchObject({ status: 400 });
+    expect(await world.client().login(email, PASSWORD)).toMatchObject({ status: 200 });
+    expect(await json('user', 'show', email)).toMatchObject({ emailVerified: true, roles: ['user', 'admin'] });
+    expect(await cli(['admin', 'create', email, '--link'])).toMatchObject({ status: 2 });
+
+    const mailed = `${randomUUID()}@example.org`;
+    expect(await cli(['user', 'create', mailed, '--mail', '--link'])).toMatchObject({ status: 2, stdout: '' });
+    const { userId, link: none } = await json('user', 'create', mailed, '--role', 'security', '--mail');
+    expect(none).toBeNull();
+    expect(await accept(await world.mailSecret(String(userId), 'account_invite'))).toMatchObject({ status: 204 });
+    expect(await world.client().login(mailed, PASSWORD)).toMatchObject({ status: 200 });
+  });
+
   it('gives roles that there are, once, on record', async () => {
     const { email, userId } = await world.account();
     expect(await cli(['user', 'role', email, '--role', 'king'])).toMatchObject({ status: 2, stdout: '' });

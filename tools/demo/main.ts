@@ -56,7 +56,7 @@ async function main(): Promise<number> {
   try {
     const services = await startServices({ dir, ephemeral: true, log: say });
     ending.push(() => services.stop());
-    const apps = await startApps(services, { dir, log: say });
+    const apps = await startApps(services, { dir, log: say, migrate: true });
     ending.push(() => apps.stop());
     say(`the main job, on recorded faces, at ${apps.gatewayUrl}`);
     const logFile = path.join(dir, 'logs', 'relying-app.log');

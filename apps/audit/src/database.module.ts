@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { getConnectionToken, MongooseModule } from '@nestjs/mongoose';
 import type { Connection, mongo } from 'mongoose';
+import { makesIndexes } from '#config';
 import { createEventSealer, SearchTags } from '#audit-log';
 import { createGuardStore, createNewGuards, type GuardDocument } from '#guard';
 import type { AuditConfig } from './config.js';
@@ -13,7 +14,7 @@ import { UsersRepository } from './users.repository.js';
 /** The connection, and what every feature reads through it. Nothing counts as stored before a majority has it on disk. */
 @Module({})
 export class DatabaseModule {
-  static forRoot({ MONGODB_URI, EVENT_KEK }: AuditConfig): DynamicModule {
+  static forRoot({ MONGODB_URI, EVENT_KEK, NODE_ENV }: AuditConfig): DynamicModule {
     return {
       module: DatabaseModule,
       global: true,
@@ -21,6 +22,8 @@ export class DatabaseModule {
         MongooseModule.forRoot(MONGODB_URI, {
           writeConcern: { w: 'majority', journal: true },
           bufferCommands: false,
+          autoCreate: makesIndexes({ NODE_ENV }),
+          autoIndex: makesIndexes({ NODE_ENV }),
           serverSelectionTimeoutMS: 2_000,
           socketTimeoutMS: 20_000,
         }),

@@ -40,7 +40,7 @@ export class AppModule {
           concurrency: RESULTS_AT_ONCE,
           oldServer: serverPolicy(config.NODE_ENV, config.ALLOW_OLD_REDIS),
         }),
-        mongoModule(config.MONGODB_URI, config.MONGODB_WAIT_MS),
+        mongoModule(config),
         StoreModule,
         GuardModule,
         AuditTrailModule,

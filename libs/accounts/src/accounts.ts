@@ -72,13 +72,23 @@ export class Accounts {
     account: Omit<NewAccount, 'passwordHash'>,
     mails: MailRepository,
   ): Promise<Created & { mailId?: string }> {
+    const made = await this.openInvitation(account);
+    if (made.kind !== 'created') return made;
+    const { user, secret } = made;
+    const mailId = await mails.enqueue({ userId: user._id, template: 'account_invite', params: {}, secret });
+    return { kind: 'created', user, mailId };
+  }
+
+  /** The same without the mail: `secret` is the token of the link, which whoever asked hands over. */
+  async openInvitation(
+    account: Omit<NewAccount, 'passwordHash'>,
+  ): Promise<{ kind: 'created'; user: UserRow; secret: string } | { kind: 'email_taken' }> {
     const made = await this.create({ ...account, passwordHash: null });
     const user = made.kind === 'created' ? made.user : await this.users.findByEmail(account.email);
     if (user?.invite == null) return { kind: 'email_taken' };
     await this.links.revoke(user._id, ['invite']);
     const secret = await this.links.issue('invite', { userId: user._id, email: user.email });
-    const mailId = await mails.enqueue({ userId: user._id, template: 'account_invite', params: {}, secret });
-    return { kind: 'created', user, mailId };
+    return { kind: 'created', user, secret };
   }
 
   /** The record first: a role that nobody saw given must not exist. */

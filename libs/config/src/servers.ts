@@ -43,5 +43,22 @@ function isSafe(version: string, lines: readonly (readonly [number, number, numb
   return major > newestMajor || (major === newestMajor && minor > newestMinor);
 }
 
+/**
+ * In production `countersign migrate` makes indexes and changes documents, once and before the processes start; in
+ * development the processes make their indexes as they start.
+ */
+export const makesIndexes = ({ NODE_ENV }: { NODE_ENV: string }): boolean => NODE_ENV !== 'production';
+
+/**
+ * A newer schema is served: migrations only add, so that processes of the version before stay up beside it.
+ *
+ * @throws ConfigError when the schema is older than this program, where processes make none themselves.
+ */
+export function checkSchema(version: number, needed: number, config: { NODE_ENV: string }): void {
+  if (version >= needed || makesIndexes(config)) return;
+  const must = `must name a database of schema version ${needed}; this one is of ${version}: run countersign migrate`;
+  throw new ConfigError([{ variable: 'MONGODB_URI', must }]);
+}
+
 /** A server may say anything of itself: only a version goes into a message. */
 const known = (version: string): string => /^[0-9][0-9A-Za-z.-]{0,30}/.exec(version)?.[0] ?? 'of unknown version';

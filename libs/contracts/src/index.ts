@@ -9,3 +9,4 @@ export * from './levels.js';
 export * from './limits.js';
 export * from './mail.js';
 export * from './manifest.js';
+export * from './schema.js';

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { APP_NAMES, appEnvironment, type AppName, type AppPorts, gatewayUrl } from './app-environment.js';
 import { developmentCertificate } from './certificates.js';
 import { repositoryRoot } from './folders.js';
@@ -42,6 +44,8 @@ export interface AppsOptions {
   /** For all apps, over what they get anyway. */
   env?: Record<string, string>;
   inferenceThreads?: number;
+  /** Brings the database to this version first, as an operator does. */
+  migrate?: boolean;
 }
 
 /** Starts the three processes as they would run in production, from the built output. */
@@ -83,6 +87,7 @@ export async function startApps(services: Services, o: AppsOptions): Promise<App
     await processes.gateway.stop();
     await Promise.all([processes.inference.stop(), processes.audit.stop()]);
   };
+  if (o.migrate) await migrate(env('gateway'), o.log);
   const results = await Promise.allSettled(APP_NAMES.map(start));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) {
@@ -120,6 +125,13 @@ function appProcess(app: AppName, env: Record<string, string>, logFile: string):
     cwd: root,
     logFile,
   });
+}
+
+async function migrate(env: Record<string, string>, log: Log): Promise<void> {
+  const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
+  const { stdout } = await promisify(execFile)(process.execPath, [main, 'migrate', '--json'], { env });
+  const { from, to, indexes } = JSON.parse(stdout) as { from: number; to: number; indexes: string[] };
+  log(`database: schema version ${to}${from === to ? '' : `, was ${from}`}; ${indexes.length} indexes made`);
 }
 
 async function isReady(base: string): Promise<boolean> {

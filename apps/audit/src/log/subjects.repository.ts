@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
 import { openSubject, type Subject, SubjectKeys, type SubjectRow, type SubjectRows } from '#audit-log';
+import { makesIndexes } from '#config';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { DUPLICATE_KEY, DURABLE } from './durable.js';
 
@@ -16,14 +17,15 @@ export class SubjectsRepository implements SubjectRows, OnModuleInit {
 
   constructor(
     @InjectConnection() connection: Connection,
-    @Inject(AUDIT_CONFIG) { EVENT_KEK }: Pick<AuditConfig, 'EVENT_KEK'>,
+    @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'EVENT_KEK' | 'NODE_ENV'>,
   ) {
     this.rows = connection.collection<SubjectRow>('subjects');
-    this.kek = EVENT_KEK;
-    this.keys = new SubjectKeys(this, EVENT_KEK, { rememberMs: 0, rememberMax: 0 });
+    this.kek = config.EVENT_KEK;
+    this.keys = new SubjectKeys(this, config.EVENT_KEK, { rememberMs: 0, rememberMax: 0 });
   }
 
   async onModuleInit(): Promise<void> {
+    if (!makesIndexes(this.config)) return;
     await this.rows.createIndex({ pseudonym: 1 }, { unique: true, sparse: true });
   }
 

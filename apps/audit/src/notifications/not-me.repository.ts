@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
+import { makesIndexes } from '#config';
 import { type MailRow, NOT_ME_COLLECTION, type NotMeRow } from '#contracts';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 
@@ -14,12 +15,13 @@ export class NotMeRepository implements OnModuleInit {
 
   constructor(
     @InjectConnection() connection: Connection,
-    @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'MAIL_KEY'>,
+    @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'MAIL_KEY' | 'NODE_ENV'>,
   ) {
     this.rows = connection.collection<NotMeRow>(NOT_ME_COLLECTION);
   }
 
   async onModuleInit(): Promise<void> {
+    if (!makesIndexes(this.config)) return;
     await this.rows.createIndex({ expireAt: 1 }, { expireAfterSeconds: 0 });
     await this.rows.createIndex({ userId: 1 });
   }

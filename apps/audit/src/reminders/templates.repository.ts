@@ -1,6 +1,8 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
+import { makesIndexes } from '#config';
+import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 
 interface EnrolledRow {
   _id: string;
@@ -14,12 +16,15 @@ interface EnrolledRow {
 export class EnrolledTemplatesRepository implements OnModuleInit {
   private readonly rows: Collection<EnrolledRow>;
 
-  constructor(@InjectConnection() connection: Connection) {
+  constructor(
+    @InjectConnection() connection: Connection,
+    @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'NODE_ENV'>,
+  ) {
     this.rows = connection.collection<EnrolledRow>('face_templates');
   }
 
   async onModuleInit(): Promise<void> {
-    await this.rows.createIndex({ createdDay: 1 });
+    if (makesIndexes(this.config)) await this.rows.createIndex({ createdDay: 1 });
   }
 
   /** In the order of their ids, after the one given. */

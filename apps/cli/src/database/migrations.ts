@@ -1,4 +1,5 @@
 import type { mongo } from 'mongoose';
+import { SCHEMA_COLLECTION, type SchemaRow } from '#contracts';
 
 export interface Migration {
   version: number;
@@ -7,7 +8,7 @@ export interface Migration {
   run(db: mongo.Db): Promise<void>;
 }
 
-/** In order; a version is never changed once it was released. */
+/** In order, to SCHEMA_VERSION; a version is never changed once it was released. */
 export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
@@ -30,19 +31,12 @@ export const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
-interface SchemaVersion {
-  _id: 'schema';
-  version: number;
-}
-
-export const NEWEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
-
 export async function versionOf(db: mongo.Db): Promise<number> {
-  return (await db.collection<SchemaVersion>('schema_versions').findOne({ _id: { $eq: 'schema' } }))?.version ?? 0;
+  return (await db.collection<SchemaRow>(SCHEMA_COLLECTION).findOne({ _id: { $eq: 'schema' } }))?.version ?? 0;
 }
 
 /** Never lowers: of two that run at the same time the slower one changes nothing. */
 export async function setVersion(db: mongo.Db, version: number): Promise<void> {
-  const rows = db.collection<SchemaVersion>('schema_versions');
+  const rows = db.collection<SchemaRow>(SCHEMA_COLLECTION);
   await rows.updateOne({ _id: 'schema' }, { $max: { version } }, { upsert: true });
 }

@@ -4,10 +4,11 @@ import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { checkServer, ConfigError, serverPolicy } from '#config';
+import { SCHEMA_VERSION } from '#contracts';
 import { countWorkers, inspectRedis } from '#queue';
 import { Database } from '../database/database.repository.js';
 import { INDEXES, missingIndexes, nameOf } from '../database/indexes.js';
-import { NEWEST_VERSION, versionOf } from '../database/migrations.js';
+import { versionOf } from '../database/migrations.js';
 import { bad, clock, type Finding, isAtLeast, note, ok } from './check.js';
 import type { Environment } from './environment.js';
 
@@ -60,10 +61,14 @@ export async function mongo(
           : bad('indexes', `missing: ${missing.map(nameOf).join(', ')}`, 'run: countersign migrate'),
       );
       const schema = await versionOf(db);
-      if (schema === NEWEST_VERSION) findings.push(ok('schema', `version ${schema}`));
-      else if (schema > NEWEST_VERSION)
+      if (schema === SCHEMA_VERSION) findings.push(ok('schema', `version ${schema}`));
+      else if (schema > SCHEMA_VERSION)
         findings.push(bad('schema', `version ${schema} is newer than this program`, 'use the program of that version'));
-      else findings.push(note('schema', `version ${schema} of ${NEWEST_VERSION}`, 'run: countersign migrate'));
+      else {
+        // Where processes make no index themselves they do not start.
+        const finding = given.NODE_ENV === 'production' ? bad : note;
+        findings.push(finding('schema', `version ${schema} of ${SCHEMA_VERSION}`, 'run: countersign migrate'));
+      }
       const since = new Date(now() - LAG_MAX_MS);
       const late = await db.collection('face_guards').countDocuments({ hasOutbox: true, outboxSince: { $lt: since } });
       findings.push(

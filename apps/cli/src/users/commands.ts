@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import {
   emailSchema,
@@ -24,11 +24,21 @@ interface Options {
   role?: string[];
 }
 
+interface CreateOptions extends Options {
+  link?: boolean;
+  mail?: boolean;
+}
+
 interface ImportOptions {
   dryRun?: boolean;
   json?: boolean;
 }
 
+const PASSWORD =
+  'The password is asked for, or read as one line of standard input; there is no default one. The e-mail counts as verified.';
+const LINK = 'asks for no password, prints a link by which its owner chooses one, once, within 7 days';
+/** As the gateway has it. */
+const LOCAL_URL = 'http://localhost:8080';
 const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
 const EMAIL_EXISTS = 'an account with this e-mail exists; "countersign user role" gives it roles';
 
@@ -42,14 +52,17 @@ export const userCommands: CommandGroup = (program, io) => {
   const command = (parent: Command, name: string, description: string): Command =>
     parent.command(name).description(description).argument('<email>').option('--json', 'print one JSON object');
 
-  const password = 'The password is asked for, or read as one line of standard input; there is no default one.';
-  command(admin, 'create', 'an account with the role admin')
-    .addHelpText('after', `\n${password}`)
-    .action((email: string, o: Options) => create(email, ['admin'], o, io));
-  command(user, 'create', 'an account')
+  const creation = (parent: Command, description: string): Command =>
+    command(parent, 'create', description)
+      .addOption(new Option('--link', LINK).conflicts('mail'))
+      .option('--mail', 'mails that link instead; needs MAIL_KEY')
+      .addHelpText('after', `\n${PASSWORD}`);
+  creation(admin, 'an account with the role admin').action((email: string, o: CreateOptions) =>
+    create(email, ['admin'], o, io),
+  );
+  creation(user, 'an account')
     .option(...ROLE)
-    .addHelpText('after', `\n${password} Its e-mail counts as verified.`)
-    .action((email: string, o: Options) => create(email, rolesOf(o.role ?? []), o, io));
+    .action((email: string, o: CreateOptions) => create(email, rolesOf(o.role ?? []), o, io));
   command(user, 'show', 'roles, state, and the state of the face').action((email: string, o: Options) =>
     withUser(email, (user, accounts) => show(user, accounts, o, io)),
   );
@@ -71,8 +84,9 @@ export const userCommands: CommandGroup = (program, io) => {
   command(user, 'unlock', 'ends the lock of the face now').action((email: string, o: Options) => unlock(email, o, io));
 };
 
-async function create(text: string, roles: Role[], o: Options, io: Io): Promise<void> {
+async function create(text: string, roles: Role[], o: CreateOptions, io: Io): Promise<void> {
   const email = emailOf(text);
+  if (o.link || o.mail) return invite(email, roles, o, io);
   await withAccounts(async ({ accounts, users }) => {
     if (await users.findByEmail(email)) throw new CommandError(EMAIL_EXISTS);
     const { data: password } = passwordSchema.safeParse(await io.secret('Password (12 characters or more): '));
@@ -85,6 +99,23 @@ async function create(text: string, roles: Role[], o: Options, io: Io): Promise<
     io.out(
       o.json ? JSON.stringify({ userId, email, roles: given }) : `created ${email} (${given.join(', ')}): ${userId}`,
     );
+  });
+}
+
+/** Nobody types the password for another person: he chooses it by a link that works once. */
+async function invite(email: string, roles: Role[], o: CreateOptions, io: Io): Promise<void> {
+  const { MAIL_KEY, PUBLIC_URL } = parseEnv(
+    z.object({ MAIL_KEY: o.mail ? env.key32 : env.key32.optional(), PUBLIC_URL: env.publicUrl.default(LOCAL_URL) }),
+  );
+  await withAccounts(async ({ accounts, db }) => {
+    const account = { email, roles };
+    const made = MAIL_KEY && o.mail ? await accounts.invite(account, openMails(db, MAIL_KEY)) : await accounts.openInvitation(account); // prettier-ignore
+    if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
+    const { _id: userId, roles: given } = made.user;
+    const link = 'secret' in made ? `${PUBLIC_URL.replace(/\/+$/, '')}/accept-invitation?token=${made.secret}` : null;
+    if (o.json) return io.out(JSON.stringify({ userId, email, roles: given, invited: true, link }));
+    io.out(`invited ${email} (${given.join(', ')}): ${userId}`);
+    io.out(link === null ? 'the link is on its way by mail' : `${link}\nworks once, for 7 days; it is not shown again`);
   });
 }
 

@@ -1,18 +1,21 @@
 import { type DynamicModule } from '@nestjs/common';
 import { MongooseModule } from '@nestjs/mongoose';
 import type { Connection, mongo } from 'mongoose';
-import { bounded } from './bounded.js';
+import { makesIndexes } from '#config';
+import type { GatewayConfig } from '../config.js';
+import { bounded, type Limits } from './bounded.js';
 
 /** Longest that a request waits for a server to appear: with MongoDB away a route answers 503 within a second. */
 const SELECTION_MS = 800;
 /** A connection on which nothing came for so long is given up. Requests do not wait for that, an index at boot may. */
 const SOCKET_MS = 10_000;
 
-const waits = new WeakMap<Connection, number>();
+const limits = new WeakMap<Connection, Limits>();
 
-/** `waitMs`: longest that a request waits for one operation. */
-export const mongoModule = (uri: string, waitMs: number): DynamicModule =>
-  MongooseModule.forRoot(uri, {
+type MongoConfig = Pick<GatewayConfig, 'MONGODB_URI' | 'MONGODB_WAIT_MS' | 'NODE_ENV'>;
+
+export const mongoModule = (config: MongoConfig): DynamicModule =>
+  MongooseModule.forRoot(config.MONGODB_URI, {
     serverSelectionTimeoutMS: SELECTION_MS,
     connectTimeoutMS: SELECTION_MS,
     waitQueueTimeoutMS: SELECTION_MS,
@@ -28,7 +31,7 @@ export const mongoModule = (uri: string, waitMs: number): DynamicModule =>
     retryDelay: 1_000,
     verboseRetryLog: false,
     onConnectionCreate: (connection: Connection) => {
-      waits.set(connection, waitMs);
+      limits.set(connection, { waitMs: config.MONGODB_WAIT_MS, makesIndexes: makesIndexes(config) });
     },
   });
 
@@ -37,9 +40,9 @@ export const mongoModule = (uri: string, waitMs: number): DynamicModule =>
  * failing. No operation is waited for longer than a request may be kept waiting.
  */
 export function database(connection: Connection): mongo.Db {
-  const waitMs = waits.get(connection);
-  if (waitMs === undefined) throw new Error('a connection that mongoModule did not make');
-  return bounded(connection.getClient().db(connection.name), waitMs);
+  const own = limits.get(connection);
+  if (own === undefined) throw new Error('a connection that mongoModule did not make');
+  return bounded(connection.getClient().db(connection.name), own);
 }
 export const collection = <T extends mongo.Document>(connection: Connection, name: string): mongo.Collection<T> =>
   database(connection).collection<T>(name);

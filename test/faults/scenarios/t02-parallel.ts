@@ -10,6 +10,8 @@ const SESSIONS = 20;
 const GATEWAYS = 3;
 /** What whoever may not begin is told. */
 const REFUSALS = ['409', '423', '429'];
+/** All begin at the same moment, and again after so long to twice that: more would only queue in this client. */
+const AGAIN_MS = 4_000;
 const REST_MS = 60_000;
 const STRANGER = { person: 'stranger' };
 
@@ -74,7 +76,7 @@ async function attempt(device: Device, answers: string[]): Promise<Attempted | n
     if (begun) return device.follow(begun, STRANGER);
     answers.push(answer ? String(answer.status) : 'no answer');
     if (answer?.status === 423) return null;
-    await sleep(300 + 400 * Math.random());
+    await sleep(AGAIN_MS + AGAIN_MS * Math.random());
   }
 }
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { z } from 'zod';
 import { type Clock, movableClock, startServices } from '#stack';
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
@@ -120,5 +121,6 @@ async function told(gateway: string, { email, userId, token }: Device): Promise<
   const device = new Device([gateway], email, userId);
   device.token = token;
   const answer = await device.once((client) => client.post('/v1/face/attempts'));
-  return saidBy(answer);
+  const minutes = z.int().safeParse(answer?.body.minutes).data;
+  return minutes === undefined ? saidBy(answer) : `${answer?.status ?? ''} with ${minutes} min`;
 }

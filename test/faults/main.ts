@@ -22,6 +22,7 @@ import { guardWrites } from './scenarios/t31-guard-writes.js';
 import { sinkFull } from './scenarios/t32-sink-full.js';
 import { auditKilled } from './scenarios/t33-audit-killed.js';
 import { producers } from './scenarios/t35-producers.js';
+import { keyRotation } from './scenarios/t41-key-rotation.js';
 import { terminated } from './scenarios/t49-sigterm.js';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -41,6 +42,7 @@ const SCENARIOS: readonly Scenario[] = [
   sinkFull,
   auditKilled,
   producers,
+  keyRotation,
   terminated,
 ];
 

@@ -35,8 +35,7 @@ describe('details of events past their time (real MongoDB)', () => {
     },
   });
   const rows = () => audit.collection<StoredEntry>('face_auth_events');
-  const withPart = (part: PayloadPart): Promise<number[]> =>
-    rows().distinct('seq', { 'payload.part': part }) as Promise<number[]>;
+  const withPart = (part: PayloadPart): Promise<number[]> => rows().distinct('seq', { 'payload.part': part });
   const prunes = async (): Promise<LogEntry[]> => {
     const found = await rows().find({ type: 'pruned' }).toArray();
     return found.map((row) => JSON.parse(row.entry) as LogEntry).sort((a, b) => a.seq - b.seq);

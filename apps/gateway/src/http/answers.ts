@@ -8,7 +8,7 @@ const ANSWERS = 'countersign:answers';
 export interface Answered {
   /** What the route is for, in a line. */
   summary: string;
-  /** The body; none for 204. */
+  /** The body; none for 204, nor where `media` is streamed. */
   schema?: z.ZodType;
   /** Of the body, when it is not JSON. */
   media?: string;

@@ -112,6 +112,8 @@ function requestBody({ accepts }: Route, schemas: Json): Json {
 
 function success({ answers, status }: Route, schemas: Json): Json {
   const { schema, media = JSON_MEDIA } = answers;
+  if (!schema && answers.media)
+    return { description: answers.summary, content: { [answers.media]: { schema: { type: 'string' } } } };
   if (!schema) return { description: status === 204 ? 'Done' : answers.summary };
   return { description: answers.summary, content: { [media]: { schema: jsonSchema(schema, 'output', schemas) } } };
 }

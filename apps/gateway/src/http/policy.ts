@@ -84,6 +84,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/security/not-me': anyone,
   'GET /v1/security/events': own(),
   'GET /v1/admin/security-events': staffReads('security'),
+  'GET /v1/admin/security-events.csv': staffReads('security'),
   'POST /v1/admin/users': staffWrites('admin'),
   'GET /v1/admin/users': staffReads('admin', 'security'),
   'POST /v1/admin/users/:id/disable': staffWrites('admin'),
@@ -102,7 +103,7 @@ export const accessOf = (method: string, route: string | undefined): Access | un
 
 const ROUTES = Object.keys(POLICY).map((line) => {
   const [method = '', route = ''] = line.split(' ');
-  return { method, pattern: new RegExp(`^${route.replace(/:[a-z]+/g, '[^/]+')}$`) };
+  return { method, pattern: new RegExp(`^${route.replaceAll('.', '\\.').replace(/:[a-z]+/g, '[^/]+')}$`) };
 });
 
 /** The methods that a path takes, none for a path that is nowhere. */

@@ -1,4 +1,5 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Readable } from 'node:stream';
+import { Controller, Get, Query, StreamableFile } from '@nestjs/common';
 import { z } from 'zod';
 import type { UserRow } from '#accounts';
 import { eventTypeSchema, type Origin, type WireEvent, wireEventSchema } from '#contracts';
@@ -8,9 +9,11 @@ import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
-import { AuditClient } from './audit-client.js';
+import { AuditClient, type EventPage } from './audit-client.js';
+import { csvOf } from './csv.js';
 
 const LIMIT_DEFAULT = 50;
+const EXPORT_PAGE = 200;
 
 const filterShape = {
   from: z.iso.datetime().optional(),
@@ -32,6 +35,7 @@ const adminQuery = z.strictObject({
   /** An address, or a network as it is shown (192.0.2.0/24). */
   address: z.string().min(1).max(50).optional(),
 });
+const exportQuery = adminQuery.omit({ cursor: true, limit: true });
 
 const eventsSchema = z
   .strictObject({ events: z.array(wireEventSchema), nextCursor: z.string().nullable() })
@@ -63,12 +67,37 @@ export class SecurityEventsController {
     @Query() query: z.infer<typeof adminQuery>,
     @RequestOrigin() origin: Origin,
   ): Promise<EventsView> {
-    const withSimilarity = user.roles.includes('auditor');
-    await this.recordRead(user, 'admin_read', origin);
-    if (withSimilarity) await this.recordRead(user, 'similarity_read', origin);
+    const withSimilarity = await this.recordStaffRead(user, origin);
     const page = await this.audit.listEvents({ ...query, withSimilarity });
     const events = withSimilarity ? page.events : page.events.map(withoutSimilarity);
     return { events, nextCursor: page.nextCursor };
+  }
+
+  /** All pages of it, as they come. The first is there before the answer begins, so that a refusal is still one. */
+  @Get('admin/security-events.csv')
+  @Accepts({ query: exportQuery })
+  @Answers({ summary: 'The same as CSV, all of the period; the read is itself recorded', media: 'text/csv' })
+  async export(
+    @CurrentUser() user: UserRow,
+    @Query() query: z.infer<typeof exportQuery>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<StreamableFile> {
+    const withSimilarity = await this.recordStaffRead(user, origin);
+    const ask = (cursor?: string): Promise<EventPage> =>
+      this.audit.listEvents({ ...query, cursor, limit: EXPORT_PAGE, withSimilarity });
+    const rows = csvOf(await ask(), ask, withSimilarity);
+    return new StreamableFile(Readable.from(rows), {
+      type: 'text/csv; charset=utf-8; header=present',
+      disposition: 'attachment; filename="security-events.csv"',
+    });
+  }
+
+  /** Whether the reader may see similarities, which is a read of its own. */
+  private async recordStaffRead(user: UserRow, origin: Origin): Promise<boolean> {
+    const withSimilarity = user.roles.includes('auditor');
+    await this.recordRead(user, 'admin_read', origin);
+    if (withSimilarity) await this.recordRead(user, 'similarity_read', origin);
+    return withSimilarity;
   }
 
   private async recordRead(user: UserRow, type: 'admin_read' | 'similarity_read', origin: Origin): Promise<void> {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
 import mongoose from 'mongoose';
 import { createGuardStore, type BeginInput, type GuardDocument, type GuardStore, newChallengeId, nothingPersonal } from '#guard'; // prettier-ignore
-import { startServices, temporaryFolder } from '#stack';
+import { startServices } from '#stack';
+import { measured, type Report } from './command.js';
 
 const MODEL = 'a'.repeat(64);
 const CONSENT = 'v1';
@@ -12,9 +12,23 @@ const UPDATES_EACH = 40;
 const BEGINS = 1_000;
 const RATIO_BAR = 5;
 
-/** What the guard costs on a real database: updates, begins, and a thousand begins on one user. */
-export async function benchGuard(): Promise<boolean> {
-  const dir = temporaryFolder('bench-guard');
+const HELP = `npm run -s bench -- guard [--rounds N] [--json]
+
+What the guard costs on a real database: its updates for 1 and for ${USERS} users in parallel, a begin beside the least
+update that there is (${PAIRS} a round, in turns), and ${BEGINS} begins on one user at once. The bar: a begin takes at most
+as long as ${RATIO_BAR} such updates at p50.`;
+
+/** How long some operations took, ms. */
+interface Times {
+  p50: number;
+  p99: number;
+  perSecond?: number;
+}
+
+export const benchGuard = (args: string[]): Promise<boolean> =>
+  measured({ name: 'guard', help: HELP, rounds: 1, measure: onServices }, args);
+
+async function onServices(rounds: number, dir: string, header: string): Promise<Report> {
   const services = await startServices({ dir, ephemeral: true, log: (line) => console.error(line) });
   try {
     const connection = await mongoose.createConnection(services.mongoUri, { dbName: 'bench_guard', maxPoolSize: 50 }).asPromise(); // prettier-ignore
@@ -22,35 +36,31 @@ export async function benchGuard(): Promise<boolean> {
     const guard = createGuardStore({ collection: guards, sealer: nothingPersonal });
     await guard.ensureIndexes();
     try {
-      return await measure(new Bench(guard, guards));
+      return await measure(new Bench(guard, guards), rounds, header);
     } finally {
       await connection.dropDatabase();
       await connection.close();
     }
   } finally {
     await services.stop();
-    fs.rmSync(dir, { recursive: true, force: true });
   }
 }
 
-async function measure(bench: Bench): Promise<boolean> {
-  await updates(bench, 1);
-  await updates(bench, USERS);
+async function measure(bench: Bench, rounds: number, header: string): Promise<Report> {
+  const alone = await updates(bench, 1);
+  const together = await updates(bench, USERS);
 
   // In turns, so that a busy machine slows both alike. A cancel between the begins is not measured.
   const userId = await bench.enrolledUser();
   const [begins, trivial]: [number[], number[]] = [[], []];
-  for (let i = 0; i < PAIRS; i++) {
+  for (let i = 0; i < PAIRS * rounds; i++) {
     const input = beginInput(userId);
     begins.push(await timed(() => bench.guard.begin(input)));
     await bench.reset(userId);
     trivial.push(await timed(() => bench.trivial(userId)));
   }
   const ratio = quantile(begins, 0.5) / quantile(trivial, 0.5);
-  console.log(`begin                      ${figures(begins)}`);
-  console.log(`trivial guard update       ${figures(trivial)}`);
-  const met = ratio <= RATIO_BAR;
-  console.log(`begin ÷ trivial at p50     ${ratio.toFixed(2)}; bar ${RATIO_BAR}: ${met ? 'met' : 'MISSED'}`);
+  const isFast = ratio <= RATIO_BAR;
 
   const crowd = await bench.enrolledUser();
   const from = performance.now();
@@ -63,11 +73,23 @@ async function measure(bench: Bench): Promise<boolean> {
     ),
   );
   const seconds = (performance.now() - from) / 1_000;
-  console.log(`${BEGINS} begins on one user   ${figures(times)}, ${seconds.toFixed(2)} s in all, ${begun} begun`);
-  return met && begun === 1;
+  const lines = [
+    header,
+    '',
+    ` 1 user                    ${figures(alone)}`,
+    `${USERS} users in parallel       ${figures(together)}`,
+    `begin                      ${figures(timesOf(begins))}`,
+    `least guard update         ${figures(timesOf(trivial))}`,
+    `begin ÷ update at p50      ${ratio.toFixed(2)}; bar ${RATIO_BAR}: ${isFast ? 'met' : 'MISSED'}`,
+    `${BEGINS} begins on one user   ${figures(timesOf(times))}, ${seconds.toFixed(2)} s in all, ${begun} begun`,
+  ];
+  const met = isFast && begun === 1;
+  const crowded = { ...timesOf(times), begins: BEGINS, seconds, begun };
+  const json = { alone, together: { users: USERS, ...together }, begin: timesOf(begins), update: timesOf(trivial), ratio, bar: RATIO_BAR, crowded, met }; // prettier-ignore
+  return { lines, json, met };
 }
 
-async function updates(bench: Bench, users: number): Promise<void> {
+async function updates(bench: Bench, users: number): Promise<Times> {
   const ids = await Promise.all(Array.from({ length: users }, () => bench.enrolledUser()));
   const times: number[] = [];
   const from = performance.now();
@@ -75,8 +97,7 @@ async function updates(bench: Bench, users: number): Promise<void> {
     for (let i = 0; i < UPDATES_EACH; i++) times.push(await timed(() => bench.trivial(userId)));
   });
   await Promise.all(each);
-  const rate = times.length / ((performance.now() - from) / 1_000);
-  console.log(`${String(users).padStart(2)} users in parallel       ${figures(times)}, ${rate.toFixed(0)} updates/s`);
+  return { ...timesOf(times), perSecond: times.length / ((performance.now() - from) / 1_000) };
 }
 
 class Bench {
@@ -134,5 +155,7 @@ function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
 }
 
-const figures = (times: readonly number[]): string =>
-  `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`;
+const timesOf = (times: readonly number[]): Times => ({ p50: quantile(times, 0.5), p99: quantile(times, 0.99) });
+
+const figures = ({ p50, p99, perSecond }: Times): string =>
+  `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms${perSecond === undefined ? '' : `, ${perSecond.toFixed(0)} updates/s`}`;

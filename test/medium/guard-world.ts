@@ -46,10 +46,13 @@ export class GuardWorld {
     });
   }
 
-  static async open(o: { limits?: Partial<GuardLimits>; clock?: GuardClock } = {}): Promise<GuardWorld> {
+  /** `database`: another's, for a guard whose outbox is drained. */
+  static async open(
+    o: { limits?: Partial<GuardLimits>; clock?: GuardClock; database?: string } = {},
+  ): Promise<GuardWorld> {
     const uri = process.env['COUNTERSIGN_TEST_MONGODB_URI'];
     if (!uri) throw new Error('no server to test against: use `npm test`, or `node tools/run.mjs jest` for some');
-    const dbName = `guard_${randomUUID().slice(0, 8)}`;
+    const dbName = o.database ?? `guard_${randomUUID().slice(0, 8)}`;
     const connection = await mongoose.createConnection(uri, { dbName, maxPoolSize: 50 }).asPromise();
     const guards = connection.getClient().db(dbName).collection<GuardDocument>('face_guards');
     const world = new GuardWorld(connection, guards, o.limits, o.clock);

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { StoredEntry } from '#audit-log';
 import type { OutboxEvent } from '#contracts';
+import { newestOf } from '#sealing';
 import { repositoryRoot } from '#stack';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
 import { CHECKPOINT_ENTRIES, Checkpointer } from '../../apps/audit/src/log/checkpointer.js';
@@ -146,7 +147,7 @@ describe('T35: many producers, and a writer that is killed and replaced', () => 
   function startWriter(): ChildProcess {
     const { MAIL_KEY, EVENT_KEK, CHECKPOINT_KEY, ...config } = audit.config;
     const text = Object.entries(config).filter(([, value]) => value !== undefined).map(([k, v]) => [k, String(v)]); // prettier-ignore
-    const keys = { MAIL_KEY, EVENT_KEK, CHECKPOINT_KEY };
+    const keys = { MAIL_KEY: newestOf(MAIL_KEY).bytes, EVENT_KEK: newestOf(EVENT_KEK).bytes, CHECKPOINT_KEY };
     return spawn(process.execPath, [path.join(repositoryRoot(), 'dist/apps/audit/src/main.js')], {
       env: {
         PATH: process.env.PATH,

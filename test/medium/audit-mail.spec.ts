@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ParsedMail } from 'mailparser';
 import { type MailRow, mailSecretAad } from '#contracts';
 import { JobQueue } from '#queue';
-import { sealText } from '#sealing';
+import { newestOf, sealText } from '#sealing';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
 import type { StoredMail } from '../../apps/audit/src/notifications/mail.schema.js';
 import { MailerService } from '../../apps/audit/src/notifications/mailer.service.js';
@@ -26,7 +26,7 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
     return mail._id;
   }
   const seal = (mailId: string, secret: string): string =>
-    sealText(audit.config.MAIL_KEY, mailSecretAad(mailId), secret);
+    sealText(newestOf(audit.config.MAIL_KEY).bytes, mailSecretAad(mailId), secret);
   const makeDue = (_id: string) => rows().updateOne({ _id }, { $unset: { nextAttemptAt: '', leaseUntil: '' } });
   const only = (mails: ParsedMail[]): ParsedMail => {
     expect(mails).toHaveLength(1);

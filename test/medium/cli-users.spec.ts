@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { newestOf } from '#sealing';
 import { repositoryRoot, temporaryFolder } from '#stack';
 import { GatewayWorld, GOOD, PASSWORD } from './gateway-world.js';
 
@@ -19,7 +20,7 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
   const cli = (args: string[], input = '') =>
     new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
       const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-      const MAIL_KEY = world.config.MAIL_KEY.toString('base64url');
+      const MAIL_KEY = newestOf(world.config.MAIL_KEY).bytes.toString('base64url');
       const env = { PATH: process.env.PATH, MONGODB_URI: world.config.MONGODB_URI, MAIL_KEY };
       const child = spawn(process.execPath, [main, ...args], { env });
       let [stdout, stderr] = ['', ''];

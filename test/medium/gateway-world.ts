@@ -22,7 +22,7 @@ import {
 import { openPersonal, openSubject, type SubjectRow } from '#audit-log';
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
-import { openText, sealingPublicKey, sealTo, signingPublicKey, signValue } from '#sealing';
+import { newestOf, openText, sealingPublicKey, sealTo, signingPublicKey, signValue } from '#sealing';
 import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
 import { type Answer, ApiClient, encodeStep } from '#testing';
 import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js';
@@ -194,7 +194,7 @@ export class GatewayWorld {
     const row = rows.sort((a, b) => Number(a.createdAt) - Number(b.createdAt)).at(-1);
     if (!row) throw new Error(`no mail ${template}`);
     const mailId = String(row._id);
-    return openText(this.config.MAIL_KEY, mailSecretAad(mailId), String(row.sealedSecret));
+    return openText(newestOf(this.config.MAIL_KEY).bytes, mailSecretAad(mailId), String(row.sealedSecret));
   }
 
   /** What is personal in an event of an outbox, opened as the audit service would. */

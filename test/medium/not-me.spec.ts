@@ -1,6 +1,7 @@
 import type { ParsedMail } from 'mailparser';
 import { ACR } from '#contracts';
 import type { ApiClient } from '#testing';
+import { type KeySet, newestOf } from '#sealing';
 import { type AuditUnderTest, eventually, startAudit } from './audit-harness.js';
 import { GatewayWorld, GOOD, MISMATCH, PASSWORD } from './gateway-world.js';
 
@@ -15,7 +16,8 @@ describe('"this was not me" (real gateway, audit, MongoDB, Redis and SMTP)', () 
   beforeAll(async () => {
     audit = await startAudit({ database: 'not_me', redisDatabase: REDIS_DATABASE });
     const { MONGODB_URI, MAIL_KEY, EVENT_KEK } = audit.config;
-    const shared = { MAIL_KEY: MAIL_KEY.toString('base64url'), EVENT_KEK: EVENT_KEK.toString('base64url') };
+    const text = (keys: KeySet): string => newestOf(keys).bytes.toString('base64url');
+    const shared = { MAIL_KEY: text(MAIL_KEY), EVENT_KEK: text(EVENT_KEK) };
     world = await GatewayWorld.start(REDIS_DATABASE, { MONGODB_URI, ...shared });
   });
   afterAll(async () => {

@@ -19,10 +19,10 @@ const auditConfigSchema = z.object({
   SMTP_URL: env.smtpUrl,
   MAIL_FROM: mailFrom,
   /** Opens the secrets of mail rows; the gateway has the same one. */
-  MAIL_KEY: env.key32,
+  MAIL_KEY: env.keySet,
   PUBLIC_URL: env.publicUrl,
   /** Wraps the key of each person's part of the log. */
-  EVENT_KEK: env.key32,
+  EVENT_KEK: env.keySet,
   /** Ed25519 seed that signs checkpoints of the log. */
   CHECKPOINT_KEY: env.key32,
   /** The log's name in its checkpoints; by default made from PUBLIC_URL. */

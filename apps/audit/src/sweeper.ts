@@ -1,6 +1,7 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { AppLogger } from '#observability';
 import { DrainService } from './events/drain.service.js';
+import { EventKeysService } from './log/event-keys.service.js';
 import { MailerService } from './notifications/mailer.service.js';
 import { OrphansService } from './orphans/orphans.service.js';
 import { RemindersService } from './reminders/reminders.service.js';
@@ -26,6 +27,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
     private readonly reminders: RemindersService,
     private readonly orphans: OrphansService,
     private readonly retention: RetentionService,
+    private readonly eventKeys: EventKeysService,
     private readonly logger: AppLogger,
   ) {}
 
@@ -37,6 +39,7 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
       this.repeat('reminders', () => this.reminders.sweep()),
       this.repeat('orphans', () => this.orphans.sweep()),
       this.repeat('retention', () => this.retention.sweep()),
+      this.repeat('event keys', () => this.eventKeys.sweep()),
     ];
   }
 

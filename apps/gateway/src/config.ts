@@ -40,9 +40,9 @@ export const gatewayEnvSchema = z.object({
   RESULT_PUBLIC_KEYS: env.keySet,
   /** Opens similarities. */
   SIMILARITY_PRIVATE_KEYS: env.keySet,
-  MAIL_KEY: env.key32,
+  MAIL_KEY: env.keySet,
   /** Opens the key that seals a person's part of his events; audit has the same one. */
-  EVENT_KEK: env.key32,
+  EVENT_KEK: env.keySet,
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   /** `verified`: no answer tells who has an account; a person enters after the mailed link was followed. */
   REGISTRATION: z.enum(['open', 'verified', 'closed'], 'must be open, verified or closed').default('open'),

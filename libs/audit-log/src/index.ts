@@ -29,6 +29,7 @@ export {
   newSubject,
   nobodyOf,
   openSubject,
+  rewrapped,
   type Subject,
   type SubjectRow,
   SubjectKeys,

@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { SealError } from '#sealing';
+import { type KeySet, SealError } from '#sealing';
 import { openMailOrigin, openPersonal, prefixOf, sealMailOrigin, sealPersonal, SearchTags } from './personal.js';
-import { createEventSealer, newSubject, openSubject, SubjectKeys, type SubjectRow } from './subjects.js';
+import { createEventSealer, newSubject, openSubject, rewrapped, SubjectKeys, type SubjectRow } from './subjects.js';
 
 const key = (): Buffer => randomBytes(32);
+const keks = (id = 'k1'): KeySet => [{ id, bytes: key() }];
 const personal = { ipAddress: '192.0.2.7', deviceModel: 'Pixel 9', similarity: 0.25 };
 
 describe('what is personal in an event', () => {
@@ -37,22 +38,32 @@ describe('what is personal in an event', () => {
 });
 
 describe('search tags', () => {
-  const tags = new SearchTags(key());
+  const tags = new SearchTags(keks());
 
   it('are found by address, network and device, whatever their spelling', () => {
     const [a, n, d] = tags.of({ ipAddress: '::ffff:192.0.2.7', deviceModel: 'Pixel 9' });
-    expect([a, n, d]).toEqual([tags.address('192.0.2.7'), tags.address('192.0.2.0/24'), tags.device('PIXEL 9 ')]);
+    expect([[a], [n], [d]]).toEqual([tags.address('192.0.2.7'), tags.address('192.0.2.0/24'), tags.device('PIXEL 9 ')]);
     expect(tags.of({})).toEqual([]);
   });
 
   it('say nothing without the key, and an address is no device', () => {
-    expect(new SearchTags(key()).device('Pixel 9')).not.toBe(tags.device('Pixel 9'));
-    expect(tags.device('192.0.2.7').slice(1)).not.toBe(tags.address('192.0.2.7').slice(1));
+    expect(new SearchTags(keks()).device('Pixel 9')).not.toEqual(tags.device('Pixel 9'));
+    const [device = '', address = ''] = [...tags.device('192.0.2.7'), ...tags.address('192.0.2.7')];
+    expect(device.slice(1)).not.toBe(address.slice(1));
+  });
+
+  it('are made by the newest key and found by each, while one replaces the other', () => {
+    const [older] = keks('old');
+    const both = new SearchTags([...keks('new'), older] as unknown as KeySet);
+    const [made] = both.of({ deviceModel: 'Pixel 9' });
+    const [before] = new SearchTags([older]).of({ deviceModel: 'Pixel 9' });
+    expect(both.device('Pixel 9')).toEqual([made, before]);
+    expect(made).not.toBe(before);
   });
 });
 
 describe('keys of subjects', () => {
-  const kek = key();
+  const kek = keks();
   const store = () => {
     const rows = new Map<string, SubjectRow>();
     let reads = 0;
@@ -70,8 +81,20 @@ describe('keys of subjects', () => {
   it('are wrapped for their subject and opened by their KEK', () => {
     const row = newSubject('a', kek);
     expect(openSubject(row, kek).dek).toHaveLength(32);
-    expect(() => openSubject(row, key())).toThrow(SealError);
+    expect(() => openSubject(row, keks())).toThrow(SealError);
     expect(() => openSubject({ ...row, _id: 'b' }, kek)).toThrow(SealError);
+  });
+
+  it('are opened by an older KEK and wrapped anew by the newest', () => {
+    const [newer] = keks('new');
+    const row = newSubject('a', kek);
+    const both: KeySet = [newer, ...kek];
+    const moved = { ...row, ...rewrapped(row, both) };
+    expect([row.kek, moved.kek]).toEqual(['k1', 'new']);
+    expect(openSubject(moved, [newer]).dek).toEqual(openSubject(row, both).dek);
+    expect(() => openSubject(moved, kek)).toThrow(SealError);
+    expect(() => rewrapped(row, [newer])).toThrow(SealError);
+    expect(rewrapped({ _id: 'gone', erased: true }, both)).toBeNull();
   });
 
   it('nothing is sealed, nor tagged, for a subject whose key was destroyed', async () => {

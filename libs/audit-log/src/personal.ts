@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type Origin, originSchema, PAYLOAD_PARTS, type PayloadPart, type Personal, type SealedPart } from '#contracts';
-import { open, openText, seal, SealError, sealText } from '#sealing';
+import { type KeySet, open, openText, seal, SealError, sealText } from '#sealing';
 
 /** Binds a part to its place: the ciphertext of one event does not open as that of another. */
 const partAad = (eventId: string, part: PayloadPart): string => `event-part:v1:${eventId}:${part}`;
@@ -62,34 +62,38 @@ const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.\
  * derived from the event KEK (HKDF, RFC 5869), so that whoever may open events may search them.
  */
 export class SearchTags {
-  private readonly key: Buffer;
+  /** The first makes; what any of them made is found. */
+  private readonly keys: Buffer[];
 
-  constructor(eventKek: Uint8Array) {
-    this.key = Buffer.from(hkdfSync('sha256', eventKek, '', 'countersign/search-tags', 32));
+  constructor(eventKeks: KeySet) {
+    this.keys = eventKeks.map(({ bytes }) => Buffer.from(hkdfSync('sha256', bytes, '', 'countersign/search-tags', 32)));
   }
 
   /** At most three: `a` address, `n` network, `d` device. */
   of({ ipAddress, deviceModel }: Personal): string[] {
     const network = ipAddress && prefixOf(ipAddress);
     return [
-      ...(ipAddress ? [this.tag('a', unmapped(ipAddress))] : []),
-      ...(network ? [this.tag('n', network)] : []),
-      ...(deviceModel ? [this.tag('d', deviceModel.toLowerCase())] : []),
+      ...(ipAddress ? this.tags('a', unmapped(ipAddress)).slice(0, 1) : []),
+      ...(network ? this.tags('n', network).slice(0, 1) : []),
+      ...(deviceModel ? this.tags('d', deviceModel.toLowerCase()).slice(0, 1) : []),
     ];
   }
 
-  device(name: string): string {
-    return this.tag('d', name.trim().toLowerCase());
+  /** Each of these is of this device; one for each key. */
+  device(name: string): string[] {
+    return this.tags('d', name.trim().toLowerCase());
   }
 
   /** Of an address, or of a network as it is shown (`192.0.2.0/24`, `2001:db8:1::/48`). */
-  address(text: string): string {
-    return text.includes('/') ? this.tag('n', text.trim().toLowerCase()) : this.tag('a', unmapped(text.trim()));
+  address(text: string): string[] {
+    return text.includes('/') ? this.tags('n', text.trim().toLowerCase()) : this.tags('a', unmapped(text.trim()));
   }
 
-  private tag(kind: 'a' | 'n' | 'd', value: string): string {
-    const mac = createHmac('sha256', this.key).update(`${kind}:${value}`).digest();
-    return kind + mac.subarray(0, TAG_BYTES).toString('base64url');
+  private tags(kind: 'a' | 'n' | 'd', value: string): string[] {
+    return this.keys.map((key) => {
+      const mac = createHmac('sha256', key).update(`${kind}:${value}`).digest();
+      return kind + mac.subarray(0, TAG_BYTES).toString('base64url');
+    });
   }
 }
 

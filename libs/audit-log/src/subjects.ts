@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Origin, Personal, SealedPersonal } from '#contracts';
-import { open, seal } from '#sealing';
+import { type KeySet, newestOf, openWithAny, seal } from '#sealing';
 import { sealMailOrigin, sealPersonal, type SearchTags } from './personal.js';
 
 /**
@@ -14,6 +14,8 @@ export interface SubjectRow {
   pseudonym?: string;
   /** AES-256-GCM under EVENT_KEK, base64url. */
   wrappedDek?: string;
+  /** Name of the key that wraps it. */
+  kek?: string;
   erased?: true;
 }
 
@@ -30,15 +32,26 @@ export const nobodyOf = (ts: string): string => `nobody:${ts.slice(0, 10)}`;
 
 const dekAad = (id: string): string => `event-dek:v1:${id}`;
 
-export const newSubject = (id: string, kek: Uint8Array): SubjectRow => ({
+export const newSubject = (id: string, keks: KeySet): SubjectRow => ({
   _id: id,
   pseudonym: randomUUID(),
-  wrappedDek: seal(kek, dekAad(id), randomBytes(32)).toString('base64url'),
+  ...wrap(id, keks, randomBytes(32)),
 });
 
-/** @throws SealError when the row was wrapped by another KEK. */
-export function openSubject(row: SubjectRow, kek: Uint8Array): Subject {
-  const dek = row.wrappedDek && open(kek, dekAad(row._id), Buffer.from(row.wrappedDek, 'base64url'));
+function wrap(id: string, keks: KeySet, dek: Uint8Array): Required<Pick<SubjectRow, 'wrappedDek' | 'kek'>> {
+  const { id: kek, bytes } = newestOf(keks);
+  return { wrappedDek: seal(bytes, dekAad(id), dek).toString('base64url'), kek };
+}
+
+/** His key under the newest KEK; null where none is left. @throws SealError */
+export function rewrapped(row: SubjectRow, keks: KeySet): ReturnType<typeof wrap> | null {
+  const { dek } = openSubject(row, keks);
+  return dek && wrap(row._id, keks, dek);
+}
+
+/** @throws SealError when the row was wrapped by a KEK that is not among these. */
+export function openSubject(row: SubjectRow, keks: KeySet): Subject {
+  const dek = row.wrappedDek && openWithAny(keks, dekAad(row._id), Buffer.from(row.wrappedDek, 'base64url'));
   return { id: row._id, pseudonym: row.pseudonym ?? null, dek: dek || null };
 }
 
@@ -64,7 +77,7 @@ export class SubjectKeys {
    */
   constructor(
     private readonly rows: SubjectRows,
-    private readonly kek: Uint8Array,
+    private readonly keks: KeySet,
     private readonly o: { rememberMs: number; rememberMax: number },
   ) {}
 
@@ -78,8 +91,8 @@ export class SubjectKeys {
     for (let round = 0; round < 2; round++) {
       const missing = wanted.filter((id) => !found.has(id));
       if (missing.length === 0) break;
-      if (round > 0) await Promise.all(missing.map((id) => this.rows.insert(newSubject(id, this.kek))));
-      for (const row of await this.rows.find(missing)) found.set(row._id, this.remember(openSubject(row, this.kek)));
+      if (round > 0) await Promise.all(missing.map((id) => this.rows.insert(newSubject(id, this.keks))));
+      for (const row of await this.rows.find(missing)) found.set(row._id, this.remember(openSubject(row, this.keks)));
     }
     if (found.size < wanted.length) throw new Error('a subject vanished while it was made');
     return found;

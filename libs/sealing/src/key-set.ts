@@ -1,3 +1,5 @@
+import { open, SealError } from './seal.js';
+
 /** A key with the name that whatever it made carries, so that several can be in use while one replaces another. */
 export interface NamedKey {
   id: string;
@@ -13,3 +15,15 @@ export const KEY_ID = /^[A-Za-z0-9._-]{1,32}$/;
 export const newestOf = ([newest]: KeySet): NamedKey => newest;
 
 export const keyOf = (keys: readonly NamedKey[], id: string): NamedKey | undefined => keys.find((key) => key.id === id);
+
+/** Opens what any of them sealed with AES-256-GCM: there are two only while one replaces the other. @throws SealError */
+export function openWithAny(keys: KeySet, aad: string, sealed: Uint8Array): Buffer {
+  for (const { bytes } of keys) {
+    try {
+      return open(bytes, aad, sealed);
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+    }
+  }
+  throw new SealError();
+}

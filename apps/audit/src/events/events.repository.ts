@@ -12,8 +12,8 @@ export interface EventFilter {
   type?: EventType | undefined;
   /** Pseudonym. */
   subject?: string;
-  /** All of these search tags. */
-  tags?: readonly string[];
+  /** Of each of these lists one search tag at least. */
+  tags?: readonly (readonly string[])[];
 }
 interface Page {
   window: Window;
@@ -68,5 +68,5 @@ export class EventsRepository {
 const equal = (filter: EventFilter): QueryFilter<StoredEntry> => ({
   ...(filter.type === undefined ? {} : { type: { $eq: filter.type } }),
   ...(filter.subject === undefined ? {} : { subject: { $eq: filter.subject } }),
-  ...(filter.tags?.length ? { tags: { $all: [...filter.tags] } } : {}),
+  ...(filter.tags?.length ? { $and: filter.tags.map((some) => ({ tags: { $in: [...some] } })) } : {}),
 });

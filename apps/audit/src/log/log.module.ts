@@ -4,6 +4,7 @@ import { CheckpointSink } from './checkpoint-sink.js';
 import { Checkpointer } from './checkpointer.js';
 import { CheckpointsRepository } from './checkpoints.repository.js';
 import { EntriesRepository } from './entries.repository.js';
+import { EventKeysService } from './event-keys.service.js';
 import { LeaseRepository } from './lease.repository.js';
 import { LogWriter } from './log-writer.js';
 import {
@@ -23,7 +24,15 @@ const MODELS = MongooseModule.forFeature([
 
 @Module({
   imports: [MODELS],
-  providers: [EntriesRepository, LeaseRepository, CheckpointsRepository, CheckpointSink, Checkpointer, LogWriter],
-  exports: [MODELS, LogWriter, EntriesRepository],
+  providers: [
+    EntriesRepository,
+    LeaseRepository,
+    CheckpointsRepository,
+    CheckpointSink,
+    Checkpointer,
+    EventKeysService,
+    LogWriter,
+  ],
+  exports: [MODELS, LogWriter, EntriesRepository, EventKeysService],
 })
 export class LogModule {}

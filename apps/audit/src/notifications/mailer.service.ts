@@ -12,7 +12,7 @@ import {
   type Origin,
 } from '#contracts';
 import { AppLogger } from '#observability';
-import { openText, SealError } from '#sealing';
+import { openWithAny, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { SubjectsRepository } from '../log/subjects.repository.js';
 import { UsersRepository } from '../users.repository.js';
@@ -111,7 +111,7 @@ export class MailerService {
   ): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
     try {
       const { _id, sealedSecret } = row;
-      const secret = undo ?? (sealedSecret && openText(this.config.MAIL_KEY, mailSecretAad(_id), sealedSecret));
+      const secret = undo ?? (sealedSecret && this.secretOfMail(_id, sealedSecret));
       const context = { publicUrl: this.config.PUBLIC_URL, createdAt: row.createdAt };
       const composed = compose(row, context, secret, locale);
       return composed.kind === 'composed' ? composed.mail : { kind: 'dead', reason: composed.reason };
@@ -119,6 +119,10 @@ export class MailerService {
       if (error instanceof SealError) return { kind: 'dead', reason: 'secret_does_not_open' };
       throw error;
     }
+  }
+
+  private secretOfMail(mailId: string, sealed: string): string {
+    return openWithAny(this.config.MAIL_KEY, mailSecretAad(mailId), Buffer.from(sealed, 'base64url')).toString('utf8');
   }
 
   private async note(mail: StoredMail, leaseId: string, outcome: Outcome): Promise<string> {

@@ -4,6 +4,7 @@ import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
 import { makesIndexes } from '#config';
 import { type MailRow, NOT_ME_COLLECTION, type NotMeRow } from '#contracts';
+import { newestOf } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 
 const LIFE_MS = 7 * 24 * 3_600_000;
@@ -31,7 +32,9 @@ export class NotMeRepository implements OnModuleInit {
    * same link; it works from now on, for seven days from when the mail was written.
    */
   async issue({ _id: mailId, userId, template, createdAt }: MailRow): Promise<string> {
-    const token = createHmac('sha256', this.config.MAIL_KEY).update(`not-me:v1:${mailId}`).digest('base64url');
+    const token = createHmac('sha256', newestOf(this.config.MAIL_KEY).bytes)
+      .update(`not-me:v1:${mailId}`)
+      .digest('base64url');
     const hash = createHash('sha256').update(token).digest('hex');
     const row = { userId, template, createdAt, expireAt: new Date(createdAt.getTime() + LIFE_MS) };
     await this.rows.updateOne({ _id: { $eq: hash } }, { $setOnInsert: row }, { upsert: true });

@@ -18,6 +18,7 @@ const KINDS: Record<string, ((bytes: Uint8Array) => Buffer) | null> = {
   mail: null,
   evidence: null,
   template: null,
+  event: null,
 };
 
 export const keyCommands: CommandGroup = (program, io) => {

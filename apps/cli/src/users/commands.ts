@@ -14,6 +14,7 @@ import {
 } from '#accounts';
 import { env, parseEnv } from '#config';
 import { type Role, ROLES, roleSchema } from '#contracts';
+import { newestOf } from '#sealing';
 import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
 import { bar } from '../progress.js';
 import { table } from '../table.js';
@@ -123,9 +124,9 @@ async function importFile(file: string, o: ImportOptions, io: Io): Promise<void>
   const csv = textOf(file);
   const dryRun = o.dryRun ?? false;
   // A dry run writes no mail, so it needs no key.
-  const MAIL_KEY = dryRun ? Buffer.alloc(0) : parseEnv(z.object({ MAIL_KEY: env.key32 })).MAIL_KEY;
+  const mailKey = dryRun ? Buffer.alloc(0) : newestOf(parseEnv(z.object({ MAIL_KEY: env.keySet })).MAIL_KEY).bytes;
   await withAccounts(async ({ accounts, db }) => {
-    const mails = openMails(db, MAIL_KEY);
+    const mails = openMails(db, mailKey);
     const onLine = (done: number, of: number): void => io.progress(bar(done, of, 'people'));
     const report = await importUsers(csv, { accounts, mails, dryRun, onLine });
     if (report.kind === 'refused') io.exit(EXIT.bad);

@@ -3,6 +3,7 @@ import { getConnectionToken } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 import { MailRepository, type MailRequest, openMails } from '#accounts';
 import type { Origin } from '#contracts';
+import { newestOf } from '#sealing';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { SubjectRepository } from '../audit-trail/subject.repository.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
@@ -30,7 +31,8 @@ export class Mails {
     {
       provide: MailRepository,
       inject: [getConnectionToken(), GATEWAY_CONFIG],
-      useFactory: (connection: Connection, config: GatewayConfig) => openMails(database(connection), config.MAIL_KEY),
+      useFactory: (connection: Connection, config: GatewayConfig) =>
+        openMails(database(connection), newestOf(config.MAIL_KEY).bytes),
     },
     Mails,
   ],

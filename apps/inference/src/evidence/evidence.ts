@@ -1,5 +1,5 @@
 import { actionSchema, stepVerdictSchema } from '#contracts';
-import { type KeySet, newestOf, open, seal, SealError } from '#sealing';
+import { type KeySet, newestOf, openWithAny, seal } from '#sealing';
 import { z } from 'zod';
 
 const unitVector = z
@@ -57,18 +57,6 @@ export function openEvidence(keys: KeySet, place: EvidencePlace, sealed: Uint8Ar
   } finally {
     plain.fill(0);
   }
-}
-
-/** Evidence lives for two minutes, and two keys only while one replaces the other: trying is cheap enough. */
-function openWithAny(keys: KeySet, place: string, sealed: Uint8Array): Buffer {
-  for (const { bytes } of keys) {
-    try {
-      return open(bytes, place, sealed);
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error;
-    }
-  }
-  throw new SealError();
 }
 
 /** Overwrites the faces of evidence that is no longer needed. */

@@ -65,13 +65,3 @@ export async function measured({ name, help, rounds, measure }: Measurement, arg
     rmSync(dir, { recursive: true, force: true });
   }
 }
-
-/** A bench without options of its own. */
-export const plain =
-  (name: string, what: string, run: () => Promise<boolean>) =>
-  async (args: string[]): Promise<boolean> => {
-    const { help } = optionsOf({ args, options: { help: { type: 'boolean', short: 'h' } } });
-    if (!help) return run();
-    console.log(`npm run -s bench -- ${name}\n\n${what}`);
-    return true;
-  };

@@ -1,14 +1,14 @@
 import { benchAttempt } from './attempt.js';
 import { benchAudit } from './audit.js';
 import { benchGuard } from './guard.js';
-import { plain, UsageError } from './command.js';
+import { UsageError } from './command.js';
 import { benchInference } from './inference.js';
 
 /** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
 const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
   attempt: benchAttempt,
-  audit: plain('audit', 'Entries a second of CPU that "audit verify --export" reads, hashes and compares.', benchAudit),
-  guard: plain('guard', 'The guard on a real database: updates, begins, a thousand begins on one user.', benchGuard),
+  audit: benchAudit,
+  guard: benchGuard,
   inference: benchInference,
 };
 

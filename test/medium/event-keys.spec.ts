@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { createEventSealer, openSubject, SearchTags, SubjectKeys, type SubjectRow } from '#audit-log';
+import { createEventSealer, newSubject, openSubject, SearchTags, SubjectKeys, type SubjectRow } from '#audit-log';
 import { mailSecretAad } from '#contracts';
 import { type NamedKey, SealError, sealText } from '#sealing';
 import { EventKeysService } from '../../apps/audit/src/log/event-keys.service.js';
@@ -69,7 +69,7 @@ describe('a change of EVENT_KEK and MAIL_KEY (real MongoDB and SMTP)', () => {
 
   it('a key that no known KEK opens is told of, and stops nothing; one that is destroyed meanwhile stays so', async () => {
     const [lost, gone] = [randomUUID(), randomUUID()];
-    await event(lost, named('lost'));
+    await subjects().insertOne(newSubject(lost, [named('lost')]));
     await event(gone, older);
     const rows = audit.app.get(SubjectsRepository);
     await rows.destroyKey(gone);

@@ -20,10 +20,11 @@ export async function* csvOf(
   }
 }
 
-const line = (cells: readonly unknown[]): string => `${cells.map(cell).join(',')}\r\n`;
+const line = (cells: readonly (string | number | boolean | null | undefined)[]): string =>
+  `${cells.map(cell).join(',')}\r\n`;
 
 /** A device's name comes from outside: where a spreadsheet would read a formula stands a text. */
-function cell(value: unknown): string {
+function cell(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return '';
   const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { newestOf } from '#sealing';
 import { MailerService } from '../../apps/audit/src/notifications/mailer.service.js';
 import { RemindersService } from '../../apps/audit/src/reminders/reminders.service.js';
 import { addUser, type AuditUnderTest, startAudit } from './audit-harness.js';
@@ -14,7 +15,7 @@ describe('reminders to enrol again (real MongoDB, Redis and SMTP)', () => {
     const env = { RE_ENROLMENT_DAYS: String(DAYS) };
     const about = { database: 'audit_reminders', redisDatabase: 12, env };
     const first = await startAudit(about);
-    audits = [first, await startAudit({ ...about, beside: true, env: { ...env, MAIL_KEY: first.config.MAIL_KEY.toString('base64url') } })]; // prettier-ignore
+    audits = [first, await startAudit({ ...about, beside: true, env: { ...env, MAIL_KEY: newestOf(first.config.MAIL_KEY).bytes.toString('base64url') } })]; // prettier-ignore
   });
   afterAll(async () => {
     for (const audit of [...(audits ?? [])].reverse()) await audit.close();

@@ -18,7 +18,9 @@ const BUSY_SHARE = 0.5;
 const TICK_MS = 10;
 /** People who film at the same time while the machine is idle: their uploads take turns, so each finds it idle. */
 const IDLE_PEOPLE = 4;
-const PEOPLE_MAX = 24;
+const PEOPLE_MAX = 16;
+/** So many enrol at the same time: a machine must not be too busy to enrol anybody. */
+const ENROL_AT_ONCE = 4;
 /** Nobody waits longer than this for a run: then it reports what it has. The idle cells may use half of it. */
 const MINUTES = 4.5;
 const DECISION_MS = 15_000;
@@ -86,6 +88,7 @@ interface Cost {
 class AttemptBench {
   private footage!: Footage;
   private readonly people: ApiClient[] = [];
+  private enrolments = 0;
   private readonly cells = (['idle', 'half'] as const).flatMap((load) => LENGTHS.map((n) => new Cell(load, n)));
   private readonly decisions: AppLog;
   private readonly steps: AppLog;
@@ -126,11 +129,21 @@ class AttemptBench {
     return this.report(header, half.cpuMs / half.ms / cores);
   }
 
+  /** Who cannot be enrolled is missing; with nobody at all there is nothing to measure. */
   private async enrol(count: number): Promise<void> {
-    const missing = Math.max(0, count - this.people.length);
-    const from = this.people.length;
-    const enrolled = Array.from({ length: missing }, (_, i) => enrolledUser(this.apps.gatewayUrl, `bench-${from + i}@example.org`)); // prettier-ignore
-    this.people.push(...(await Promise.all(enrolled)));
+    while (this.people.length < count && !this.end.aborted) {
+      const names = Array.from(
+        { length: Math.min(ENROL_AT_ONCE, count - this.people.length) },
+        () => this.enrolments++,
+      );
+      const ends = await Promise.allSettled(names.map((i) => enrolledUser(this.apps.gatewayUrl, `bench-${i}@example.org`))); // prettier-ignore
+      this.people.push(...ends.flatMap((end) => (end.status === 'fulfilled' ? end.value : [])));
+      const failed = ends.find((end) => end.status === 'rejected');
+      if (!failed) continue;
+      if (this.people.length === 0) throw failed.reason;
+      say(`${String(failed.reason)}: going on with ${this.people.length}`);
+      return;
+    }
   }
 
   /** The lengths in turns, by so many people at a time. */
@@ -156,7 +169,7 @@ class AttemptBench {
   }
 
   private async one(cell: Cell, client: ApiClient, turns: Turns | undefined): Promise<void> {
-    const end = await attempt(client, this.footage, cell.length, turns);
+    const end = await attempt(client, this.footage, cell.length, turns).catch((error: unknown) => ({ refused: String(error) })); // prettier-ignore
     if ('refused' in end) return cell.ended(end.refused);
     cell.ended(end.status);
     // The gateway says so once the database has acknowledged the decision.
@@ -210,7 +223,7 @@ class AttemptBench {
           String(cell.committed.count),
           ...quantiles(cell.committed),
           ...quantiles(cell.answered),
-          [...cell.ends].map(([end, n]) => `${n} ${end}`).join(', '),
+          endsOf(cell.ends),
         ]),
       ),
     ];
@@ -231,5 +244,7 @@ class AttemptBench {
   }
 }
 
-const progress = ({ length, committed }: Cell): string =>
-  `${length} frames p50 ${committed.median.toFixed(0)}, p95 ${committed.quantile(0.95).toFixed(0)} ms`;
+const progress = ({ length, committed, ends }: Cell): string =>
+  `${length} frames p50 ${committed.median.toFixed(0)}, p95 ${committed.quantile(0.95).toFixed(0)} ms (${endsOf(ends)})`;
+
+const endsOf = (ends: ReadonlyMap<string, number>): string => [...ends].map(([end, n]) => `${n} ${end}`).join(', ');

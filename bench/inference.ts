@@ -14,8 +14,11 @@ import { bindableCores, machine } from './machine.js';
 import { installedPeers, NOT_INSTALLED, Peer } from './peers.js';
 
 const FRAMES_EACH = 30;
-/** Of each row a round; a multiple of the takes and of the workers. */
-const STEPS = 12;
+/**
+ * Of each row a round; a multiple of the takes and of the workers. Many, as a worker that has run out of steps waits for
+ * the others: with few that end weighs as much as what is measured.
+ */
+const STEPS = 36;
 const MEMORY_BAR_MB = 350;
 const PEER_BARS: Record<string, number> = { human: 8, 'face-api-ssd': 15, 'face-api-tiny': 5, faceplugin: 5 };
 const TRACKED_BAR = 12;

@@ -205,7 +205,8 @@ class AttemptBench {
         { what: `${length} frames, idle, p50 ms`, value: committed.median, limit: BARS[length].p50, better: 'lower' },
         { what: `${length} frames, idle, p95 ms`, value: committed.quantile(0.95), limit: BARS[length].p95, better: 'lower' }, // prettier-ignore
       ]);
-    const quantiles = (f: Figures): string[] => [0.5, 0.95, 0.99].map((q) => f.quantile(q).toFixed(0));
+    const quantiles = (f: Figures): string[] =>
+      [0.5, 0.95, 0.99].map((q) => (f.count ? f.quantile(q).toFixed(0) : '–'));
     const lines = [
       '## Attempt: last frame to decision',
       '',

@@ -45,7 +45,7 @@ export function barLines(bars: readonly Bar[]): string[] {
     bars.map((bar) => [
       bar.what,
       `${bar.better === 'higher' ? '≥' : '≤'} ${bar.limit}`,
-      bar.value === null ? '–' : bar.value.toFixed(bar.limit >= 20 ? 0 : 2),
+      bar.value === null || Number.isNaN(bar.value) ? '–' : bar.value.toFixed(bar.limit >= 20 ? 0 : 2),
       word(bar),
     ]),
   );

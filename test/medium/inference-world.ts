@@ -139,7 +139,7 @@ export class Sender {
     return this.app.close();
   }
 
-  async waitFor<R extends FaceResultPayload>(test: (r: FaceResultPayload) => r is R, withinMs = 20_000): Promise<R> {
+  async waitFor<R extends FaceResultPayload>(test: (r: FaceResultPayload) => r is R, withinMs = 30_000): Promise<R> {
     let found: R | undefined;
     await until(() => Promise.resolve((found = results.find(test)) !== undefined), withinMs);
     return found!;

@@ -169,6 +169,19 @@ describe('inference (the built process, real models, real footage, real Redis)',
     ).rejects.toThrow('in time');
   });
 
+  it('a step whose attempt is cancelled meanwhile is given up in work, and the next one is done', async () => {
+    const [first, then] = [await franck.perform('blink'), await franck.perform('smile')];
+    const later = first.at(-1)!.tMs + 40;
+    const attempt = new Attempt(sender);
+    await attempt.send('blink', [...first, ...then.map(({ tMs, jpeg }) => ({ tMs: tMs + later, jpeg }))]);
+    await until(async () => (await redis.llen('bull:face:active')) === 1, 5_000);
+    await sender.blobs.delete(blobKeys.frames(attempt.id, 1, attempt.inputs[0]!.framesDigest));
+    await until(async () => (await sender.queue.depth('face')) === 0, 10_000);
+    expect(sender.resultsOf(attempt.id)).toEqual([]);
+    expect(inference.output).not.toContain(`"attemptId":"${attempt.id}","step":1,"frames"`);
+    expect(await (await capture(new Attempt(sender), ['smile'])).verdicts()).toEqual(['done']);
+  });
+
   it('a worker that is killed during a step costs nothing: another one does it', async () => {
     const attempt = await capture(new Attempt(sender), ['turn_right']);
     await until(async () => (await redis.llen('bull:face:active')) === 1, 5_000);

@@ -19,7 +19,10 @@ import { chooseMean, judgeAttempt, type Judgement } from './pipeline/judge-attem
 /** A job that has killed its worker so often is not run again. */
 const STALLED_MAX = 2;
 
-type About = Pick<JobContext, 'jobId' | 'stalledCount'>;
+/** How often is asked whether the frames in work are still wanted. */
+const WANTED_MS = 400;
+
+type About = Pick<JobContext, 'jobId' | 'stalledCount' | 'signal'>;
 
 /** The three jobs. Each may be delivered more than once and on any worker, and then gives the same result again. */
 @Injectable()
@@ -43,7 +46,7 @@ export class InferenceService {
       verdict = known.verdict;
       wipeEvidence([known]);
     } else {
-      verdict = await this.telling(payload, about, () => this.analyse(payload, about.jobId));
+      verdict = await this.telling(payload, about, () => this.analyse(payload, about));
     }
     await this.results.send(
       {
@@ -107,17 +110,46 @@ export class InferenceService {
     );
   }
 
-  private async analyse(payload: FaceStepPayload, jobId: string): Promise<StepVerdict> {
+  private async analyse(payload: FaceStepPayload, { jobId, signal }: About): Promise<StepVerdict> {
     const { attemptId, step, action } = payload;
     const body = await this.evidence.frames(payload);
     const started = performance.now();
-    const { verdict, embeddings, antispoof, frames } = await this.engine.analyse(body, action);
+    const { verdict, embeddings, antispoof, frames } = await this.whileWanted(payload, signal, (wanted) =>
+      this.engine.analyse(body, action, wanted),
+    );
     const evidence = { version: 1 as const, action, verdict, embeddings, antispoof };
     await this.evidence.put(payload, evidence);
     wipeEvidence([evidence]);
     const ms = Math.round(performance.now() - started);
     this.logger.info({ attemptId, jobId, step, frames, ms, verdict: verdict.kind }, 'step analysed');
     return verdict;
+  }
+
+  /**
+   * Ends the work when the job's time is over, and when the frames are gone: then the attempt was cancelled, or another
+   * worker has done the step, and nobody waits for this one.
+   */
+  private async whileWanted<T>(
+    { attemptId, step, framesDigest }: FaceStepPayload,
+    over: AbortSignal,
+    work: (wanted: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const unwanted = new AbortController();
+    const look = async (): Promise<void> => {
+      // A store that does not answer says nothing about the frames.
+      const there = await this.blobs.exists(blobKeys.frames(attemptId, step, framesDigest)).catch(() => true);
+      if (!there) unwanted.abort();
+    };
+    const timer = setInterval(() => void look(), WANTED_MS);
+    try {
+      return await work(AbortSignal.any([over, unwanted.signal]));
+    } catch (error) {
+      throw unwanted.signal.aborted
+        ? new PermanentError('the frames are not wanted any more', { cause: error })
+        : error;
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   /** Whoever finds a swapped input says so before the job fails: a failed job alone tells nobody. */

@@ -39,13 +39,14 @@ export class AssistedNets implements FaceModels {
     this.eyeClosed = this.unlessCancelled((input) => own.eyeClosed(input));
   }
 
-  /** From now on no net runs: the task in work fails at its next one, and overwrites what it has on its way out. */
+  /** No net runs any more for the task in work: it fails at its next one, and overwrites what it has on its way out. */
   cancel(): void {
     this.cancelled = true;
   }
 
   /** Runs one task with a helper, or with none. */
   async with<T>(helper: MessagePort | null, task: () => Promise<T>): Promise<T> {
+    this.cancelled = false;
     this.helper = helper;
     helper?.on('message', ({ id, output }: Answer) => this.settle(id, output));
     // The other thread ended: what it was asked will not be answered.

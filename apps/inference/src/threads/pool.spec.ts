@@ -11,9 +11,11 @@ const { parentPort } = require('node:worker_threads');
 parentPort.on('message', ({ kind, id, body }) => {
   if (kind === 'assist') return;
   if (kind === 'stop') process.exit(0);
+  if (kind === 'cancel') return parentPort.postMessage({ kind: 'failed', id, error: 'given up' });
   if (body[0] === 1) process.exit(1);
   if (body[0] === 2) for (;;);
   if (body[0] === 3) throw new Error('canary');
+  if (body[0] === 5) return;
   if (body[0] === 4) return parentPort.postMessage({ kind: 'failed', id, error: 'TypeError' });
   parentPort.postMessage({ kind: 'done', id, outcome: { verdict: { kind: 'done' }, embeddings: [], antispoof: [], frames: body.length } });
 });
@@ -76,6 +78,23 @@ describe('thread pool', () => {
     await start(1);
     await expect(run(4)).rejects.toThrow('analysis failed: TypeError');
     expect(pool.ready).toBe(true);
+    expect((await run(0)).frames).toBe(3);
+  });
+
+  it('gives up what is not wanted any more, waiting or in work, and nothing else', async () => {
+    await start(1);
+    const [inWork, waiting] = [new AbortController(), new AbortController()];
+    const first = pool.analyse(Uint8Array.from([5]), 'blink', inWork.signal);
+    const shared = Buffer.from([9, 0, 8, 8]).subarray(1);
+    const second = pool.analyse(shared, 'blink', waiting.signal);
+    const third = run(0);
+    waiting.abort();
+    await expect(second).rejects.toBeInstanceOf(RetryableError);
+    expect([...shared]).toEqual([0, 0, 0]);
+    inWork.abort();
+    await expect(first).rejects.toThrow('given up');
+    expect((await third).frames).toBe(3);
+    await expect(pool.analyse(Uint8Array.from([0]), 'blink', AbortSignal.abort())).rejects.toThrow();
     expect((await run(0)).frames).toBe(3);
   });
 

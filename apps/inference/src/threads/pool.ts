@@ -15,6 +15,7 @@ export interface PoolOptions {
 }
 
 interface Task {
+  id: number;
   body: Uint8Array;
   action: Action;
   resolve: (outcome: StepOutcome) => void;
@@ -63,13 +64,28 @@ export class ThreadPool {
     return [...this.threads].filter((t) => t.ready).length === this.options.threads;
   }
 
-  /** The body's memory is taken over: the caller must not use it again. */
-  analyse(body: Uint8Array, action: Action): Promise<StepOutcome> {
-    if (this.stopped) return Promise.reject(new RetryableError('the threads have been stopped'));
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ body, action, resolve, reject });
-      this.dispatch();
-    });
+  /**
+   * The body's memory is taken over: the caller must not use it again.
+   *
+   * @param signal gives the task up, waiting or in work; in work it ends between two runs of a net.
+   */
+  async analyse(body: Uint8Array, action: Action, signal?: AbortSignal): Promise<StepOutcome> {
+    if (this.stopped) throw new RetryableError('the threads have been stopped');
+    if (signal?.aborted) {
+      body.fill(0);
+      throw new RetryableError('the task was given up');
+    }
+    const id = this.nextId++;
+    const giveUp = (): void => this.giveUp(id);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.waiting.push({ id, body, action, resolve, reject });
+        signal?.addEventListener('abort', giveUp, { once: true });
+        this.dispatch();
+      });
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
   }
 
   async stop(): Promise<void> {
@@ -105,6 +121,15 @@ export class ThreadPool {
         this.lost(thread);
       });
     });
+  }
+
+  private giveUp(id: number): void {
+    const at = this.waiting.findIndex((task) => task.id === id);
+    const [waiting] = at < 0 ? [] : this.waiting.splice(at, 1);
+    waiting?.body.fill(0);
+    waiting?.reject(new RetryableError('the task was given up'));
+    for (const { worker, task } of this.threads)
+      if (task?.id === id) worker.postMessage({ kind: 'cancel', id } satisfies ThreadOrder);
   }
 
   /**
@@ -152,7 +177,7 @@ export class ThreadPool {
       thread.timer = setTimeout(() => void this.end(thread), this.options.taskMs ?? TASK_MS);
       const body = movable(task.body);
       const helper = this.helper();
-      const message: ThreadOrder = { kind: 'task', id: this.nextId++, body, action: task.action, helper };
+      const message: ThreadOrder = { kind: 'task', id: task.id, body, action: task.action, helper };
       thread.worker.postMessage(message, helper ? [body.buffer, helper] : [body.buffer]);
     }
   }

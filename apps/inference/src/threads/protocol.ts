@@ -31,12 +31,18 @@ export interface StepOutcome {
   frames: number;
 }
 
+/** Give up this task, and stay: its answer is `failed`. */
+interface ThreadCancellation {
+  kind: 'cancel';
+  id: number;
+}
+
 /** Give up the task, if any, and end. */
 interface ThreadStop {
   kind: 'stop';
 }
 
-export type ThreadOrder = ThreadTask | ThreadAssistance | ThreadStop;
+export type ThreadOrder = ThreadTask | ThreadAssistance | ThreadCancellation | ThreadStop;
 
 /** `ready` once, after the models ran for the first time; then one answer a task. */
 export type ThreadMessage =

@@ -62,9 +62,9 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
     return rulesOf(this.loaded());
   }
 
-  analyse(body: Uint8Array, action: Action): Promise<StepOutcome> {
+  analyse(body: Uint8Array, action: Action, signal?: AbortSignal): Promise<StepOutcome> {
     if (!this.pool) throw new Error('the engine has not been started');
-    return this.pool.analyse(body, action);
+    return this.pool.analyse(body, action, signal);
   }
 
   private loaded(): ModelManifest {

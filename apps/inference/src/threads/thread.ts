@@ -17,22 +17,29 @@ async function main(): Promise<void> {
   const assisted = new AssistedNets(nets);
   const analyser = new StepAnalyser(assisted);
   let task: Promise<void> = Promise.resolve();
+  let taskId: number | null = null;
   port.on('message', (order: ThreadOrder) => {
     if (order.kind === 'task') task = run(order);
     else if (order.kind === 'assist') assist(nets, order.port);
-    else {
+    else if (order.kind === 'cancel') {
+      // The task may have ended while the order was on its way.
+      if (order.id === taskId) assisted.cancel();
+    } else {
       assisted.cancel();
       // Ends this thread only, and between two runs: one that is ended within a run takes the process with it.
       void task.then(() => process.exit(0));
     }
   });
   async function run({ id, body, action, helper }: ThreadTask): Promise<void> {
+    taskId = id;
     try {
       const outcome = await assisted.with(helper, () => analyseBody(analyser, body, action, models.onePersonFrames));
       const moved = outcome.embeddings.map((e) => e.embedding.buffer as ArrayBuffer);
       say({ kind: 'done', id, outcome }, moved);
     } catch (error) {
       say({ kind: 'failed', id, error: error instanceof Error ? error.name : 'unknown' });
+    } finally {
+      taskId = null;
     }
   }
   say({ kind: 'ready' });

@@ -114,5 +114,8 @@ describe('evaluation on the committed footage', () => {
     expect(wrong.status).toBe(2);
     expect(wrong.stderr).toContain('l.csv:2: unknown event "wave"');
     expect(run('match').status).toBe(2);
+    const lost = run('quality', '--images', MEDIA, '--markdown', path.join(folder, 'none/accuracy.md'));
+    expect(lost.status).toBe(2);
+    expect(lost.stderr).toContain('there is no such folder');
   });
 });

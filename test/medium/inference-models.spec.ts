@@ -151,12 +151,37 @@ describe('an operator’s own recognisers (MODEL_MANIFEST, the built process, re
     expect(other.similarity).toBeLessThan(0.3);
   }, 120_000);
 
+  it('stay those that were verified when a file changes after the start, and end the next one (T37)', async () => {
+    const file = path.join(folder, 'own.onnx');
+    const bytes = await readFile(file);
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(file, bytes);
+    expect(await inference.status('ready')).toBe(200);
+    const attempt = await capture(new Attempt(sender), franck, ['smile']);
+    expect(await attempt.stepResult(1)).toMatchObject({ modelDigest: manifest.digest, verdict: { kind: 'done' } });
+    const again = await refusedStart('manifest.json');
+    expect(again.output).toContain('own.onnx has another digest');
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(file, bytes);
+  }, 120_000);
+
+  /** A process that ends with 1 and never was ready. */
+  async function refusedStart(name: string): Promise<InferenceProcess> {
+    const started = await InferenceProcess.start(redisUrl, { MODEL_MANIFEST: path.join(folder, name) });
+    const seen = new Set<number | null>();
+    await until(async () => {
+      seen.add(await started.status('ready'));
+      return started.child.exitCode !== null;
+    }, 60_000);
+    expect(started.child.exitCode).toBe(1);
+    expect(seen).not.toContain(200);
+    return started;
+  }
+
   it('end the start when their answer is not what the manifest says', async () => {
     const wrong = structuredClone(manifest);
     wrong.recognisers[1]!.outputs[0].shape = [1, 512];
     await writeFile(path.join(folder, 'wrong.json'), JSON.stringify(wrong));
-    const started = await InferenceProcess.start(redisUrl, { MODEL_MANIFEST: path.join(folder, 'wrong.json') });
-    await until(() => Promise.resolve(started.child.exitCode !== null), 60_000);
-    expect(started.child.exitCode).toBe(1);
+    await refusedStart('wrong.json');
   }, 120_000);
 });

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { attempt } from './attempt.js';
 import { calibrate } from './calibrate.js';
@@ -47,6 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(command.help + COMMON_HELP);
     return 0;
   }
+  for (const option of ['out', 'markdown']) requireFolderOf(values[option], option);
   const { report, section, modelDigest, exitCode } = await command.run(values);
   const date = new Date().toISOString().slice(0, 10);
   const json = `${JSON.stringify({ command: name, date, models: modelDigest, ...report }, null, 2)}\n`;
@@ -57,6 +59,12 @@ async function main(args: readonly string[]): Promise<number> {
     writeSection(values.markdown, { title, command: `eval ${name}`, date, modelDigest }, section);
   }
   return exitCode ?? 0;
+}
+
+/** Told before an hour of measuring, not after it. */
+function requireFolderOf(file: unknown, option: string): void {
+  if (typeof file === 'string' && !existsSync(path.dirname(file)))
+    throw new UsageError(`--${option} ${file}: there is no such folder`);
 }
 
 function parse(command: Command, args: string[]): OptionValues {

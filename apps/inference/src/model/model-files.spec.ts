@@ -28,7 +28,7 @@ function agreeing(manifest: ModelManifest): ModelManifest {
   return { ...manifest, digest, thresholds: { ...manifest.thresholds, models: digest } };
 }
 
-describe('model files', () => {
+describe('model files (T37)', () => {
   let folder: string;
   let manifest: ModelManifest;
   const file = (name: string): string => path.join(folder, name);

@@ -23,5 +23,9 @@ module.exports = {
     { ...common, displayName: 'architecture', testMatch: ['<rootDir>/test/architecture/**/*.spec.ts'] },
     { ...common, displayName: 'medium', testMatch: ['<rootDir>/test/medium/**/*.spec.ts'] },
     { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'] },
+    // Long ones: only where they are asked for (npm run nightly).
+    ...(process.env.NIGHTLY
+      ? [{ ...common, displayName: 'nightly', testMatch: ['<rootDir>/test/nightly/**/*.spec.ts'] }]
+      : []),
   ],
 };

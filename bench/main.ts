@@ -3,6 +3,7 @@ import { benchAudit } from './audit.js';
 import { benchGuard } from './guard.js';
 import { UsageError } from './command.js';
 import { benchInference } from './inference.js';
+import { benchJudge } from './judge.js';
 
 /** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
 const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
@@ -10,6 +11,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
   audit: benchAudit,
   guard: benchGuard,
   inference: benchInference,
+  judge: benchJudge,
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -45,8 +45,13 @@ const COMMANDS = {
     quiet: true,
     running: 'if any',
   },
+  nightly: { file: 'dist/tools/nightly.js', what: 'tests too long for npm test: writes docs/nightly.md' },
   faults: { file: 'dist/test/faults/main.js', what: 'causes faults, counts what was lost: faults -- --list' },
-  bench: { file: 'dist/bench/main.js', what: 'measurements: bench attempt, audit, guard, inference', quiet: true },
+  bench: {
+    file: 'dist/bench/main.js',
+    what: 'measurements: bench attempt, audit, guard, inference, judge',
+    quiet: true,
+  },
   mutations: {
     file: 'dist/tools/mutations/main.js',
     what: 'breaks each condition of the guard: do the tests notice?',

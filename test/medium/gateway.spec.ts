@@ -80,7 +80,7 @@ describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
     expect(await world.eventTypes(userId)).toEqual(expect.arrayContaining(['failed', 'locked', 'refused']));
   });
 
-  it('answers every cause of failure with the same bytes', async () => {
+  it('T12: answers every cause of failure with the same bytes', async () => {
     const causes: Findings[] = [
       MISMATCH,
       { ...GOOD, judgement: 'spoof', similarity: null },

@@ -5,6 +5,7 @@ import {
   type AttemptRules,
   chooseMean,
   judgeAttempt,
+  liveOf,
   type StepFindings,
 } from '../../apps/inference/src/pipeline/judge-attempt.js';
 import { judgeStep } from '../../apps/inference/src/pipeline/judge-step.js';
@@ -26,6 +27,8 @@ export interface Played {
   /** `verified`, the first verdict that is not `done`, or what the judgement over all steps found. */
   reason: string;
   similarity: number | null;
+  /** What the anti-spoof makes of it, where it came so far that this decides; null elsewhere. */
+  live?: number | null;
 }
 
 export interface Bench {
@@ -99,5 +102,6 @@ export async function play(
         ? // Poor quality outweighs the rest, as in the product.
           (verdicts.find((v) => v.startsWith('quality:')) ?? verdicts.find((v) => v !== 'done') ?? judgement)
         : judgement;
-  return { person, actions, shown, verdicts, reason, similarity };
+  const decides = reason === 'verified' || reason === 'spoof';
+  return { person, actions, shown, verdicts, reason, similarity, live: decides ? liveOf(steps) : null };
 }

@@ -1,3 +1,4 @@
+import { ATTEMPT } from '../../apps/inference/src/pipeline/judge-attempt.js';
 import type { Section } from '../eval/report.js';
 import { percent } from '../eval/report.js';
 import type { Bar } from './species.js';
@@ -28,12 +29,39 @@ const EXPLAINED: Readonly<Record<Bar, string>> = {
     'Whoever can switch clean clips live, as a virtual camera does, answers every challenge: gestures are no defence against that. The rows are here so that nobody claims more than this.',
 };
 
-/** One section a bar, with a row a species. */
+/** One section a bar, with a row a species; and what a stricter anti-spoof would cost, where both sides were played. */
 export function sectionsOf(results: readonly SpeciesResult[], how: string): { title: string; section: Section }[] {
-  return (Object.keys(TITLES) as Bar[]).flatMap((bar) => {
+  const bars = (Object.keys(TITLES) as Bar[]).flatMap((bar) => {
     const rows = results.filter((r) => r.bar === bar);
     return rows.length === 0 ? [] : [{ title: TITLES[bar], section: sectionOf(rows, bar, how) }];
   });
+  const [good, displayed] = ['live_switch', 'recapture'].map((name) => results.find((r) => r.name === name));
+  return good && displayed
+    ? [...bars, { title: 'Recapture: the trade-off', section: tradeOff(good, displayed) }]
+    : bars;
+}
+
+const LIMITS = [0.1, ATTEMPT.liveMin, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+/** The same attempts at other limits of the anti-spoof. */
+function tradeOff(good: SpeciesResult, displayed: SpeciesResult): Section {
+  const shareOf = ({ lives, tally }: SpeciesResult, limit: number): string => {
+    const passed = lives.filter((live) => live >= limit).length;
+    return `${passed} of ${tally.n} (${percent(passed / tally.n)})`;
+  };
+  const rows = LIMITS.map((limit) => [
+    `${limit}${limit === ATTEMPT.liveMin ? ' (in use)' : ''}`,
+    shareOf(displayed, limit),
+    shareOf(good, limit),
+  ]);
+  return {
+    paragraphs: [
+      'Attempts that would be accepted if the anti-spoof denied below another median P(live). Good footage is that of ' +
+        '`live_switch`, as genuine people film it. The limit in use is the highest at which no genuine window was denied ' +
+        'in the measurement of the anti-spoof (docs/accuracy.md).',
+    ],
+    table: { head: ['deny below', 'recaptured, accepted', 'good footage, accepted'], rows },
+  };
 }
 
 function sectionOf(rows: readonly SpeciesResult[], bar: Bar, how: string): Section {

@@ -20,6 +20,8 @@ export interface SpeciesResult {
   bar: Bar;
   what: string;
   tally: Tally;
+  /** P(live) of each attempt that nothing but the anti-spoof would refuse. */
+  lives: number[];
   /** Steps that were filmed and analysed for it and for no species before it. */
   steps: number;
 }
@@ -54,6 +56,7 @@ export async function runSuite(
       bar: species.bar,
       what: species.what,
       tally: tallyOf(played),
+      lives: played.flatMap((p) => p.live ?? []),
       steps: bench.pool.analysed - before,
     };
     results.push(result);

@@ -65,6 +65,8 @@ export const GESTURE = {
   aspectClosed: 0.72,
   aspectLowered: 0.9,
   aspectOpen: 0.85,
+  /** Relative to the last frame before the closure: of lowered eyes, which never come up to the rest. */
+  aspectBack: 0.95,
   blinkMs: 1000,
   blinkYawMax: 25,
   /** The lids close while the head keeps still; while they are closed it may move on by more. */
@@ -240,7 +242,10 @@ export function blinks(samples: readonly Sample[]): Blink[] {
   for (let i = 0; i < samples.length; i++) {
     if (right.closed(i) && left.closed(i)) {
       if (closedAt < 0) closedAt = i;
-    } else if (right.open(i) && left.open(i)) {
+    } else if (
+      (right.open(i) && left.open(i)) ||
+      (closedAt >= 0 && openAt >= 0 && right.isBack(i, openAt) && left.isBack(i, openAt))
+    ) {
       if (closedAt >= 0 && openAt >= 0 && isBlink(samples, openAt, closedAt, i))
         found.push({
           fromMs: samples[closedAt]!.tMs,
@@ -290,6 +295,8 @@ function abruptness(samples: readonly Sample[], closed: number, open: number): n
 interface Eye {
   closed(frame: number): boolean;
   open(frame: number): boolean;
+  /** As far open as on a frame before, be that with lowered eyes. */
+  isBack(frame: number, before: number): boolean;
 }
 
 /**
@@ -307,10 +314,12 @@ function eyeOf(
   );
   const blind = median(samples.map((s) => s[closed])) > GESTURE.eyeOpen;
   const height = (i: number): number => samples[i]![aspect] / (open || 1);
+  const isClosed = (i: number): boolean =>
+    height(i) < GESTURE.aspectClosed ||
+    (!blind && samples[i]![closed] > GESTURE.eyeClosed && height(i) < GESTURE.aspectLowered);
   return {
-    closed: (i) =>
-      height(i) < GESTURE.aspectClosed ||
-      (!blind && samples[i]![closed] > GESTURE.eyeClosed && height(i) < GESTURE.aspectLowered),
+    closed: isClosed,
+    isBack: (i, before) => !isClosed(i) && height(i) >= GESTURE.aspectBack * height(before),
     open: (i) =>
       height(i) > GESTURE.aspectOpen ||
       (!blind && samples[i]![closed] < GESTURE.eyeOpen && height(i) > GESTURE.aspectClosed),

@@ -74,8 +74,14 @@ export function isOnePerson(
 
 /** Denies only: a median above the limit proves nothing. Both crops must look live on a frame. */
 export function isSpoof(steps: readonly Pick<StepFindings, 'antispoof'>[]): boolean {
+  const live = liveOf(steps);
+  return live !== null && live < ATTEMPT.liveMin;
+}
+
+/** Median P(live) of the lower of both crops; null without a sample. */
+export function liveOf(steps: readonly Pick<StepFindings, 'antispoof'>[]): number | null {
   const live = steps.flatMap((s) => s.antispoof.map((a) => Math.min(a.near, a.far)));
-  return live.length > 0 && median(live) < ATTEMPT.liveMin;
+  return live.length > 0 ? median(live) : null;
 }
 
 /**

@@ -98,6 +98,18 @@ describe('the asked gesture', () => {
     expect(verdicts(track(less, ...GESTURES.blink)).blink).toBe('done');
   });
 
+  it('blink is done though the eyes stay lowered around the second one', () => {
+    const lowered = 0.245;
+    const eyes: Movement = (t) => {
+      if (t < 1.2) return blink(0.5)(t);
+      const shut = Math.max(0, Math.min(1, (t - 1.6) / 0.08, (1.9 - t) / 0.13));
+      const aspect = lowered - (lowered - 0.18) * shut;
+      const closed = shut > 0.6 ? 1 : t > 1.6 ? 0.6 : 0.1;
+      return { closedRight: closed, closedLeft: closed, aspectRight: aspect, aspectLeft: aspect };
+    };
+    expect(verdicts(track(eyes)).blink).toBe('done');
+  });
+
   it('smile is not done where it is there from one frame to the next, whether or not a frame is missing between', () => {
     const sudden: Movement = (t) => (between(t, 1, 2) ? SMILE : {});
     const whole = track(sudden);

@@ -27,6 +27,9 @@ export const STEP = {
   /** Outer eye corners, pixels; and as a share of the picture's width. */
   eyeSpanMin: 45,
   eyeSpanShareMax: 0.45,
+  /** Of the frames turned by no more than this, so many must show a face that is large enough for the anti-spoof. */
+  frontalYaw: 20,
+  largeShareMin: 0.2,
   insideMin: 0.95,
   outsideShareMax: 0.4,
   /** Without a face: a picture whose area is dark to this share, or clipped to that with this little well lit. */
@@ -124,7 +127,7 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   if (faces.length < STEP.framesMin || faces.length - 1 < STEP.fpsMin * seconds) return 'too_few_frames';
   const middle = (of: (s: Sample) => number): number => median(faces.map(of));
   const eyeSpan = middle((s) => s.eyeSpan);
-  if (eyeSpan < STEP.eyeSpanMin || middle((s) => s.faceWidth) < ANTISPOOF_FACE_PX_MIN) return 'too_far';
+  if (eyeSpan < STEP.eyeSpanMin || isSmall(faces)) return 'too_far';
   if (eyeSpan > STEP.eyeSpanShareMax * track.width) return 'too_close';
   if (faces.filter((s) => s.inside < STEP.insideMin).length > STEP.outsideShareMax * faces.length) return 'off_centre';
   const light = middle((s) => s.luminance);
@@ -134,6 +137,13 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
   if (2 * faces.filter(hidesEyes).length > faces.length) return 'eyes_hidden';
   if (middle((s) => s.mouthDetail) < STEP.mouthDetail) return 'face_covered';
   return null;
+}
+
+/** Too small for the anti-spoof on nearly all frames that it could look at. */
+function isSmall(faces: readonly Sample[]): boolean {
+  const frontal = faces.filter((s) => Math.abs(s.yaw) <= STEP.frontalYaw);
+  const large = frontal.filter((s) => s.faceWidth >= ANTISPOOF_FACE_PX_MIN);
+  return frontal.length > 0 && large.length < STEP.largeShareMin * frontal.length;
 }
 
 const hidesEyes = (s: Sample): boolean =>

@@ -41,9 +41,10 @@ const SCENARIOS: readonly Scenario[] = [
   guardWrites,
   sinkFull,
   auditKilled,
-  producers,
   keyRotation,
   terminated,
+  producers,
+  parallel,
 ];
 
 /** A scenario may take so much longer than it says, and this much besides, on a busy machine. */

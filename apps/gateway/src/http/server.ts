@@ -18,6 +18,7 @@ const JSON_BYTES_MAX = 16 * 1024;
 /** A step's body may take 10 s from its first byte; a little more, so that the guard's answer arrives, too. */
 const REQUEST_MS = CAPTURE_LIMITS.bodyMs + 5_000;
 const HEADERS_MS = 10_000;
+const IDLE_SWEEP_MS = 250;
 const STEP_ROUTE = '/v1/face/attempts/:id/steps/:n';
 
 const SECURITY_HEADERS = {
@@ -38,6 +39,8 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 100 },
     forceCloseConnections: 'idle',
+    // Whoever still comes on an open connection is served.
+    return503OnClosing: false,
     frameworkErrors: (error: unknown, _request: unknown, reply: unknown) =>
       sendProblem(reply as FastifyReply, toProblem(error)),
   });
@@ -64,6 +67,13 @@ function prepare(fastify: FastifyInstance, https: boolean): void {
     reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
     if (https) reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains');
     withCorrelation(request.id, () => done(refusedType(request)));
+  });
+
+  // What falls idle after the close has begun would hold the process for the keep-alive time of 72 s.
+  fastify.addHook('preClose', (done) => {
+    const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS);
+    fastify.server.once('close', () => clearInterval(sweep));
+    done();
   });
 
   fastify.removeAllContentTypeParsers();

@@ -106,11 +106,11 @@ async function create(text: string, roles: Role[], o: CreateOptions, io: Io): Pr
 /** Nobody types the password for another person: he chooses it by a link that works once. */
 async function invite(email: string, roles: Role[], o: CreateOptions, io: Io): Promise<void> {
   const { MAIL_KEY, PUBLIC_URL } = parseEnv(
-    z.object({ MAIL_KEY: o.mail ? env.key32 : env.key32.optional(), PUBLIC_URL: env.publicUrl.default(LOCAL_URL) }),
+    z.object({ MAIL_KEY: o.mail ? env.keySet : env.keySet.optional(), PUBLIC_URL: env.publicUrl.default(LOCAL_URL) }),
   );
   await withAccounts(async ({ accounts, db }) => {
     const account = { email, roles };
-    const made = MAIL_KEY && o.mail ? await accounts.invite(account, openMails(db, MAIL_KEY)) : await accounts.openInvitation(account); // prettier-ignore
+    const made = MAIL_KEY && o.mail ? await accounts.invite(account, openMails(db, newestOf(MAIL_KEY).bytes)) : await accounts.openInvitation(account); // prettier-ignore
     if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
     const { _id: userId, roles: given } = made.user;
     const link = 'secret' in made ? `${PUBLIC_URL.replace(/\/+$/, '')}/accept-invitation?token=${made.secret}` : null;

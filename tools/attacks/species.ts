@@ -1,6 +1,6 @@
 import type { Action } from '#contracts';
 import type { Cover, Effect, FacePlace, PhotoPose } from './effects.js';
-import { durationOf, type Film, type FilmFrame, frameAt, joined, reversed, sampled } from './film.js';
+import { durationOf, type Film, frameAt, joined, reversed, sampled } from './film.js';
 import type { Footage } from './footage.js';
 import { below, between, oneOf, type Random, randomOf } from './random.js';
 import { altered, type Answer, type Cast, performance, plain, restOf, standing, type Strategy, STRATEGIES, willing } from './strategies.js'; // prettier-ignore

@@ -85,8 +85,8 @@ async function faultySink(context: Context): Promise<Finding> {
       const fault = faults[Number(name.split('-')[1]) - 2];
       if (!name.startsWith('audit') || !fault) return [command, args];
       const file = `${context.dir}/sink/checkpoints.jsonl`;
-      // The traced process dies with its tracer, as a tracer that is killed lets go of it.
-      return ['strace', ['-f', '-qq', '-o', `${context.dir}/sink/strace-${name}`, '-P', file, '-e', `inject=${fault}`, 'setpriv', '--pdeathsig', 'KILL', command, ...args]];
+      // With -D the process is its own and gets its signals; a tracer that is the parent keeps a SIGTERM to itself.
+      return ['strace', ['-D', '-f', '-qq', '-o', `${context.dir}/sink/strace-${name}`, '-P', file, '-e', `inject=${fault}`, command, ...args]];
     },
   }); // prettier-ignore
   try {

@@ -57,8 +57,7 @@ function tradeOff(good: SpeciesResult, displayed: SpeciesResult): Section {
   return {
     paragraphs: [
       'Attempts that would be accepted if the anti-spoof denied below another median P(live). Good footage is that of ' +
-        '`live_switch`, as genuine people film it. The limit in use is the highest at which no genuine window was denied ' +
-        'in the measurement of the anti-spoof (docs/accuracy.md).',
+        '`live_switch`, as genuine people film it.',
     ],
     table: { head: ['deny below', 'recaptured, accepted', 'good footage, accepted'], rows },
   };

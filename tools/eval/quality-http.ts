@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Answer, ApiClient } from '#testing';
 import { UsageError } from './fault.js';
-import type { FileResult, Picture, Shown } from './quality.js';
+import type { FileResult, Picture, Shown } from './quality-result.js';
 import { STILL_STEP_MS, stillStep } from './still-step.js';
 
 /** An account may end so many captures without a result before it has to wait. */

@@ -10,6 +10,7 @@ import { Judge, JudgeLostError } from './judge.js';
 import { required, text, whole } from './options.js';
 import { progress } from './progress.js';
 import { showOverHttp } from './quality-http.js';
+import type { FileResult, Picture, Shown } from './quality-result.js';
 import type { Section } from './report.js';
 import { stillStep } from './still-step.js';
 
@@ -73,29 +74,6 @@ scenes, a camera's settings.
     };
   },
 };
-
-export interface FileResult {
-  file: string;
-  bytes: number;
-  /** What the HTTP route answers to the step: 202, or a refusal. */
-  status: number;
-  /** The refusal's code, or what the worker says of the step. */
-  code: string;
-  /** What the worker says, where it was asked: also of what the gateway refuses. */
-  worker?: string;
-  /** From the step's body to that. */
-  ms: number;
-}
-
-export interface Shown {
-  files: FileResult[];
-  modelDigest: string;
-  /** Of the process that analyses, models included; null where the work was done elsewhere. */
-  rssPeakBytes: number | null;
-}
-
-/** The bytes of a file. */
-export type Picture = (file: string) => Buffer;
 
 /** In place of a code: the process ended over this file. */
 const CRASHED = 'crashed';

@@ -18,8 +18,9 @@ export const GESTURE = {
   farBeyondDegrees: 22,
   /** Nearer to the neutral than this, no movement has begun. */
   turnBeginsDegrees: 5,
-  /** How much the head may nod on the way of a turn, relative to the turn. */
+  /** How much the head may nod on the way of a turn and just before it, relative to the turn: who bobs along does not turn. */
   turnPitchShare: 0.8,
+  turnPitchBeforeMs: 400,
   /** Largest share of the whole turn between two frames. */
   turnStepShare: 0.75,
   /** The head must also have crossed to that side of the camera: coming back from a turn is not the opposite turn. */
@@ -142,7 +143,9 @@ export function turned(samples: readonly Sample[], side: Side): boolean {
     const way = samples.slice(from, done + 1);
     const by = (s: Sample): number => sign * (s.yaw - neutralYaw);
     if (leaps(samples.slice(Math.max(0, from - 1)), by)) return false;
-    if (rangeOf(way.map((s) => s.pitch)) > GESTURE.turnPitchShare * Math.max(...way.map(by))) return false;
+    const nodFromMs = samples[from]!.tMs - GESTURE.turnPitchBeforeMs;
+    const nod = rangeOf(samples.slice(0, done + 1).filter((s) => s.tMs >= nodFromMs).map((s) => s.pitch)); // prettier-ignore
+    if (nod > GESTURE.turnPitchShare * Math.max(...way.map(by))) return false;
     const atRest = samples.slice(0, from).filter((s) => Math.abs(by(s)) <= GESTURE.restRangeDegrees);
     const least = Math.min(GESTURE.foreshorteningFrom, by(samples[done]!));
     const midway = samples.slice(from).filter((s) => by(s) >= least && by(s) <= GESTURE.foreshorteningTo);

@@ -89,6 +89,13 @@ describe('the asked gesture', () => {
     expect(verdicts(track(...GESTURES[action], blink(0.3), blink(2.1)))[action]).toBe('done');
   });
 
+  it('a turn on which the head nods is done, by one whose head bobs already it is not', () => {
+    const nodding: Movement = (t) => ({ pitch: -11 * bump(t, 0.8, 1.8) });
+    expect(verdicts(track(turn(16), nodding)).turn_left).toBe('done');
+    const bobbing: Movement = (t) => (t < 0.8 ? { pitch: 10 * Math.sin(4 * Math.PI * t) } : {});
+    expect(verdicts(track(turn(16), bobbing)).turn_left).toBe('no_action');
+  });
+
   it('of a head that rests beside the camera, a smaller turn to that side is done; a blink it is not', () => {
     const aside: Movement = (t) => ({ yaw: 12.5 + 12 * bump(t, 0.8, 1.8) });
     expect(verdicts(track(aside)).turn_left).toBe('done');

@@ -35,7 +35,7 @@ import { decode, prepareDecoder } from '../apps/inference/src/threads/decode.js'
 import { Figures } from './figures.js';
 import { takes } from './footage.js';
 
-export type BareRow = 'all' | 'decodes' | 'kernels' | 'tracked' | 'equal' | 'stages' | 'recognisers';
+export type BareRow = 'all' | 'decodes' | 'kernels' | 'tracked' | 'floor' | 'equal' | 'stages' | 'recognisers';
 export interface BareTask {
   row: BareRow;
   /** How many steps to go through. */
@@ -113,7 +113,7 @@ class Bare {
     return done(ms, frames);
   }
 
-  private readonly rows: Record<'all' | 'decodes' | 'kernels' | 'equal', (step: Step) => Promise<void>> = {
+  private readonly rows: Record<'all' | 'decodes' | 'kernels' | 'floor' | 'equal', (step: Step) => Promise<void>> = {
     decodes: async ({ frames }) => {
       for (const { jpeg } of frames) await decode(jpeg);
     },
@@ -121,6 +121,15 @@ class Bare {
       for (const run of runs)
         for (const net of Object.keys(NONE) as (keyof FaceNets)[])
           for (let k = 0; k < run[net]; k++) await this.nets[net](this.tensors[net]);
+    },
+    floor: async ({ frames }) => {
+      const { nets, tensors } = this;
+      for (const { jpeg } of frames) {
+        await decode(jpeg);
+        await nets.mesh(tensors.mesh);
+        for (let eye = 0; eye < 2; eye++) await nets.eyeClosed(tensors.eyeClosed);
+        await nets.happy(tensors.happy);
+      }
     },
     all: async ({ frames, runs }) => {
       let region: Region | null = null;

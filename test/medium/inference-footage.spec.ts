@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { type Action, ACTIONS } from '#contracts';
+import { type Action, ACTIONS, type QualityCode } from '#contracts';
 import { RetryableError } from '#queue';
 import { encodeStep, type Frame, Media, type Segment } from '#testing';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
@@ -22,6 +22,30 @@ const index = JSON.parse(readFileSync(path.join(ROOT, 'test/media/index.json'), 
 const segments = index.segments.filter((s) => s.action !== 'still');
 const find = (person: string, name: string): Segment =>
   segments.find((s) => s.person === person && s.segment === name)!;
+
+type Spoil = (jpeg: Buffer) => sharp.Sharp | Promise<sharp.Sharp>;
+/** Something held before the face. */
+const covered = (jpeg: Buffer, [top, height]: [number, number], background: string): sharp.Sharp =>
+  sharp(jpeg).composite([{ input: { create: { width: 125, height, channels: 3, background } }, left: 140, top }]);
+const beside = async (jpeg: Buffer): Promise<sharp.Sharp> => {
+  const half = await sharp(jpeg).resize(240, 192).jpeg().toBuffer();
+  return sharp(half)
+    .extend({ right: 240 })
+    .composite([{ input: half, left: 240, top: 0 }]);
+};
+/** One man's rest of 360 × 288, as each code has it. */
+const SPOILT: readonly (readonly [QualityCode, Spoil])[] = [
+  ['no_face', (jpeg) => sharp(jpeg).extract({ left: 0, top: 0, width: 90, height: 90 }).resize(360)],
+  ['multiple_faces', beside],
+  ['too_dark', (jpeg) => sharp(jpeg).linear(0.12, 0)],
+  ['too_bright', (jpeg) => sharp(jpeg).linear(2, 120)],
+  ['too_far', (jpeg) => sharp(jpeg).resize(90, 72).extend({ top: 108, bottom: 108, left: 135, right: 135 })],
+  ['too_close', (jpeg) => sharp(jpeg).extract({ left: 145, top: 75, width: 115, height: 115 }).resize(460)],
+  ['off_centre', (jpeg) => sharp(jpeg).extract({ left: 0, top: 0, width: 230, height: 288 })],
+  ['blurred', (jpeg) => sharp(jpeg).blur(5)],
+  ['eyes_hidden', (jpeg) => covered(jpeg, [120, 28], '#222')],
+  ['face_covered', (jpeg) => covered(jpeg, [172, 70], '#8ab')],
+];
 
 interface Look {
   mirror?: boolean;
@@ -109,6 +133,15 @@ describe('the committed footage on real models (built analysis threads)', () => 
       }));
       expect(verdictOf(await judge(await Promise.all(encodedAnew), action))).toBe('no_action');
     }
+  });
+
+  it.each(SPOILT)('of spoilt pictures tells the person %s', async (code, spoil) => {
+    const frames = await film(find('franck', 'neutral-1'), {});
+    const spoilt = frames.map(async ({ tMs, jpeg }) => {
+      const picture = await spoil(Buffer.from(jpeg));
+      return { tMs, jpeg: await picture.jpeg({ quality: 90 }).toBuffer() };
+    });
+    expect(verdictOf(await judge(await Promise.all(spoilt), 'blink'))).toBe(code);
   });
 
   it('finds the same to the last bit alone and with a helping thread', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import {
   Accounts,
@@ -27,6 +28,9 @@ import { RequestThrottle } from './request-throttle.js';
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
 const NOBODY = randomUUID();
 
+/** A failed login is answered a multiple of this after it came: longer than its work takes, so that the reads do not show. */
+const FAILURE_GRID_MS = 250;
+
 @Injectable()
 export class AuthService {
   constructor(
@@ -39,13 +43,15 @@ export class AuthService {
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
-  /** The user, or null: unknown, wrong and disabled are one answer after the same work. */
+  /** The user, or null: unknown, wrong and disabled are one answer after the same work and the same time. */
   async authenticate(email: string, password: string, origin: Origin): Promise<UserRow | null> {
+    const from = performance.now();
     const user = await this.users.findByEmail(email);
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
     if (user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user)) return user;
     this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
+    await sleep(FAILURE_GRID_MS - ((performance.now() - from) % FAILURE_GRID_MS));
     return null;
   }
 

@@ -25,6 +25,8 @@ export class TurnsRepository {
       (await this.rows.updateOne({ _id: task, ...isDue }, [{ $set: { nextAt: { $add: ['$$NOW', everyMs] } } }]))
         .matchedCount;
     if ((await take()) === 1) return true;
+    // Mostly it is not due: a read then, and no insert that must fail.
+    if (await this.rows.findOne({ _id: task }, { projection: { _id: 1 } })) return false;
     try {
       await this.rows.insertOne({ _id: task, nextAt: EPOCH });
     } catch (error) {

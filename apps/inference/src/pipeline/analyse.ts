@@ -77,7 +77,7 @@ const DETECT_EVERY = 15;
 const EMBEDDING_SPANS = 6;
 const ANTISPOOF_SPANS = 8;
 /** Pose of a frame that counts as frontal, degrees. */
-const FRONTAL_YAW = 20;
+export const FRONTAL_YAW = 20;
 const FRONTAL_PITCH = 25;
 export const ANTISPOOF_FACE_PX_MIN = 80;
 /** Yaw up to which a face is embedded at all. */

@@ -10,7 +10,7 @@ import {
   strayed,
   turned,
 } from './gestures.js';
-import { ANTISPOOF_FACE_PX_MIN } from './analyse.js';
+import { ANTISPOOF_FACE_PX_MIN, FRONTAL_YAW } from './analyse.js';
 import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
 
@@ -27,8 +27,7 @@ export const STEP = {
   /** Outer eye corners, pixels; and as a share of the picture's width. */
   eyeSpanMin: 45,
   eyeSpanShareMax: 0.45,
-  /** Of the frames turned by no more than this, so many must show a face that is large enough for the anti-spoof. */
-  frontalYaw: 20,
+  /** Of the frontal frames, so many must show a face that is large enough for the anti-spoof. */
   largeShareMin: 0.2,
   insideMin: 0.95,
   outsideShareMax: 0.4,
@@ -141,7 +140,7 @@ function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | 
 
 /** Too small for the anti-spoof on nearly all frames that it could look at. */
 function isSmall(faces: readonly Sample[]): boolean {
-  const frontal = faces.filter((s) => Math.abs(s.yaw) <= STEP.frontalYaw);
+  const frontal = faces.filter((s) => Math.abs(s.yaw) <= FRONTAL_YAW);
   const large = frontal.filter((s) => s.faceWidth >= ANTISPOOF_FACE_PX_MIN);
   return frontal.length > 0 && large.length < STEP.largeShareMin * frontal.length;
 }

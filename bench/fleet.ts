@@ -7,11 +7,11 @@ import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { sealingPublicKey, sealTo, signingPublicKey, verifyValue } from '#sealing';
 import { repositoryRoot } from '#stack';
-import { encodeStep } from '#testing';
+import { encodeStep, peakMemoryBytes } from '#testing';
 import { ManagedProcess } from '../tools/stack/src/process.js';
 import { anyFreePort } from '../tools/stack/src/ports.js';
 import type { Take } from './footage.js';
-import { bound, peakMemoryMb } from './machine.js';
+import { bound } from './machine.js';
 
 const BLOB_SECONDS = 600;
 
@@ -58,7 +58,7 @@ export class Fleet {
 
   /** Of the largest worker. */
   get peakMemoryMb(): number {
-    return Math.max(...this.workers.map((worker) => peakMemoryMb(worker.pid)));
+    return Math.max(...this.workers.map(({ pid }) => (peakMemoryBytes(pid) ?? NaN) / 2 ** 20));
   }
 
   async stop(): Promise<void> {

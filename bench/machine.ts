@@ -34,12 +34,6 @@ export function bindableCores(): number[] | null {
 export const bound = (cores: readonly number[] | null, command: string, args: string[]): [string, string[]] =>
   cores ? ['taskset', ['-c', cores.join(','), command, ...args]] : [command, args];
 
-/** Most memory a process ever had resident, MB (Linux; NaN elsewhere). */
-export function peakMemoryMb(pid: number): number {
-  const status = `/proc/${pid}/status`;
-  return existsSync(status) ? Number(/VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8'))?.[1]) / 1024 : NaN;
-}
-
 const PAGE = `# Performance
 
 Written by \`npm run -s bench -- NAME --markdown\`, a section a bench; not typed by hand. Milliseconds depend on the machine;

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import http from 'node:http';
 import fc from 'fast-check';
 import { ROLES } from '#contracts';
+import { inLanes } from '#testing';
 import { POLICY } from '../../apps/gateway/src/http/policy.js';
 import { type AuditUnderTest, startAudit } from './audit-harness.js';
 import { GatewayWorld, PASSWORD } from './gateway-world.js';
@@ -72,14 +73,6 @@ describe('the gateway under input of any kind', () => {
       request.end(body ?? undefined);
     });
 
-  const inLanes = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
-    const waiting = [...items];
-    const lane = async (): Promise<void> => {
-      for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) await work(item);
-    };
-    await Promise.all(Array.from({ length: LANES }, lane));
-  };
-
   const urlText = fc.string({ maxLength: 30, unit: 'binary' }).map((text) => encodeURIComponent(text));
   const headerText = fc.string({ maxLength: 60, unit: fc.integer({ min: 0x20, max: 0xfe }).map((code) => (code === 0x7f ? ' ' : String.fromCharCode(code))) }); // prettier-ignore
   const json = fc.json({ maxDepth: 4 }).map((text) => Buffer.from(text));
@@ -125,7 +118,8 @@ describe('the gateway under input of any kind', () => {
     process.on('unhandledRejection', note);
     const counts: Record<string, number> = {};
     const bad: object[] = [];
-    await inLanes(requests, async (request) => {
+    await inLanes(LANES, requests.length, async (i) => {
+      const request = requests[i]!;
       const status = await send(request);
       counts[String(status)] = (counts[String(status)] ?? 0) + 1;
       // 503 is an answer: begin refuses while the service is full, and whatever waits for a database for two seconds.
@@ -164,7 +158,8 @@ describe('the gateway under input of any kind', () => {
       Object.keys(right).flatMap((field) => NO_TEXT.map((value) => ({ line, body: { ...right, [field]: value } }))),
     );
     const taken: object[] = [];
-    await inLanes(attacks, async ({ line, body }) => {
+    await inLanes(LANES, attacks.length, async (i) => {
+      const { line, body } = attacks[i]!;
       const status = await send({
         line,
         path: line.split(' ')[1] ?? '',

@@ -11,14 +11,12 @@ import { bombs, mutations, oddPictures } from './odd-pictures.js';
  * system says. It is shown the files without the gateway in front of it.
  */
 const PROGRAM = `
-const { existsSync, readdirSync, readFileSync } = require('node:fs');
+const { readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 const { decode, prepareDecoder } = require(process.argv[1]);
-const [folder, how] = process.argv.slice(2);
+const { peakMemoryBytes } = require(process.argv[2]);
+const [folder, how] = process.argv.slice(3);
 const rss = () => process.memoryUsage.rss();
-// Of this process alone, where /proc tells: the system's maxrss begins with what the parent held when it forked.
-const status = '/proc/self/status';
-const peak = () => 1024 * (existsSync(status) ? Number(/VmHWM:\\s*(\\d+)/.exec(readFileSync(status, 'utf8'))[1]) : process.resourceUsage().maxRSS);
 process.on('unhandledRejection', () => process.exit(3));
 (async () => {
   prepareDecoder();
@@ -35,10 +33,11 @@ process.on('unhandledRejection', () => process.exit(3));
   };
   if (how === 'parallel') await Promise.all(files.map(one));
   else for (const file of files) await one(file);
-  process.stdout.write(JSON.stringify({ n: files.length, decoded, before, peak: peak(), msMax: Math.max(...ms) }));
+  process.stdout.write(JSON.stringify({ n: files.length, decoded, before, peak: peakMemoryBytes() ?? process.resourceUsage().maxRSS * 1024, msMax: Math.max(...ms) }));
 })();
 `;
 const DECODER = path.resolve('dist/apps/inference/src/threads/decode.js');
+const MEMORY = path.resolve('dist/libs/testing/src/peak-memory.js');
 const reportSchema = z.object({
   n: z.int(),
   decoded: z.array(z.string()),
@@ -56,7 +55,7 @@ describe('what may be sent as a frame, and the worker’s decoder', () => {
     const place = path.join(folder, name);
     mkdirSync(place);
     for (const [i, bytes] of files.entries()) writeFileSync(path.join(place, String(i)), bytes);
-    const child = spawn(process.execPath, ['-e', PROGRAM, DECODER, place, how], {
+    const child = spawn(process.execPath, ['-e', PROGRAM, DECODER, MEMORY, place, how], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let text = '';

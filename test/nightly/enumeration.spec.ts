@@ -1,15 +1,16 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { Accounts, hashPassword } from '#accounts';
+import { inLanes } from '#testing';
 import { auc, sortedScores } from '../../tools/eval/statistics.js';
 import { GatewayWorld, PASSWORD } from '../medium/gateway-world.js';
-import { inLanes, sized, tellRow } from './rows.js';
+import { LANES, sized, tellRow } from './rows.js';
 
 jest.setTimeout(60 * 60_000);
 
 /** Below the throttle of an account. Each try comes from an address of its own. */
 const TRIES_AN_ACCOUNT = 40;
 /** More side by side would measure one another. */
-const LANES = 4;
+const TRIES_AT_ONCE = 4;
 const AUC_MAX = 0.55;
 /** One-sided, 95 %. */
 const Z = 1.645;
@@ -62,7 +63,7 @@ describe('what a failed login tells', () => {
     const passwordHash = await hashPassword(PASSWORD);
     const tries = await Promise.all(
       KINDS.map(async (kind) => {
-        const emails = await inLanes(Math.ceil(each / TRIES_AN_ACCOUNT), () => account(kind, passwordHash));
+        const emails = await inLanes(LANES, Math.ceil(each / TRIES_AN_ACCOUNT), () => account(kind, passwordHash));
         return Array.from({ length: each }, (_, i) => ({ kind, email: emails[i % emails.length] ?? '' }));
       }),
     );
@@ -71,11 +72,10 @@ describe('what a failed login tells', () => {
       const j = randomInt(i + 1);
       [mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!];
     }
-    const found = await inLanes(
-      mixed.length,
-      async (i) => ({ kind: mixed[i]!.kind, ...(await failure(mixed[i]!.email)) }),
-      LANES,
-    );
+    const found = await inLanes(TRIES_AT_ONCE, mixed.length, async (i) => ({
+      kind: mixed[i]!.kind,
+      ...(await failure(mixed[i]!.email)),
+    }));
     const times = (kind: Kind): number[] => found.filter((one) => one.kind === kind).map(({ ms }) => ms);
     const bounds = KINDS.flatMap((a, i) => KINDS.slice(0, i).map((b) => [b, a] as const)).map(([a, b]) => {
       const area = auc(sortedScores(times(a), times(b)))!;

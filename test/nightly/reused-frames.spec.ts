@@ -1,6 +1,6 @@
-import { encodeStep, type Frame } from '#testing';
+import { encodeStep, type Frame, inLanes } from '#testing';
 import { GatewayWorld, GOOD, jpegOf, sleep } from '../medium/gateway-world.js';
-import { inLanes, sized, tellRow } from './rows.js';
+import { LANES, sized, tellRow } from './rows.js';
 
 jest.setTimeout(60 * 60_000);
 
@@ -18,7 +18,7 @@ describe('frames of before, byte for byte', () => {
     const n = sized(1000);
     /** Abandoned attempts count, too: few enough that nobody is locked. */
     const each = 4;
-    const refused = await inLanes(Math.ceil(n / each), async () => {
+    const refused = await inLanes(LANES, Math.ceil(n / each), async () => {
       const { client } = await world.enrolled();
       const session = [filmed(), filmed(), filmed()];
       const play = async (): Promise<string[]> => {
@@ -56,7 +56,7 @@ describe('frames of before, byte for byte', () => {
   it('T09: one frame of another step or attempt is enough, and the window runs on', async () => {
     const n = sized(1000);
     const users = Math.ceil(n / 9);
-    const found = await inLanes(users, async () => {
+    const found = await inLanes(LANES, users, async () => {
       const { client } = await world.enrolled();
       const seen: Frame[] = [];
       const told: string[] = [];

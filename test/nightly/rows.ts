@@ -20,16 +20,3 @@ export const sized = (n: number): number => Math.max(4, Math.round(n * Number(pr
 
 /** So many at a time; more would make the machine the measurement. */
 export const LANES = 12;
-
-export async function inLanes<T>(n: number, one: (i: number) => Promise<T>, lanes = LANES): Promise<T[]> {
-  const out: T[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < n) {
-      const i = next++;
-      out[i] = await one(i);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  return out;
-}

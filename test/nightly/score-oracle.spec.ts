@@ -1,7 +1,7 @@
-import type { Answer, ApiClient } from '#testing';
+import { type Answer, type ApiClient, inLanes } from '#testing';
 import { auc, sortedScores } from '../../tools/eval/statistics.js';
 import { type Findings, GatewayWorld, GOOD, MISMATCH, sleep, stepBody } from '../medium/gateway-world.js';
-import { inLanes, sized, tellRow } from './rows.js';
+import { LANES, sized, tellRow } from './rows.js';
 
 jest.setTimeout(60 * 60_000);
 
@@ -66,7 +66,7 @@ describe('what a failure tells', () => {
 
   /** Causes take turns within an account and between accounts, so that no drift of the machine falls on one of them. */
   async function failures(n: number, causeOf: (i: number) => Findings): Promise<Failure[]> {
-    const users = await inLanes(Math.ceil(n / ATTEMPTS_A_USER), async (user) => {
+    const users = await inLanes(LANES, Math.ceil(n / ATTEMPTS_A_USER), async (user) => {
       const { client } = await world.enrolled();
       const own: Failure[] = [];
       for (let nth = 0; nth < ATTEMPTS_A_USER; nth++)

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { startApps, startServices, temporaryFolder } from '#stack';
 import { CHALLENGE_STEPS } from '#contracts';
+import { inLanes } from '#testing';
 import { progress } from '../eval/progress.js';
 import { type Section } from '../eval/report.js';
 import { type Bench, enrolled, type Played, play } from './attempts.js';
@@ -11,7 +12,7 @@ import { below, randomOf } from './random.js';
 import { SPECIES } from './species.js';
 import { stageOf } from './stage.js';
 import { STRATEGIES } from './strategies.js';
-import { inLanes, type SuiteOptions } from './suite.js';
+import type { SuiteOptions } from './suite.js';
 
 export interface HttpRow {
   name: string;

@@ -1,4 +1,5 @@
 import { type Action, ACTIONS } from '#contracts';
+import { inLanes } from '#testing';
 import { progress } from '../eval/progress.js';
 import { type Bench, drawnFor, enrolled, type Played, play } from './attempts.js';
 import type { Actor } from './footage.js';
@@ -86,18 +87,4 @@ function attackOf(
   // 64 and the offset have no common divisor: every challenge comes in turn, whatever the others take away.
   const challenge = isOther ? drawnFor(victim, [name, seed, i]) : ALL[(i * 13) % ALL.length]!;
   return play(bench, templates.get(victim)!, cast, species, [name, seed, i], challenge);
-}
-
-/** Results in order; `lanes` at a time. */
-export async function inLanes<T>(lanes: number, n: number, one: (i: number) => Promise<T>): Promise<T[]> {
-  const out: T[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < n) {
-      const i = next++;
-      out[i] = await one(i);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  return out;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { peakMemoryBytes } from '#testing';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../../apps/inference/src/model/onnx.js';
 import { StepAnalyser } from '../../apps/inference/src/pipeline/analyse.js';
@@ -7,13 +7,7 @@ import { prepareDecoder } from '../../apps/inference/src/threads/decode.js';
 import type { JudgeMessage, JudgeOrder } from './judge.js';
 
 const say = (message: JudgeMessage): void => void process.send!(message);
-const STATUS = '/proc/self/status';
-
-/** Of this process alone, where /proc tells: the system's maxrss begins with what the parent held when it forked. */
-function rssPeakBytes(): number {
-  const own = existsSync(STATUS) ? /VmHWM:\s*(\d+)/.exec(readFileSync(STATUS, 'utf8'))?.[1] : undefined;
-  return 1024 * Number(own ?? process.resourceUsage().maxRSS);
-}
+const rssPeakBytes = (): number => peakMemoryBytes() ?? process.resourceUsage().maxRSS * 1024;
 
 async function main(manifestPath: string): Promise<void> {
   prepareDecoder();

@@ -5,3 +5,5 @@ export { type Frame, Media, type Segment } from './media.js';
 export { seeded } from './random.js';
 export { TcpProxy } from './tcp-proxy.js';
 export { encodeStep } from './wire.js';
+export { inLanes } from './lanes.js';
+export { peakMemoryBytes } from './peak-memory.js';

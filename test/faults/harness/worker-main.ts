@@ -5,7 +5,6 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type FaceEnrolPayload, type FaceMatchPayload, type FaceStepPayload, manifestSchema } from '#contracts';
 import { AppLogger, NestLogBridge } from '#observability';
-import type { JobContext } from '#queue';
 import { AppModule } from '../../../apps/inference/src/app.module.js';
 import { type InferenceConfig, loadConfig } from '../../../apps/inference/src/config.js';
 import { ENGINE, type Engine } from '../../../apps/inference/src/engine.js';
@@ -43,9 +42,9 @@ class ScriptedEngine implements Engine {
   }
 }
 
-type Work = (this: InferenceService, payload: Payload, about: About) => Promise<void>;
+type Work = (this: InferenceService, payload: Payload, context: About) => Promise<void>;
 type Payload = FaceStepPayload | FaceEnrolPayload | FaceMatchPayload;
-type About = Pick<JobContext, 'jobId' | 'stalledCount'>;
+type About = Parameters<InferenceService['step']>[1];
 
 /** A point of the probe before and after each job about a face. */
 function watchJobs(): void {
@@ -53,11 +52,12 @@ function watchJobs(): void {
   for (const job of ['step', 'enrol', 'match']) {
     const real = service[job];
     if (!real) throw new Error(`there is no ${job} to watch`);
-    service[job] = async function (payload, { jobId, stalledCount }) {
+    service[job] = async function (payload, context) {
       const { attemptId, userId, run } = payload;
+      const { jobId, stalledCount } = context;
       const about = { job, jobId, attemptId, userId, run, stalledCount };
       await probe.at('job:begin', about);
-      await real.call(this, payload, { jobId, stalledCount });
+      await real.call(this, payload, context);
       await probe.at('job:end', about);
     };
   }

@@ -54,6 +54,8 @@ export class Device {
   private at: number;
   /** Answers of ours that were our fault: 5xx. */
   serverFaults = 0;
+  /** Every request to the next gateway, as behind a balancer that turns. */
+  roams = false;
 
   constructor(
     private readonly gateways: readonly string[],
@@ -77,12 +79,17 @@ export class Device {
     try {
       const answer = await call(this.client);
       if (answer.status >= 500) this.serverFaults += 1;
+      if (this.roams) this.turn();
       return answer;
     } catch {
-      this.at = (this.at + 1) % this.gateways.length;
-      this.client.baseUrl = this.gateways[this.at] ?? '';
+      this.turn();
       return null;
     }
+  }
+
+  private turn(): void {
+    this.at = (this.at + 1) % this.gateways.length;
+    this.client.baseUrl = this.gateways[this.at] ?? '';
   }
 
   /** Asks until somebody answers, and not with 503. */

@@ -13,7 +13,6 @@ export const mongoDown: Scenario = {
   run: async (context) => {
     const fleet = await Fleet.start(context, {
       proxied: ['gateway', 'audit'],
-      env: { gateway: { MONGODB_WAIT_MS: '1800' } },
     });
     const { mongo } = fleet.proxies;
     const [long, short] = context.quick ? [8_000, 8_000] : [60_000, 30_000];

@@ -61,9 +61,11 @@ async function skewed(
       return row?.now.getTime() ?? Number.NaN;
     };
     const persons = await people(fleet.gateways, 6);
-    // Both gateways serve every attempt: the second request of each client goes to the other one.
+    // Both gateways serve every attempt: each request of a client goes to the other one.
+    for (const device of persons) device.roams = true;
     const attempts: Attempted[] = await inParallel(persons, 6, (device) => device.capture());
     const [locked] = (await people(fleet.gateways, 1)) as [Device];
+    locked.roams = true;
     for (let i = 0; i < 3; i++) attempts.push(await locked.capture({ person: 'stranger' }));
     const guard = (await Ledger.read(fleet.database)).guards.get(locked.userId);
     const end = guard?.lockedUntil?.getTime() ?? Number.NaN;

@@ -19,7 +19,6 @@ export const guardWrites: Scenario = {
     const fleet = await Fleet.start(context, {
       workers: 2,
       proxied: ['gateway'],
-      env: { gateway: { MONGODB_WAIT_MS: '1800' } },
     });
     try {
       await context.row('T31 hang', () => hang(fleet, context.quick ? 3 : 10));

@@ -1,3 +1,3 @@
 export { ConfigError, env, givenEnvironment, parseEnv } from './env.js';
-export { checkSchema, checkServer, makesIndexes, serverPolicy, type ServerPolicy } from './servers.js';
+export { checkDatabase, checkServer, makesIndexes, serverPolicy, type ServerPolicy } from './servers.js';
 export { KEY_PURPOSES, keyFiles, knownKeys, type KnownKey } from './keys.js';

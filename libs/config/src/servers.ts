@@ -1,3 +1,5 @@
+import type { mongo } from 'mongoose';
+import { SCHEMA_COLLECTION, SCHEMA_VERSION, type SchemaRow } from '#contracts';
 import { ConfigError } from './env.js';
 
 /** `refuse` in production; `warn` in development, and where an operator vouches for the build (ALLOW_OLD_…). */
@@ -50,13 +52,29 @@ function isSafe(version: string, lines: readonly (readonly [number, number, numb
 export const makesIndexes = ({ NODE_ENV }: { NODE_ENV: string }): boolean => NODE_ENV !== 'production';
 
 /**
- * A newer schema is served: migrations only add, so that processes of the version before stay up beside it.
+ * What a process asks of the database that it is given, before it does anything else: a release with the fixes, and in
+ * production the indexes and documents that `countersign migrate` makes. A newer schema is served: migrations only add,
+ * so that processes of the version before stay up beside it.
  *
- * @throws ConfigError when the schema is older than this program, where processes make none themselves.
+ * @returns what is wrong with the server, to be logged; null if nothing is.
+ * @throws ConfigError when that is to be refused, or the schema is older than this program.
  */
-export function checkSchema(version: number, needed: number, config: { NODE_ENV: string }): void {
-  if (version >= needed || makesIndexes(config)) return;
-  const must = `must name a database of schema version ${needed}; this one is of ${version}: run countersign migrate`;
+export async function checkDatabase(
+  client: mongo.MongoClient,
+  name: string,
+  config: { NODE_ENV: string; ALLOW_OLD_MONGODB: 'yes' | 'no' },
+): Promise<string | null> {
+  const { version } = await client.db('admin').command({ buildInfo: 1 });
+  const policy = serverPolicy(config.NODE_ENV, config.ALLOW_OLD_MONGODB);
+  const warning = checkServer('mongodb', String(version), policy);
+  const row = await client.db(name).collection<SchemaRow>(SCHEMA_COLLECTION).findOne({ _id: 'schema' });
+  checkSchema(row?.version ?? 0, config);
+  return warning;
+}
+
+function checkSchema(version: number, config: { NODE_ENV: string }): void {
+  if (version >= SCHEMA_VERSION || makesIndexes(config)) return;
+  const must = `must name a database of schema version ${SCHEMA_VERSION}; this one is of ${version}: run countersign migrate`;
   throw new ConfigError([{ variable: 'MONGODB_URI', must }]);
 }
 

@@ -151,6 +151,32 @@ describe('rule 2: begin reserves the only attempt or refuses exactly', () => {
     });
   });
 
+  it('a decision that is queued again after the reading is not cut short by the update', async () => {
+    const userId = await world.enrolledUser();
+    const r = await world.captured(userId, [DONE, DONE, DONE]);
+    world.pass(50 * SECOND);
+    const racing = world.storeThatReads(() => world.store.settleOverdue(userId, EPOCH));
+    expect(await racing.begin(world.beginInput(userId))).toMatchObject({ code: 'attempt_in_progress' });
+    expect((await world.guard(userId)).reservation).toMatchObject({ attemptId: r.attemptId, run: 1 });
+  });
+
+  it('a begin that came before begins nothing again once its attempt is over', async () => {
+    const userId = await world.enrolledUser();
+    const input = world.beginInput(userId);
+    expect((await world.store.begin(input)).kind).toBe('begun');
+    const cancel = () => world.store.cancel(input);
+    await cancel();
+    expect(await world.store.begin(input)).toMatchObject({ code: 'attempt_in_progress', attemptId: input.attemptId });
+    // The same while the first is still at work: its repeat has read the guard before.
+    const other = { ...world.beginInput(userId), userId };
+    const racing = world.storeThatReads(async () => {
+      await world.store.begin(other);
+      await world.store.cancel(other);
+    });
+    expect(await racing.begin(other)).toMatchObject({ code: 'attempt_in_progress', attemptId: other.attemptId });
+    expect((await world.guard(userId)).reservation).toBeNull();
+  });
+
   it('just short of each limit an attempt begins', async () => {
     const userId = await world.enrolledUser({
       consecutiveStrikes: 49,
@@ -470,6 +496,7 @@ describe('rule 5: a decision is taken once, from a result that agrees in every f
     ['attemptId', () => ({ attemptId: randomUUID() })],
     ['challengeId', () => ({ challengeId: 'f'.repeat(32) })],
     ['purpose', () => ({ purpose: 'practice' })],
+    ['purpose and no template', () => ({ purpose: 'practice', templateId: undefined })],
     ['lockEpoch', (r) => ({ lockEpoch: r.lockEpoch + 1 })],
     ['run', (r) => ({ run: r.run + 1 })],
     ['templateId', () => ({ templateId: randomUUID() })],
@@ -504,8 +531,30 @@ describe('rule 5: a decision is taken once, from a result that agrees in every f
     const userId = await world.enrolledUser();
     const r = await world.captured(userId, [DONE, DONE, DONE]);
     const match = (await world.result(userId, r, 'ok')) as MatchResult;
-    const forged = { ...match, kind: 'enrol' as const, templateId: randomUUID() };
+    const forged = { ...match, kind: 'enrol' as const, templateId: match.templateId ?? '' };
     expect(await world.store.decide(forged, null)).toEqual({ kind: 'stale' });
+
+    const other = await world.enrolledUser();
+    const enrolment = await world.captured(other, [DONE, DONE, DONE], { purpose: 'enrol' });
+    const enrol = await world.result(other, enrolment, 'ok');
+    expect(await world.store.decide({ ...enrol, kind: 'match', thresholdId: 't1' }, 0.9)).toEqual({ kind: 'stale' });
+    expect(await world.store.decide(enrol, null)).toMatchObject({ kind: 'decided', attempt: { outcome: 'enrolled' } });
+  });
+
+  it('an enrolment enrols the template that was reserved, no other', async () => {
+    const userId = await world.enrolledUser();
+    const r = await world.captured(userId, [DONE, DONE, DONE], { purpose: 'enrol' });
+    const other = { ...(await world.result(userId, r, 'ok')), templateId: randomUUID() };
+    expect(await world.store.decide(other, null)).toEqual({ kind: 'stale' });
+    expect(await world.guard(userId)).toMatchObject({ reservation: { attemptId: r.attemptId } });
+  });
+
+  it('a practice compares with no template', async () => {
+    const userId = await world.enrolledUser();
+    const r = await world.captured(userId, [DONE, DONE, DONE], { purpose: 'practice' });
+    const { template } = await world.guard(userId);
+    const result = { ...(await world.result(userId, r, 'ok')), templateId: template?.id ?? '' };
+    expect(await world.store.decide(result, null)).toEqual({ kind: 'stale' });
   });
 
   it('the third strike locks for 30 minutes, by one event and one mail', async () => {
@@ -660,6 +709,7 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
 
   it('unlock ends the lock and its strikes', async () => {
     const userId = await world.lockedUser();
+    await world.put(userId, { strikes: 2 });
     const changed = await world.store.change(userId, { kind: 'unlock', actorId }, {}, randomUUID());
     expect(changed).toMatchObject({ summary: { lockedUntil: null, lockedMinutes: 0, strikes: 0, lockEpoch: 3 } });
     expect((await world.begin(userId)).kind).toBe('begun');
@@ -732,6 +782,12 @@ describe('rule 7: the session that began takes the outcome once', () => {
   it('is refused a minute after the decision', async () => {
     const ref = await verified();
     world.pass(61 * SECOND);
+    expect(await world.store.redeem(ref)).toEqual({ kind: 'refused' });
+  });
+
+  it('is refused while the account is shut, whatever its epoch', async () => {
+    const ref = await verified();
+    await world.put(ref.userId, { state: 'disabled' });
     expect(await world.store.redeem(ref)).toEqual({ kind: 'refused' });
   });
 
@@ -885,6 +941,16 @@ describe('what burns a strike', () => {
       charged: false,
     });
     expect(await poor()).toMatchObject({ outcome: 'retry', charged: true, attemptsRemaining: 2 });
+  });
+
+  it('no similarity counts while a step could not be judged', async () => {
+    const userId = await world.enrolledUser();
+    expect(await world.attempt(userId, 'mismatch', [DONE, NO_FACE, DONE])).toMatchObject({
+      outcome: 'retry',
+      charged: false,
+    });
+    expect(await world.attempt(userId, 'mismatch', [NO_FACE, DONE, DONE])).toMatchObject({ outcome: 'retry' });
+    expect(await world.guard(userId)).toMatchObject({ strikes: 0 });
   });
 
   it('a job that killed its worker twice counts as abandoned', async () => {

@@ -21,6 +21,7 @@ const begin = mutation('begin.ts', 'guard');
 const step = mutation('step.ts', 'guard');
 const decide = mutation('decide.ts', 'guard');
 const settle = mutation('settle.ts', 'guard');
+const orphans = mutation('new-guards.ts', 'audit-orphans');
 
 const RACED = 'come about after the reading';
 
@@ -72,6 +73,22 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     "lt(field('outboxSince'), subtract(now, OUTBOX_LAG_MS))",
     NEVER,
   ]),
+  begin('begin: another session is not told which attempt', 'another attempt, begun after the reading', [
+    "cond(eq(reservation('sessionId'), input.sessionId), reservation('attemptId'), null)",
+    "reservation('attemptId')",
+  ]),
+  begin('begin: a begin that came before begins nothing again', 'that came before begins nothing again', [
+    "[w('repeated'), refuse(",
+    `[${NEVER}, refuse(`,
+  ]),
+  begin('begin: a decision that is queued again is not cut short', 'queued again after the reading', [
+    'gt(now, lastRunEnds)',
+    ALWAYS,
+  ]),
+  begin('begin: a refusal by the lock is told once a minute', 'leave one counted event a session and minute', [
+    "or(eq(size(w('mine')), 0),",
+    `or(${ALWAYS},`,
+  ]),
 
   step('step: its window ends', 'rule 3', ["gt(firstByte, add(revealed, reservation('windowMs')))", NEVER]),
   step('step: its window begins', 'refuses a step 300 ms after its reveal', [
@@ -93,6 +110,33 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     "isNull(at(reservation('verdict'), step - 1))",
     ALWAYS,
   ]),
+  step('step: its body is late', 'a body of more than 10 s', ['input.firstByteAgoMs > s.capture.bodyMs', 'false']),
+  step('step: a verdict of this attempt', "a step's result with another attemptId", [
+    "eq(reservation('attemptId'), r.attemptId)",
+    ALWAYS,
+  ]),
+  step('step: a verdict of this challenge', "a step's result with another challengeId", [
+    "eq(reservation('challengeId'), r.challengeId)",
+    ALWAYS,
+  ]),
+  step('step: a verdict of this purpose', "a step's result with another purpose", [
+    "eq(reservation('purpose'), r.purpose)",
+    ALWAYS,
+  ]),
+  step(
+    'step: a verdict of this epoch',
+    "a step's result with another lockEpoch",
+    ["eq(field('lockEpoch'), r.lockEpoch)", ALWAYS],
+    ["eq(reservation('lockEpoch'), r.lockEpoch)", ALWAYS],
+  ),
+  step('step: a verdict of the action asked for', "a step's result with another action", [
+    "eq(at(reservation('actions'), r.step - 1), r.action)",
+    ALWAYS,
+  ]),
+  mutation('pipeline.ts', 'guard')('step: by the session that began', 'an attempt is unknown to another session', [
+    "and(eq(reservation('attemptId'), attemptId), eq(reservation('sessionId'), sessionId))",
+    "eq(reservation('attemptId'), attemptId)",
+  ]),
 
   decide('decide: of this epoch', 'rule 5', [
     "eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId')",
@@ -108,6 +152,45 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
   decide('decide: of the template named', 'rule 5', ["eq(field('template.id'), r.templateId ?? '')", ALWAYS]),
   decide('decide: every step has its verdict', 'a result is stale while a step or a verdict is missing', [
     "eq(size(only(ifNull(reservation('verdict'), []), (v) => present(v('kind')))), CHALLENGE_STEPS)",
+    ALWAYS,
+  ]),
+  decide('decide: of this attempt', 'another attemptId is stale', [
+    "eq(reservation('attemptId'), r.attemptId)",
+    ALWAYS,
+  ]),
+  decide('decide: of this purpose', 'another purpose and no template is stale', [
+    "eq(reservation('purpose'), r.purpose)",
+    ALWAYS,
+  ]),
+  decide('decide: its steps are numbered', 'another step numbers is stale', ['inOrder && rightKind', 'rightKind']),
+  decide('decide: of the kind of its purpose', 'an enrolment result decides no step-up', [
+    'inOrder && rightKind',
+    'inOrder',
+  ]),
+  decide('decide: of the model of the template', 'another modelDigest is stale', [
+    "eq(field('template.modelDigest'), r.modelDigest)",
+    ALWAYS,
+  ]),
+  decide('decide: of the template to be enrolled', 'enrols the template that was reserved', [
+    "eq(reservation('templateId'), r.templateId ?? '')",
+    ALWAYS,
+  ]),
+  decide('decide: a practice compares with no template', 'a practice compares with no template', [
+    '[r.templateId === undefined]',
+    '[true]',
+  ]),
+  decide(
+    'reconciler: only what is overdue',
+    'before anything is overdue',
+    ["lt(field('dueAt'), bound)", ALWAYS],
+    ["when: or(captureOverdue(s.capture.bodyMs), and(decisionOverdue, not(w('again'))))", `when: ${ALWAYS}`],
+  ),
+  decide('reconciler: three runs more', 'a late decision is queued again three times', [
+    "lt(reservation('run'), s.capture.decideRunsMax)",
+    ALWAYS,
+  ]),
+  decide('reconciler: no run for a transport that forgot', 'is not queued again once the transport', [
+    'not(transportLost(transportEpoch))',
     ALWAYS,
   ]),
   decide('cancel: not after the last step', 'cancel after the last step', [
@@ -128,10 +211,19 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
   ]),
   decide('redeem: only what was verified', 'rule 7', ["eq(a('outcome'), 'verified')", ALWAYS]),
   decide('redeem: first once', 'is granted, then repeated for a minute', ["isNull(a('redeemedAt'))", ALWAYS]),
+  decide('redeem: of an active account', 'is refused while the account is shut', [
+    "eq(field('state'), 'active')",
+    ALWAYS,
+  ]),
   decide('enrol: firstEnrolledAt is set once', 'rule 8', ["ifNull(field('firstEnrolledAt'), now)", 'now']),
   decide('enrol: the pointer moves only on success', 'rule 8', [
     "template: cond(enrolled, template, field('template'))",
     'template',
+  ]),
+  decide('enrol: the epoch rises', 'sets what it must', ['cond(enrolled, 1, 0)', '0']),
+  decide('enrol: the hold', 'a hold lasts 24 hours', [
+    "cond(w('was.hold'), add(now, s.limits.holdHours * HOUR), null)",
+    'null',
   ]),
 
   settle('strike: a failed face', 'the third strike locks', [
@@ -163,10 +255,114 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     "cond(isIn(w('end.class'), ['success', 'failed']), cause.similarity, [])",
     'cause.similarity',
   ]),
+  settle('expiry: at the end of the attempt', 'the TTL of the attempt ends a capture', [
+    "gt(now, reservation('captureUntil'))",
+    NEVER,
+  ]),
+  settle('expiry: at the end of a step', 'an expiry found by the reconciler', ['gt(now, stepEnd(bodyMs))', NEVER]),
+  settle('expiry: free where the transport forgot', 'an expiry is an error, uncharged', [
+    'transportLost(cause.transportEpoch)',
+    NEVER,
+  ]),
+  settle('expiry: free where the transport is away', 'an expiry is an error, uncharged', [
+    'transportEpoch === null ? eq(1, 1)',
+    'transportEpoch === null ? eq(1, 2)',
+  ]),
+  settle('mismatch: only where every step could be judged', 'no similarity counts', [
+    "judgement === 'mismatch' ? allUsable : eq(1, 1)",
+    'or(allUsable, true)',
+  ]),
+  settle('success: only what was compared', 'nothing is granted for not_compared', [
+    "cause.judgement !== 'ok'",
+    'false',
+  ]),
+  settle('success: clears the strikes', 'a success clears', [
+    "cond(w('success'), 0, field('strikes'))",
+    "field('strikes')",
+  ]),
+  settle('success: clears the strikes in a row', 'a success clears', [
+    "consecutiveStrikes: cond(w('success'), 0,",
+    `consecutiveStrikes: cond(${NEVER}, 0,`,
+  ]),
+  settle('success: clears the abandoned', 'a success clears', [
+    "abandoned: cond(w('success'), 0,",
+    `abandoned: cond(${NEVER}, 0,`,
+  ]),
+  settle('success: held inside the hold', 'inside the hold', [
+    "gt(ifNull(field('template.heldUntil'), null), now)",
+    NEVER,
+  ]),
+  settle('uncharged: a poor first step', 'a poor frame enrols nothing', [
+    "is('retry', 'abandoned')",
+    "is('abandoned')",
+  ]),
+  settle('uncharged: what was abandoned', 'rule 6', ["is('retry', 'abandoned')", "is('retry')"]),
+  settle('uncharged: a failed practice', 'no capture of an enrolment or a practice', [
+    "and(is('failed'), not(verify))",
+    NEVER,
+  ]),
+  settle('strike ring: seven days', 'the tenth strike in 7 days', [
+    "within('strikeRing', limits.strikeRingDays * DAY)",
+    "field('strikeRing')",
+  ]),
+  settle('mail: at the tenth strike', 'the tenth strike in 7 days', [
+    "gte(size(field('strikeRing')), limits.strikesForReview)",
+    ALWAYS,
+  ]),
+  settle('mail: of strikes once in seven days', 'the tenth strike in 7 days', [
+    "or(isNull(field('strikeMailAt')), lte(field('strikeMailAt'), subtract(now, limits.strikeRingDays * DAY)))",
+    ALWAYS,
+  ]),
+  settle('lock: 30 minutes', 'the third strike locks', ['add(now, limits.lockMinutes * MINUTE)', 'now']),
 
   mutation('change.ts', 'guard')('change: the epoch rises', 'rule 6', [
     "lockEpoch: add(field('lockEpoch'), 1) }",
     "lockEpoch: add(field('lockEpoch'), 0) }",
+  ]),
+  mutation('change.ts', 'guard')('change: settles a live attempt', 'rule 6', ['when: live', `when: ${NEVER}`]),
+  mutation('change.ts', 'guard')("change: an officer's charges nothing", 'rule 6', [
+    "change.by === 'officer' ? 'officer_change' : 'own_change'",
+    "'own_change'",
+  ]),
+  mutation('change.ts', 'guard')('change: whoever had a face still needs one', 'leaves the face required', [
+    "or(field('faceRequired'), present(field('firstEnrolledAt')))",
+    "field('faceRequired')",
+  ]),
+  mutation('change.ts', 'guard')('change: the template goes', 'removes the template', [
+    'template: null,\n              // A',
+    '// A',
+  ]),
+  mutation('change.ts', 'guard')('change: enable undoes no erasure', 'neither enable nor disable', [
+    "cond(eq(field('state'), 'disabled'), 'active', field('state'))",
+    "'active'",
+  ]),
+  mutation('change.ts', 'guard')('change: disable undoes no erasure', 'neither enable nor disable', [
+    "cond(eq(field('state'), 'active'), 'disabled', field('state'))",
+    "'disabled'",
+  ]),
+  mutation('change.ts', 'guard')('unlock: ends the strikes', 'unlock ends the lock and its strikes', [
+    'lockedUntil: null, strikes: 0',
+    'lockedUntil: null',
+  ]),
+  mutation('store.ts', 'guard')('outbox: has an end', 'past twice its cap', [
+    "lt(size(field('outbox')), 2 * this.s.limits.outboxMax)",
+    ALWAYS,
+  ]),
+  mutation('store.ts', 'guard')('erased: only what is being erased', 'an erased guard goes only', [
+    "state: 'erasing' as const, hasOutbox: false",
+    'hasOutbox: false',
+  ]),
+  mutation('store.ts', 'guard')('erased: not before its outbox is empty', 'an erased guard goes only', [
+    "state: 'erasing' as const, hasOutbox: false",
+    "state: 'erasing' as const",
+  ]),
+  orphans('orphans: alone for ten minutes', 'once it was alone for ten minutes', [
+    "lte(add(field('aloneSince'), ALONE_MS), now)",
+    'lte(0, 1)',
+  ]),
+  orphans('orphans: not before the outbox is empty', 'once it was alone for ten minutes', [
+    '    hasOutbox: false,\n',
+    '',
   ]),
   mutation('store.ts', 'guard')('change: once for each operation id', 'an operation id that came before', [
     '() => notDone(opId)',

@@ -1,9 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { type ParsedMail, simpleParser } from 'mailparser';
+import type { ParsedMail } from 'mailparser';
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
-import { type Attempted, type Device, people } from '../harness/people.js';
+import { mailsOf } from '../harness/mails.js';
+import { type Attempted, people } from '../harness/people.js';
 import type { Finding, Scenario } from '../harness/scenario.js';
 import { inParallel, sleep, until } from '../harness/time.js';
 import { endings, firstOf } from '../harness/words.js';
@@ -72,7 +71,7 @@ async function locks(fleet: Fleet, id: string, scenario: string, count: number, 
     for (let i = 0; i < 3; i++) attempts.push(await device.capture({ person: 'stranger' }));
   });
   await fault.after();
-  const arrived = async (): Promise<ParsedMail[][]> => mailsOf(fleet.services.mailDir, persons);
+  const arrived = async (): Promise<ParsedMail[][]> => mailsOf(fleet, persons, 'locked');
   await until('a mail for everybody', async () => (await arrived()).every((mails) => mails.length > 0), SENT_MS).catch(() => undefined); // prettier-ignore
   const waiting = (): Promise<number> => fleet.database.collection('mails').countDocuments({ state: 'waiting' });
   await until('all mails noted as sent', async () => (await waiting()) === 0, SENT_MS).catch(() => undefined);
@@ -92,15 +91,4 @@ async function locks(fleet: Fleet, id: string, scenario: string, count: number, 
     ok: told.length === count && lost === 0 && ids === 0 && mails.every((own) => own.length <= 1 + fault.crashes) && (fault.crashes > 0 || again === 0) && Math.max(...told) <= TOLD_MS && problems.length === 0,
     trials: count,
   }; // prettier-ignore
-}
-
-/** The mails about a lock that came for each, in the order of people. */
-async function mailsOf(folder: string, persons: readonly Device[]): Promise<ParsedMail[][]> {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.eml'));
-  const all = await Promise.all(files.map((name) => simpleParser(readFileSync(path.join(folder, name)))));
-  return persons.map(({ email }) =>
-    all.filter(
-      ({ to, subject }) => [to].flat().some((one) => one?.text.includes(email)) && subject?.includes('locked'),
-    ),
-  );
 }

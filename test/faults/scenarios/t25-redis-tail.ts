@@ -2,14 +2,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
-import { anotherSession, type Device, PASSWORD, people } from '../harness/people.js';
+import { mailsOf } from '../harness/mails.js';
+import { anotherSession, type Device, PASSWORD, people, saidBy } from '../harness/people.js';
 import type { Context, Finding, Scenario } from '../harness/scenario.js';
-import { inParallel, sleep } from '../harness/time.js';
+import { inParallel, sleep, until } from '../harness/time.js';
 import { firstOf, tally } from '../harness/words.js';
 
 /** Longer than appendfsync everysec may keep anything back. */
 const FLUSHED_MS = 1_500;
 const REST_MS = 120_000;
+const MAILED_MS = 60_000;
+/** A line of its own. */
+const CODE = /^ *([2-9A-Z]{4}-?[2-9A-Z]{4}) *$/m;
 const NEW_PASSWORD = 'another horse, another battery';
 
 export const redisTail: Scenario = {
@@ -21,12 +25,13 @@ export const redisTail: Scenario = {
   },
 };
 
-/** What ended in the part that is lost must stay ended: logout, password change, the token before a step-up. */
+/** What ended in the part that is lost must stay ended: logout, password change, a used code, the token before a step-up. */
 async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
   const each = context.quick ? 3 : 10;
   const fleet = await Fleet.start({ ...context, dir: `${context.dir}/${how}` });
   try {
-    const [leaving, changing, raising] = [await people(fleet.gateways, each), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each)]; // prettier-ignore
+    const [leaving, changing, recovering, raising] = [await people(fleet.gateways, each), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each)]; // prettier-ignore
+    const codes = await mailedCodes(fleet, recovering);
     const others = await inParallel(changing, each, (device) => anotherSession(fleet.gateways, device));
     await sleep(FLUSHED_MS);
     const folder = path.join(fleet.dir, 'redis', 'appendonlydir');
@@ -36,6 +41,7 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
     const changes = await inParallel(changing, each, (device) =>
       device.ask((client) => client.put('/v1/auth/password', { currentPassword: PASSWORD, newPassword: NEW_PASSWORD })),
     );
+    const uses = await inParallel(recovering, each, (device, i) => use(device, codes[i]));
     const before = raising.map(({ token }) => token);
     const attempts = await inParallel(raising, each, (device) => device.capture());
 
@@ -51,19 +57,30 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
       device.token = before[i] ?? null;
       return rights(device);
     });
+    // Redis has the session again as it was before the code was used.
+    const again = await inParallel(recovering, each, (device, i) => use(device, codes[i]));
     const ledger = await Ledger.settled(fleet.database, REST_MS);
     const problems = ledger.problems(attempts);
-    const bad = [...revived.filter((right) => right !== '401'), ...old.filter((right) => right.includes('face'))];
+    const bad = [
+      ...again.filter((answer) => answer !== '400 code_invalid'),
+      ...revived.filter((right) => right !== '401'),
+      ...old.filter((right) => right.includes('face')),
+    ];
     return {
       id: `T25 ${how}`,
       scenario:
         how === 'tail'
           ? 'The append-only file loses what was written after a moment'
           : 'An old copy of the append-only files is put back',
-      injected: `${each} logouts, ${changes.filter(({ status }) => status === 204).length} password changes (of ${each}), ${attempts.filter(({ granted }) => granted).length} step-ups in the lost part`,
-      found: `ended sessions answer ${tally(revived)}; tokens from before a step-up ${tally(old)}; ${bad.length} rights revived; ${problems.length} events lost or doubled${firstOf(problems)}`,
-      ok: bad.length === 0 && problems.length === 0,
-      trials: revived.length + old.length,
+      injected: `${each} logouts, ${changes.filter(({ status }) => status === 204).length} password changes, ${uses.filter((answer) => answer === '200').length} codes used, ${attempts.filter(({ granted }) => granted).length} step-ups (of ${each} each) in the lost part`,
+      found: `ended sessions answer ${tally(revived)}; used codes ${tally(again)}; tokens from before a step-up ${tally(old)}; ${bad.length} rights revived; ${problems.length} events lost or doubled${firstOf(problems)}`,
+      ok:
+        bad.length === 0 &&
+        problems.length === 0 &&
+        uses.every((answer) => answer === '200') &&
+        changes.every(({ status }) => status === 204) &&
+        attempts.every(({ granted }) => granted),
+      trials: revived.length + old.length + again.length,
     };
   } finally {
     await fleet.stop();
@@ -75,6 +92,23 @@ async function rights(device: Device): Promise<string> {
   const answer = await device.ask((client) => client.get('/v1/auth/session'));
   return answer.status === 200 ? String(answer.body.acr) : String(answer.status);
 }
+
+/** A recovery code for each, as it came by mail. The address counts as verified, as if its link had been followed. */
+async function mailedCodes(fleet: Fleet, persons: readonly Device[]): Promise<string[]> {
+  await fleet.database.collection('users').updateMany({}, { $set: { emailVerified: true } });
+  await inParallel(persons, persons.length, (device) => device.ask((client) => client.post('/v1/recovery/codes')));
+  let codes: string[] = [];
+  await until('a code for everybody', async () => {
+    const mails = await mailsOf(fleet, persons, 'recovery code');
+    codes = mails.map(([own]) => CODE.exec(own?.text ?? '')?.[1] ?? '');
+    return codes.every((code) => code !== '');
+  }, MAILED_MS); // prettier-ignore
+  return codes;
+}
+
+/** With the token from before, which a lost tail brings back. */
+const use = async (device: Device, code = ''): Promise<string> =>
+  saidBy(await device.ask((client) => client.post('/v1/recovery/verify', { code })));
 
 type Saved = Map<string, Buffer>;
 

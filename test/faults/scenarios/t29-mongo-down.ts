@@ -13,6 +13,8 @@ export const mongoDown: Scenario = {
   run: async (context) => {
     const fleet = await Fleet.start(context, {
       proxied: ['gateway', 'audit'],
+      // As shipped: an empty variable is an unset one.
+      env: { gateway: { MONGODB_WAIT_MS: '' } },
     });
     const { mongo } = fleet.proxies;
     const [long, short] = context.quick ? [8_000, 8_000] : [60_000, 30_000];

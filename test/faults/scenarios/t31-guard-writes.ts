@@ -19,6 +19,8 @@ export const guardWrites: Scenario = {
     const fleet = await Fleet.start(context, {
       workers: 2,
       proxied: ['gateway'],
+      // As shipped: an empty variable is an unset one.
+      env: { gateway: { MONGODB_WAIT_MS: '' } },
     });
     try {
       await context.row('T31 hang', () => hang(fleet, context.quick ? 3 : 10));

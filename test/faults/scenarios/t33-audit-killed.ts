@@ -12,7 +12,8 @@ import { endings, firstOf } from '../harness/words.js';
 
 const REST_MS = 120_000;
 /** One in so many points kills: a writer must get somewhere between two deaths. */
-const SPARED = 12;
+const SPARED = 8;
+const ROUNDS_MAX = 100;
 
 export const auditKilled: Scenario = {
   id: 'T33',
@@ -33,11 +34,10 @@ async function killed(context: Context): Promise<Finding> {
     const dead = new Set<string>();
     let [seen, done] = [0, 0];
     fleet.onPoint(async ({ process, name }) => {
-      // Rare points first: each is hit at least once before the frequent ones are hit again.
+      // A point that is new at once; of the others none much more often than the rest.
       if (!process.startsWith('audit') || dead.size > 0 || done >= kills) return;
-      const least = Math.min(...hits.values(), Infinity);
-      const isNew = !hits.has(name);
-      if (!isNew && (++seen % SPARED !== 0 || (hits.get(name) ?? 0) > least + 2)) return;
+      const share = Math.ceil(kills / hits.size);
+      if (hits.has(name) && (++seen % SPARED !== 0 || (hits.get(name) ?? 0) > share)) return;
       hits.set(name, (hits.get(name) ?? 0) + 1);
       done += 1;
       dead.add(process);
@@ -46,7 +46,7 @@ async function killed(context: Context): Promise<Finding> {
       if (done % 10 === 0) context.say(`${done} of ${kills} killed`);
     });
     const attempts: Attempted[] = [];
-    for (let round = 0; done < kills && round < 40; round++)
+    for (let round = 0; done < kills && round < ROUNDS_MAX; round++)
       attempts.push(
         ...(await inParallel(persons, persons.length, (device) =>
           device.capture(round % 2 ? { person: 'stranger' } : {}),

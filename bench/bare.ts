@@ -31,7 +31,7 @@ import {
 import type { FaceModels, FaceNets } from '../apps/inference/src/pipeline/nets.js';
 import { candidateTensor } from '../apps/inference/src/pipeline/recognisers.js';
 import { type Picture, Pyramid } from '../apps/inference/src/pipeline/picture.js';
-import { decode, prepareDecoder } from '../apps/inference/src/threads/decode.js';
+import { decode, DECODED_SIDE_MAX, prepareDecoder } from '../apps/inference/src/threads/decode.js';
 import { Figures } from './figures.js';
 import { takes } from './footage.js';
 
@@ -68,6 +68,8 @@ class Bare {
   private readonly patch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
   private readonly analyser: StepAnalyser;
   private readonly pyramid = new Pyramid({ data: new Uint8Array(0), width: 0, height: 0 });
+  /** One picture at a time, as in a thread of the worker. */
+  private readonly memory = new Uint8Array(DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3);
   private detectMs = 0;
 
   constructor(
@@ -115,7 +117,7 @@ class Bare {
 
   private readonly rows: Record<'all' | 'decodes' | 'kernels' | 'floor' | 'equal', (step: Step) => Promise<void>> = {
     decodes: async ({ frames }) => {
-      for (const { jpeg } of frames) await decode(jpeg);
+      for (const { jpeg } of frames) await this.decoded(jpeg);
     },
     kernels: async ({ runs }) => {
       for (const run of runs)
@@ -125,7 +127,7 @@ class Bare {
     floor: async ({ frames }) => {
       const { nets, tensors } = this;
       for (const { jpeg } of frames) {
-        await decode(jpeg);
+        await this.decoded(jpeg);
         await nets.mesh(tensors.mesh);
         for (let eye = 0; eye < 2; eye++) await nets.eyeClosed(tensors.eyeClosed);
         await nets.happy(tensors.happy);
@@ -135,7 +137,7 @@ class Bare {
       let region: Region | null = null;
       const source = this.pyramid;
       for (const [i, { jpeg }] of frames.entries()) {
-        source.load(await decoded(jpeg));
+        source.load(await this.decoded(jpeg));
         region = await this.frame(source, region, runs[i]!);
       }
     },
@@ -177,6 +179,12 @@ class Bare {
     return region;
   }
 
+  private async decoded(jpeg: Uint8Array): Promise<Picture> {
+    const picture = await decode(jpeg, this.memory);
+    if (!picture) throw new Error('a frame of the footage does not decode');
+    return picture;
+  }
+
   private async landmarks(source: Pyramid, region: Region): Promise<Landmarks> {
     const map = meshInput(source, region, this.tensors.mesh);
     return toPicture((await this.nets.mesh(this.tensors.mesh)).landmarks, map);
@@ -185,7 +193,7 @@ class Bare {
   /** What other packages do on every frame: decode, detect, landmarks, embedding. */
   private async equal(jpeg: Uint8Array): Promise<void> {
     const source = this.pyramid;
-    source.load(await decoded(jpeg));
+    source.load(await this.decoded(jpeg));
     const map = detectorInput(source, this.tensors.detect);
     const [face] = decodeDetections(await this.nets.detect(this.tensors.detect), map);
     if (!face) throw new Error('a frame of the footage has no face');
@@ -198,8 +206,9 @@ class Bare {
   /** The pipeline itself, one frame after the other. Returns the time of the detector, which tracked frames do not run. */
   private async tracked({ frames }: Step): Promise<number> {
     this.detectMs = 0;
+    const { memory } = this;
     async function* oneByOne(): AsyncGenerator<DecodedFrame> {
-      for (const { tMs, jpeg } of frames) yield { tMs, picture: await decode(jpeg) };
+      for (const { tMs, jpeg } of frames) yield { tMs, picture: await decode(jpeg, memory) };
     }
     await this.analyser.run(oneByOne(), frames.at(-1)!.tMs);
     return this.detectMs;
@@ -237,7 +246,7 @@ class Bare {
     };
     const { nets, tensors } = this;
     for (const { jpeg } of this.steps[0]!.frames) {
-      const picture = await lap('decode', () => decoded(jpeg));
+      const picture = await lap('decode', () => this.decoded(jpeg));
       const source = this.pyramid;
       source.load(picture);
       await lap('pyramid', () => source.at(2));
@@ -271,7 +280,7 @@ class Bare {
 
   /** The recogniser as built and as its package ships it, in turns on one real crop. */
   private async recognisers(): Promise<Record<string, number>> {
-    const source = new Pyramid(await decoded(this.steps[0]!.frames[0]!.jpeg));
+    const source = new Pyramid(await this.decoded(this.steps[0]!.frames[0]!.jpeg));
     const map = detectorInput(source, this.tensors.detect);
     const [face] = decodeDetections(await this.nets.detect(this.tensors.detect), map);
     recogniserInput(
@@ -315,12 +324,6 @@ const boxOf = ({ cx, cy, size }: Region) => {
   const side = size / 1.5;
   return { x: cx - side / 2, y: cy - side / 2, width: side, height: side };
 };
-
-async function decoded(jpeg: Uint8Array): Promise<Picture> {
-  const picture = await decode(jpeg);
-  if (!picture) throw new Error('a frame of the footage does not decode');
-  return picture;
-}
 
 /** One real run of the pipeline, counted. */
 async function runsOf(nets: FaceModels, frames: readonly Frame[]): Promise<Runs[]> {

@@ -2,7 +2,8 @@ import type { Action } from '#contracts';
 import { type DecodedFrame, samplesOf, type StepAnalyser } from '../pipeline/analyse.js';
 import { type EncodedFrame, FramesError, parseFrames, withoutRepeats } from '../pipeline/frames.js';
 import { judgeStep } from '../pipeline/judge-step.js';
-import { decode } from './decode.js';
+import { decode, DECODED_SIDE_MAX } from './decode.js';
+import { forgetPicture } from './jpeg.js';
 import type { StepOutcome } from './protocol.js';
 
 /** A step's body → its verdict and samples. The body is overwritten, whatever happens. */
@@ -27,18 +28,21 @@ export async function analyseBody(
     return { verdict: { kind: 'quality', code: 'unreadable' }, embeddings: [], antispoof: [], frames: 0 };
   } finally {
     body.fill(0);
+    forgetPicture();
   }
 }
 
 const NOTHING = new Uint8Array(0);
+/** One task a thread at a time: the picture that is looked at, and the next. Whoever looked at one overwrites it. */
+const PICTURES = [0, 1].map(() => new Uint8Array(DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3));
 
-/** The next frame is decoded (by a thread of libvips) while this one is looked at. */
+/** The next frame is decoded while this one is looked at, where libvips does it, on a thread of its own. */
 async function* decodeAhead(frames: readonly EncodedFrame[], startMs: number): AsyncGenerator<DecodedFrame> {
-  let next = decode(frames[0]!.bytes);
+  let next = decode(frames[0]!.bytes, PICTURES[0]);
   try {
     for (let i = 0; i < frames.length; i++) {
       const picture = await next;
-      next = decode(frames[i + 1]?.bytes ?? NOTHING);
+      next = decode(frames[i + 1]?.bytes ?? NOTHING, PICTURES[(i + 1) % 2]);
       yield { tMs: frames[i]!.tMs - startMs, picture };
     }
   } finally {

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { CAPTURE_LIMITS } from '#contracts';
 import type { Picture } from '../pipeline/picture.js';
+import { decodeBaseline } from './jpeg.js';
 
 /** Longest side of a decoded frame: larger faces gain nothing, and JPEG scales while decoding. */
 export const DECODED_SIDE_MAX = 640;
@@ -16,9 +17,16 @@ export function prepareDecoder(): void {
 
 /**
  * A JPEG or WebP → RGB with the EXIF orientation applied, at most 640 pixels a side. Grey and CMYK become RGB, alpha
- * goes, of an animation the first picture counts. Null for anything else, truncated or too large: never throws.
+ * goes, of an animation the first picture counts. Null for anything else, truncated or too large: never throws. The
+ * JPEG that cameras' software writes is decoded at once on this thread, everything else by one of libvips.
+ *
+ * @param memory for the pixels; used if it is large enough and the picture of the first kind.
  */
-export async function decode(bytes: Uint8Array): Promise<Picture | null> {
+export async function decode(bytes: Uint8Array, memory?: Uint8Array): Promise<Picture | null> {
+  return decodeBaseline(bytes, memory) ?? decodeAny(bytes);
+}
+
+async function decodeAny(bytes: Uint8Array): Promise<Picture | null> {
   try {
     const { data, info } = await sharp(bytes, {
       failOn: 'error',

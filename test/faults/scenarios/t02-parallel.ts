@@ -11,6 +11,8 @@ const GATEWAYS = 3;
 const REFUSALS = ['409', '423', '429', '503'];
 /** All begin at the same moment, and again after so long to twice that: more would only queue in this client. */
 const AGAIN_MS = 4_000;
+/** Whoever is told that the gateway is busy waits longer each time, up to so much: on a slow machine as on a fast one. */
+const BUSY_MAX_MS = 32_000;
 const REST_MS = 60_000;
 const STRANGER = { person: 'stranger' };
 
@@ -69,13 +71,14 @@ export const parallel: Scenario = {
 
 /** Begins until it may, then films a stranger; or until it is told of the lock. */
 async function attempt(device: Device, answers: string[]): Promise<Attempted | null> {
-  for (;;) {
+  for (let againMs = AGAIN_MS; ;) {
     const answer = await device.once((client) => client.post('/v1/face/attempts'));
     const begun = begunOf(answer);
     if (begun) return device.follow(begun, STRANGER);
     answers.push(answer ? String(answer.status) : 'no answer');
     if (answer?.status === 423) return null;
-    await sleep(AGAIN_MS + AGAIN_MS * Math.random());
+    againMs = answer?.status === 409 ? AGAIN_MS : Math.min(2 * againMs, BUSY_MAX_MS);
+    await sleep(againMs + againMs * Math.random());
   }
 }
 

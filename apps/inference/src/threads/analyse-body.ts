@@ -2,7 +2,8 @@ import type { Action } from '#contracts';
 import { type DecodedFrame, samplesOf, type StepAnalyser } from '../pipeline/analyse.js';
 import { type EncodedFrame, FramesError, parseFrames, withoutRepeats } from '../pipeline/frames.js';
 import { judgeStep } from '../pipeline/judge-step.js';
-import { decode, DECODED_SIDE_MAX } from './decode.js';
+import type { Picture } from '../pipeline/picture.js';
+import { decode, DECODED_SIDE_MAX, type Decoder } from './decode.js';
 import { forgetPicture } from './jpeg.js';
 import type { StepOutcome } from './protocol.js';
 
@@ -12,11 +13,12 @@ export async function analyseBody(
   body: Uint8Array,
   action: Action,
   onePersonCosine?: number,
+  decoder: Decoder = OWN,
 ): Promise<StepOutcome> {
   try {
     const frames = withoutRepeats(parseFrames(body));
     const start = frames[0]?.tMs ?? 0;
-    const analysis = await analyser.run(decodeAhead(frames, start), (frames.at(-1)?.tMs ?? 0) - start);
+    const analysis = await analyser.run(decodeAhead(frames, start, decoder), (frames.at(-1)?.tMs ?? 0) - start);
     return {
       verdict: judgeStep(analysis.track, samplesOf(analysis), action, onePersonCosine),
       embeddings: analysis.embeddings,
@@ -32,21 +34,30 @@ export async function analyseBody(
   }
 }
 
-const NOTHING = new Uint8Array(0);
+const OWN: Decoder = { decode, ahead: 1 };
 /** One task a thread at a time: the picture that is looked at, and the next. Whoever looked at one overwrites it. */
 const PICTURES = [0, 1].map(() => new Uint8Array(DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3));
 
-/** The next frame is decoded while this one is looked at, where libvips does it, on a thread of its own. */
-async function* decodeAhead(frames: readonly EncodedFrame[], startMs: number): AsyncGenerator<DecodedFrame> {
-  let next = decode(frames[0]!.bytes, PICTURES[0]);
+/** The next frames are decoded while this one is looked at, where another thread does it: of libvips, or a helper. */
+async function* decodeAhead(
+  frames: readonly EncodedFrame[],
+  startMs: number,
+  decoder: Decoder,
+): AsyncGenerator<DecodedFrame> {
+  const begun: Promise<Picture | null>[] = [];
+  let next = 0;
   try {
-    for (let i = 0; i < frames.length; i++) {
-      const picture = await next;
-      next = decode(frames[i + 1]?.bytes ?? NOTHING, PICTURES[(i + 1) % 2]);
-      yield { tMs: frames[i]!.tMs - startMs, picture };
+    for (const { tMs } of frames) {
+      for (; begun.length <= decoder.ahead && next < frames.length; next++) {
+        const picture = decoder.decode(frames[next]!.bytes, PICTURES[next % PICTURES.length]);
+        // Thrown where it is waited for.
+        picture.catch(() => undefined);
+        begun.push(picture);
+      }
+      yield { tMs: tMs - startMs, picture: await begun.shift()! };
     }
   } finally {
     // Also when the analysis fails: a thread must not end under libvips, and no picture is left behind.
-    (await next)?.data.fill(0);
+    for (const end of await Promise.allSettled(begun)) if (end.status === 'fulfilled') end.value?.data.fill(0);
   }
 }

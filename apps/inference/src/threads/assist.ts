@@ -1,26 +1,40 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FaceModels, FaceNets } from '../pipeline/nets.js';
+import type { Picture } from '../pipeline/picture.js';
+import { decode, type Decoder } from './decode.js';
+import { forgetPicture } from './jpeg.js';
 
 /** The nets that run on samples of a step: nothing waits for them before its end, so another thread can run them. */
 type Sampled = 'embed' | 'live';
 
-interface Question {
-  id: number;
+interface Run {
   net: Sampled;
   /** Which recogniser. */
   which: number;
   input: Float32Array<ArrayBuffer>;
 }
-/** `output` is null when the net failed. */
+interface Decoding {
+  net: 'decode';
+  bytes: Uint8Array<ArrayBuffer>;
+}
+interface Question {
+  id: number;
+  asked: Run | Decoding;
+}
+type Output = Float32Array | number | { picture: Picture | null };
+/** `output` is null when it failed. */
 interface Answer {
   id: number;
-  output: Float32Array | number | null;
+  output: Output | null;
 }
 
-/** The own nets of a thread; those of samples run on a helper while there is one. */
-export class AssistedNets implements FaceModels {
+/** So many pictures may wait: a helper is busy with a net for the time of two or three frames. */
+const HELPED_AHEAD = 4;
+
+/** The own nets of a thread; those of samples run on a helper while there is one, which also decodes. */
+export class AssistedNets implements FaceModels, Decoder {
   private helper: MessagePort | null = null;
-  private readonly waiting = new Map<number, (answer: Answer['output']) => void>();
+  private readonly waiting = new Map<number, (output: Output | null) => void>();
   private nextId = 0;
   private cancelled = false;
 
@@ -49,8 +63,11 @@ export class AssistedNets implements FaceModels {
     this.cancelled = false;
     this.helper = helper;
     helper?.on('message', ({ id, output }: Answer) => this.settle(id, output));
-    // The other thread ended: what it was asked will not be answered.
-    helper?.on('close', () => [...this.waiting.keys()].forEach((id) => this.settle(id, null)));
+    // The other thread ended: what it was asked will not be answered, and it is asked nothing more.
+    helper?.on('close', () => {
+      if (this.helper === helper) this.helper = null;
+      [...this.waiting.keys()].forEach((id) => this.settle(id, null));
+    });
     try {
       return await task();
     } finally {
@@ -71,21 +88,38 @@ export class AssistedNets implements FaceModels {
     return output;
   }
 
+  get ahead(): number {
+    return this.helper ? HELPED_AHEAD : 1;
+  }
+
+  async decode(bytes: Uint8Array, memory?: Uint8Array): Promise<Picture | null> {
+    if (!this.helper) return decode(bytes, memory);
+    // Its part of the body is copied out, which is little; what comes back is moved.
+    const copy = new Uint8Array(bytes);
+    const output = await this.ask(this.helper, { net: 'decode', bytes: copy }, copy.buffer);
+    if (output === null || typeof output !== 'object' || !('picture' in output))
+      throw new Error('a picture was not decoded on the helping thread');
+    return output.picture;
+  }
+
   private unlessCancelled<T>(run: (input: Float32Array) => Promise<T>): (input: Float32Array) => Promise<T> {
     return (input) => (this.cancelled ? Promise.reject(new Error('the task was given up')) : run(input));
   }
 
-  private sampled(net: Sampled, input: Float32Array, which = 0): Promise<Answer['output']> {
+  private sampled(net: Sampled, input: Float32Array, which = 0): Promise<Output | null> {
     if (this.cancelled) return Promise.reject(new Error('the task was given up'));
-    if (!this.helper) return runAndWipe(this.own, net, input, which);
-    const id = this.nextId++;
     // Tensors of samples are whole buffers of their own, see `FaceNets`.
-    const question: Question = { id, net, which, input: input as Question['input'] };
-    this.helper.postMessage(question, [question.input.buffer]);
+    const run: Run = { net, which, input: input as Run['input'] };
+    return this.helper ? this.ask(this.helper, run, run.input.buffer) : runAndWipe(this.own, run);
+  }
+
+  private ask(helper: MessagePort, asked: Question['asked'], moved: ArrayBuffer): Promise<Output | null> {
+    const id = this.nextId++;
+    helper.postMessage({ id, asked } satisfies Question, [moved]);
     return new Promise((resolve) => this.waiting.set(id, resolve));
   }
 
-  private settle(id: number, output: Answer['output']): void {
+  private settle(id: number, output: Output | null): void {
     this.waiting.get(id)?.(output);
     this.waiting.delete(id);
   }
@@ -93,21 +127,34 @@ export class AssistedNets implements FaceModels {
 
 /** The helping side, beside whatever task this thread may get meanwhile. */
 export function assist(nets: FaceNets, port: MessagePort): void {
-  port.on('message', ({ id, net, which, input }: Question) => {
-    const say = (output: Answer['output']): void => port.postMessage({ id, output } satisfies Answer);
-    runAndWipe(nets, net, input, which).then(say, () => say(null));
+  port.on('message', ({ id, asked }: Question) => {
+    const say = (output: Output | null, moved: ArrayBuffer[] = []): void =>
+      port.postMessage({ id, output } satisfies Answer, moved);
+    const failed = (): void => say(null);
+    if (asked.net !== 'decode') return void runAndWipe(nets, asked).then((output) => say(output), failed);
+    decodeAndWipe(asked).then((picture) => say({ picture }, picture ? [picture.data.buffer] : []), failed);
   });
+  port.on('close', forgetPicture);
 }
 
-async function runAndWipe(
-  nets: FaceNets,
-  net: Sampled,
-  input: Float32Array,
-  which: number,
-): Promise<Float32Array | number> {
+async function runAndWipe(nets: FaceNets, { net, which, input }: Run): Promise<Float32Array | number> {
   try {
     return await (net === 'embed' ? nets.embed(input, which) : nets.live(input));
   } finally {
     input.fill(0);
   }
+}
+
+/** In memory that nothing else lies in, so that it can be moved. */
+async function decodeAndWipe({ bytes }: Decoding): Promise<(Picture & { data: Uint8Array<ArrayBuffer> }) | null> {
+  const picture = await decode(bytes);
+  bytes.fill(0);
+  if (!picture) return null;
+  const { data, width, height } = picture;
+  const { buffer, byteLength } = data;
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength)
+    return { data: new Uint8Array(buffer), width, height };
+  const copy = new Uint8Array(data);
+  data.fill(0);
+  return { data: copy, width, height };
 }

@@ -7,6 +7,12 @@ import { decodeBaseline } from './jpeg.js';
 export const DECODED_SIDE_MAX = 640;
 const DECODE_SECONDS_MAX = 5;
 
+/** How the pictures of a step are decoded, and how many before they are looked at. */
+export interface Decoder {
+  decode: typeof decode;
+  readonly ahead: number;
+}
+
 /** Once per process: libvips may load nothing but JPEG and WebP from memory, on this thread, with nothing cached. */
 export function prepareDecoder(): void {
   sharp.concurrency(1);

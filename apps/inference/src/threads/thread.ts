@@ -33,7 +33,9 @@ async function main(): Promise<void> {
   async function run({ id, body, action, helper }: ThreadTask): Promise<void> {
     taskId = id;
     try {
-      const outcome = await assisted.with(helper, () => analyseBody(analyser, body, action, models.onePersonFrames));
+      const outcome = await assisted.with(helper, () =>
+        analyseBody(analyser, body, action, models.onePersonFrames, assisted),
+      );
       const moved = outcome.embeddings.map((e) => e.embedding.buffer as ArrayBuffer);
       say({ kind: 'done', id, outcome }, moved);
     } catch (error) {

@@ -170,13 +170,17 @@ export class InferenceService {
     { attemptId, userId, inputs }: FaceMatchPayload,
     which: { templateId: string; templateDigest: string },
   ): Promise<ReturnType<typeof judgeAttempt>> {
-    const steps = await this.evidence.ofAll(attemptId, inputs);
-    const template = await this.evidence.openTemplate({ attemptId, userId, ...which });
+    const [steps, template] = await Promise.allSettled([
+      this.evidence.ofAll(attemptId, inputs),
+      this.evidence.openTemplate({ attemptId, userId, ...which }),
+    ]);
     try {
-      return judgeAttempt(steps, template, this.engine.rules);
+      if (steps.status === 'rejected') throw steps.reason;
+      if (template.status === 'rejected') throw template.reason;
+      return judgeAttempt(steps.value, template.value, this.engine.rules);
     } finally {
-      template.fill(0);
-      wipeEvidence(steps);
+      if (template.status === 'fulfilled') template.value.fill(0);
+      if (steps.status === 'fulfilled') wipeEvidence(steps.value);
     }
   }
 

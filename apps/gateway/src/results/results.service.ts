@@ -47,16 +47,15 @@ export class ResultsService {
     const { result } = signed.data;
     const verification = this.seal.verify('result', result, signed.data);
     if (verification !== 'genuine') return this.forgeries.found(verification);
-    if (await this.isReplay(result)) return this.forgeries.found('replayed');
     switch (result.kind) {
       case 'step':
         return this.step(result);
       case 'match':
         return this.match(result);
       case 'enrol':
-        return this.enrol(result);
+        return this.unlessReplay(result, () => this.enrol(result));
       case 'refused_input':
-        return this.forgeries.found('input_swapped');
+        return this.unlessReplay(result, () => this.forgeries.found('input_swapped'));
     }
   }
 
@@ -66,18 +65,29 @@ export class ResultsService {
     return age.kind === 'unknown' || (age.kind === 'ended' && age.secondsAgo > BLOB_TTL_SECONDS);
   }
 
+  private async unlessReplay(result: FaceResultPayload, take: () => Promise<void> | void): Promise<void> {
+    return (await this.isReplay(result)) ? this.forgeries.found('replayed') : take();
+  }
+
+  /** Asked for side by side, as somebody waits for the last step: of an attempt that is over the guard records nothing. */
   private async step(result: StepResult): Promise<void> {
-    const outcome = await this.guard.recordVerdict(result);
+    const [isReplay, outcome] = await Promise.all([this.isReplay(result), this.guard.recordVerdict(result)]);
+    if (isReplay) return this.forgeries.found('replayed');
     if (outcome.kind === 'recorded' && outcome.complete)
       await this.decisions.decide(result.userId, outcome.reservation);
   }
 
   private async match(result: MatchResult): Promise<void> {
     const { userId, templateId, templateDigest } = result;
-    const row = templateId === undefined ? null : await this.templates.find(userId, templateId);
+    const [isReplay, row, similarity] = await Promise.all([
+      this.isReplay(result),
+      templateId === undefined ? null : this.templates.find(userId, templateId),
+      this.similarity(result),
+    ]);
+    if (isReplay) return this.forgeries.found('replayed');
     // Another row of the name that we keep: somebody gave the worker something else to compare with.
     if (row && valueDigest(templateIdentity(row)) !== templateDigest) return this.forgeries.found('input_swapped');
-    await this.finish(result, await this.guard.decide(result, await this.similarity(result)));
+    await this.finish(result, await this.guard.decide(result, similarity));
   }
 
   /** The new row first, then the guard's pointer, then the old rows: a crash leaves at most a row nobody names. */

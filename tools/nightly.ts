@@ -13,14 +13,14 @@ const REPORT = 'docs/nightly.md';
 const TESTS: Readonly<Record<string, string>> = {
   T08: 'a recorded good session replayed against fresh challenges: byte for byte at the gateway, and encoded anew at the judgement',
   T09: 'frames of another step or attempt',
-  T12: 'what the answer to a failure tells: 500 failures',
+  T12: 'what the answer to a failure tells: 500 real attempts',
   T13: 'what its time tells: 1,000 failures of each of three causes',
   T17: 'what a failed login tells, and its time: 1,000 of each of four kinds of account',
 };
 
 const HELP = `npm run nightly -- [OPTIONS]
 
-Tests that are too long for npm test, on servers of their own; about 25 minutes. Writes a section a test to ${REPORT}.
+Tests that are too long for npm test, on servers of their own; about 35 minutes. Writes a section a test to ${REPORT}.
 T13 and T17 measure time: nothing else should run.
 
   --only T08,T13   these tests; the other sections of the report stay

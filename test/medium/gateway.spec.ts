@@ -80,36 +80,6 @@ describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
     expect(await world.eventTypes(userId)).toEqual(expect.arrayContaining(['failed', 'locked', 'refused']));
   });
 
-  it('T12: answers every cause of failure with the same bytes', async () => {
-    const causes: Findings[] = [
-      MISMATCH,
-      { ...GOOD, judgement: 'spoof', similarity: null },
-      { ...GOOD, judgement: 'not_one_person', similarity: null },
-      {
-        ...GOOD,
-        verdict: (step) => (step === 1 ? { kind: 'no_action' } : { kind: 'done' }),
-        judgement: 'not_compared',
-      },
-      {
-        ...GOOD,
-        verdict: (step) => (step === 3 ? { kind: 'wrong_action' } : { kind: 'done' }),
-        judgement: 'not_compared',
-      },
-      { ...GOOD, verdict: () => ({ kind: 'discontinuous' }), judgement: 'not_compared', similarity: null },
-    ];
-    const answers = await Promise.all(
-      causes.map(async (findings) => {
-        const { client } = await world.enrolled();
-        const { status, text, headers } = await world.capture(client, 'attempts', findings);
-        const kept = [...headers].filter(([name]) => name !== 'date' && name !== 'x-request-id');
-        return JSON.stringify({ status, text, kept });
-      }),
-    );
-    const seen = new Set(answers);
-    expect([...seen]).toHaveLength(1);
-    expect([...seen][0]).toContain('not_verified');
-  });
-
   it('tells a quality problem by its code and charges nothing', async () => {
     const { client, userId } = await world.enrolled();
     const dark: Findings = {

@@ -1,112 +1,56 @@
-import { type Answer, type ApiClient, inLanes } from '#testing';
 import { auc, sortedScores } from '../../tools/eval/statistics.js';
-import { type Findings, GatewayWorld, GOOD, MISMATCH, sleep, stepBody } from '../medium/gateway-world.js';
+import { realFailures, reasonsOf } from '../e2e/real-failures.js';
+import { startWorld, type World } from '../e2e/world.js';
+import { differentAnswers, failedAt, failures, scored, STRIKES } from '../medium/failures.js';
+import { GatewayWorld, MISMATCH } from '../medium/gateway-world.js';
 import { LANES, sized, tellRow } from './rows.js';
 
 jest.setTimeout(60 * 60_000);
 
-/** The third failure locks. */
+/** The third would lock and mail: other work after the answer. */
 const ATTEMPTS_A_USER = 2;
 const AUC_MAX = 0.55;
 /** One-sided, 95 %. */
 const Z = 1.645;
 
-const failedAt = (step: number, kind: 'no_action' | 'wrong_action' | 'discontinuous' | 'not_one_person'): Findings => ({
-  ...GOOD,
-  verdict: (s) => (s === step ? { kind } : { kind: 'done' }),
-  judgement: 'not_compared',
-  similarity: null,
-});
-const scored = (judgement: Findings['judgement'], similarity: number | null): Findings => ({ ...GOOD, judgement, similarity }); // prettier-ignore
+describe('what a real failure tells', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await startWorld({ name: 'score-oracle', redisDatabase: 50 });
+  }, 120_000);
+  afterAll(() => world?.stop());
 
-interface Failure {
-  /** Which of the user's: they differ in the attempts that remain. */
-  nth: number;
-  answer: string;
-  /** From the first byte of the last step to the answer. */
-  ms: number;
-}
+  it('T12: is the same to the byte, whatever failed', async () => {
+    const found = await realFailures(world, Math.ceil(sized(500) / STRIKES), LANES / 2);
+    const different = differentAnswers(found);
+    tellRow({
+      id: 'T12',
+      what: 'real attempts that fail: another face, a photo, a wrong gesture, none, a splice; status, body and headers',
+      n: found.length,
+      found: `${different.join(', ')} different answers to the first failure of a user, the second and the third`,
+      bar: '1, 1, 1',
+    });
+    expect(different).toEqual([1, 1, 1]);
+    for (const { nth, answer } of found) expect(answer).toContain(nth < STRIKES - 1 ? 'not_verified' : 'locked');
+    expect((await reasonsOf(world, found.length)).size).toBeGreaterThanOrEqual(4);
+  });
+});
 
 /** The real gateway, Redis and MongoDB; a worker with a registered key says what is prepared. */
-describe('what a failure tells', () => {
+describe('what the time of a failure tells', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
     world = await GatewayWorld.start(46, { CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
   });
   afterAll(() => world?.stop());
 
-  /** As clients do where a busy machine says 503. */
-  async function patiently(send: () => Promise<Answer>): Promise<Answer> {
-    for (let tries = 1; ; tries++) {
-      const answer = await send();
-      if (answer.status !== 503 || tries === 10) return answer;
-      await sleep(200);
-    }
-  }
-
-  async function failure(client: ApiClient, findings: Findings, nth: number): Promise<Failure> {
-    const begun = await patiently(() => world.begin(client, 'attempts', findings));
-    const attemptId = String(begun.body.attemptId);
-    for (const step of [1, 2]) {
-      const sent = await patiently(() => world.sendStep(client, attemptId, step));
-      expect(sent).toMatchObject({ status: 202 });
-    }
-    await sleep(350);
-    let from = 0;
-    const sent = await patiently(() => {
-      from = performance.now();
-      return client.postBytes(`/v1/face/attempts/${attemptId}/steps/3`, stepBody());
-    });
-    expect(sent).toMatchObject({ status: 202 });
-    const { status, text, headers } = await patiently(() => world.outcome(client, attemptId));
-    const ms = performance.now() - from;
-    const kept = [...headers].filter(([name]) => name !== 'date' && name !== 'x-request-id');
-    return { nth, answer: JSON.stringify({ status, text, kept }), ms };
-  }
-
-  /** Causes take turns within an account and between accounts, so that no drift of the machine falls on one of them. */
-  async function failures(n: number, causeOf: (i: number) => Findings): Promise<Failure[]> {
-    const users = await inLanes(LANES, Math.ceil(n / ATTEMPTS_A_USER), async (user) => {
-      const { client } = await world.enrolled();
-      const own: Failure[] = [];
-      for (let nth = 0; nth < ATTEMPTS_A_USER; nth++)
-        own.push(await failure(client, causeOf(user * ATTEMPTS_A_USER + nth), nth));
-      return own;
-    });
-    return users.flat();
-  }
-
-  it('T12: is the same to the byte, whatever failed and however narrowly', async () => {
-    const n = sized(500);
-    const similarity = (i: number): number => -0.2 + ((i * 37) % 660) / 1000;
-    const causes: ((i: number) => Findings)[] = [
-      (i) => scored('mismatch', similarity(i)),
-      (i) => scored('spoof', similarity(i)),
-      (i) => scored('not_one_person', similarity(i)),
-      () => failedAt(1, 'no_action'),
-      () => failedAt(3, 'wrong_action'),
-      () => failedAt(2, 'discontinuous'),
-      () => failedAt(2, 'not_one_person'),
-    ];
-    const found = await failures(n, (i) => causes[i % causes.length]!(i));
-    const different = [0, 1].map((nth) => new Set(found.filter((f) => f.nth === nth).map((f) => f.answer)).size);
-    tellRow({
-      id: 'T12',
-      what: `failures of ${causes.length} causes with similarities from -0.2 to 0.46: status, body and headers`,
-      n: found.length,
-      found: `${different[0]} different first answers, ${different[1]} different second ones`,
-      bar: '1 and 1',
-    });
-    expect(different).toEqual([1, 1]);
-    for (const { answer } of found) expect(answer).toContain('not_verified');
-  });
-
-  it('T13: takes the same time', async () => {
+  it('T13: nothing', async () => {
     const each = sized(1000);
     const causes = { liveness: failedAt(2, 'no_action'), match: MISMATCH, 'near miss': scored('mismatch', 0.45) };
     const names = Object.keys(causes) as (keyof typeof causes)[];
     // 2 attempts a user and 3 causes: all come first and second equally often.
-    const found = await failures(each * names.length, (i) => causes[names[i % names.length]!]);
+    const size = { n: each * names.length, each: ATTEMPTS_A_USER, lanes: LANES };
+    const found = await failures(world, size, (i) => causes[names[i % names.length]!]);
     const times = new Map(
       names.map((name, k) => [name, found.filter((_, i) => i % names.length === k).map((f) => f.ms)]),
     );

@@ -19,8 +19,8 @@ export const newChallengeId = (): string => randomBytes(16).toString('hex');
 const RELEASE_GRID_MS = 250;
 
 /**
- * How long an answer waits so that it is released at receipt of the last step + k * 250 ms: the time of an answer then
- * tells nothing about what was computed.
+ * How long an answer waits so that it is released at receipt of the last step (or of a login) + k * 250 ms: the time of
+ * an answer then tells nothing about what was computed.
  */
 export function nextReleaseDelayMs(lastStepAt: Date | null, now: Date): number {
   if (!lastStepAt) return 0;

@@ -11,7 +11,7 @@ import {
   verifyPassword,
 } from '#accounts';
 import { type MailLocale, mailLocaleOf, type Origin } from '#contracts';
-import type { GuardStore } from '#guard';
+import { type GuardStore, nextReleaseDelayMs } from '#guard';
 import { AppLogger } from '#observability';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { UserEvents } from '../audit-trail/user-events.js';
@@ -28,9 +28,6 @@ import { RequestThrottle } from './request-throttle.js';
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
 const NOBODY = randomUUID();
 
-/** A failed login is answered a multiple of this after it came: longer than its work takes, so that the reads do not show. */
-const FAILURE_GRID_MS = 250;
-
 @Injectable()
 export class AuthService {
   constructor(
@@ -45,13 +42,14 @@ export class AuthService {
 
   /** The user, or null: unknown, wrong and disabled are one answer after the same work and the same time. */
   async authenticate(email: string, password: string, origin: Origin): Promise<UserRow | null> {
-    const from = performance.now();
+    const came = new Date();
     const user = await this.users.findByEmail(email);
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
     if (user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user)) return user;
     this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
-    await sleep(FAILURE_GRID_MS - ((performance.now() - from) % FAILURE_GRID_MS));
+    // The grid is longer than the work takes: the reads do not show.
+    await sleep(nextReleaseDelayMs(came, new Date()));
     return null;
   }
 

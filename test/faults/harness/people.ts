@@ -52,8 +52,10 @@ export function saidBy(answer: Answer | null | undefined): string {
 export class Device {
   private readonly client: ApiClient;
   private at: number;
-  /** Answers of ours that were our fault: 5xx. */
-  serverFaults = 0;
+  /** Answers that were our fault: 5xx, with their code. */
+  readonly serverFaults: string[] = [];
+  /** Requests that a gateway took and did not answer; one that is not there takes none. */
+  readonly cutOff: string[] = [];
   /** Every request to the next gateway, as behind a balancer that turns. */
   roams = false;
 
@@ -78,10 +80,12 @@ export class Device {
   async once(call: (client: ApiClient) => Promise<Answer>): Promise<Answer | null> {
     try {
       const answer = await call(this.client);
-      if (answer.status >= 500) this.serverFaults += 1;
+      if (answer.status >= 500) this.serverFaults.push(saidBy(answer));
       if (this.roams) this.turn();
       return answer;
-    } catch {
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+      if (code !== 'ECONNREFUSED') this.cutOff.push(String(code));
       this.turn();
       return null;
     }

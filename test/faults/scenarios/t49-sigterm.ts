@@ -3,7 +3,7 @@ import { Ledger } from '../harness/ledger.js';
 import { type Attempted, people } from '../harness/people.js';
 import type { Scenario } from '../harness/scenario.js';
 import { inParallel, sleep, until } from '../harness/time.js';
-import { endings, firstOf } from '../harness/words.js';
+import { endings, firstOf, tally } from '../harness/words.js';
 
 const EXIT_MS = 25_000;
 const WORK_MS = 400;
@@ -45,15 +45,21 @@ export const terminated: Scenario = {
         const ledger = await Ledger.settled(fleet.database, REST_MS);
         const problems = ledger.problems(attempts);
         const unjust = ledger.chargedUnjustly(attempts);
-        const faults = persons.reduce((sum, { serverFaults }) => sum + serverFaults, 0);
+        const faults = persons.flatMap(({ serverFaults }) => serverFaults);
+        const cutOff = persons.flatMap((device) => device.cutOff);
         const slowest = Math.max(...exits.map(({ ms }) => ms));
         const clean = exits.filter(({ code }) => code === '0' || code === 'SIGTERM').length;
         return {
           id: 'T49',
           scenario: 'SIGTERM of a worker or gateway with work in its hands, another one stays',
           injected: `${times} times over ${attempts.length} attempts`,
-          found: `${clean} of ${times} ended by themselves, the slowest after ${(slowest / 1000).toFixed(1)} s (bar ${EXIT_MS / 1000}); ${faults} answers 5xx; ${unjust.length} charged for our fault; ${endings(attempts)}${firstOf(problems)}`,
-          ok: clean === times && slowest <= EXIT_MS && faults === 0 && problems.length === 0 && unjust.length === 0,
+          found: `${clean} of ${times} ended by themselves, the slowest after ${(slowest / 1000).toFixed(1)} s (bar ${EXIT_MS / 1000}); ${faults.length} answers 5xx${faults.length > 0 ? ` (${tally(faults)})` : ''}, ${cutOff.length} requests cut off${cutOff.length > 0 ? ` (${tally(cutOff)})` : ''}; ${unjust.length} charged for our fault; ${endings(attempts)}${firstOf(problems)}`,
+          ok:
+            clean === times &&
+            slowest <= EXIT_MS &&
+            faults.length === 0 &&
+            problems.length === 0 &&
+            unjust.length === 0,
           trials: attempts.length,
         };
       } finally {

@@ -1,5 +1,5 @@
 import { type Answer, type ApiClient, inLanes } from '#testing';
-import { type Findings, type GatewayWorld, GOOD, sleep, stepBody } from './gateway-world.js';
+import { type Findings, type GatewayWorld, GOOD, sleep, stepBody, patiently } from './gateway-world.js';
 
 /** The third failure locks. */
 export const STRIKES = 3;
@@ -36,15 +36,6 @@ export const differentAnswers = (found: readonly Pick<Failure, 'nth' | 'answer'>
   [...new Set(found.map((f) => f.nth))]
     .sort()
     .map((nth) => new Set(found.filter((f) => f.nth === nth).map((f) => f.answer)).size);
-
-/** As clients do where a busy machine says 503. */
-async function patiently(send: () => Promise<Answer>): Promise<Answer> {
-  for (let tries = 1; ; tries++) {
-    const answer = await send();
-    if (answer.status !== 503 || tries === 10) return answer;
-    await sleep(200);
-  }
-}
 
 async function failure(world: GatewayWorld, client: ApiClient, findings: Findings, nth: number): Promise<Failure> {
   const begun = await patiently(() => world.begin(client, 'attempts', findings));

@@ -75,6 +75,8 @@ export class GatewayWorld {
   private readonly prepared = new Map<string, Findings>();
   /** Job ids in the order in which the worker saw them. */
   readonly jobs: string[] = [];
+  /** While it is set, comparisons stay in the worker's hands until it resolves. */
+  holdMatches: Promise<void> | null = null;
 
   private constructor(
     readonly app: NestFastifyApplication,
@@ -140,11 +142,24 @@ export class GatewayWorld {
   async account(o: { consent?: boolean } = {}): Promise<{ client: ApiClient; email: string; userId: string }> {
     const client = this.client();
     const email = `${randomUUID()}@example.org`;
-    const registered = await client.post('/v1/auth/register', { email, password: PASSWORD });
+    const registered = await patiently(() => client.post('/v1/auth/register', { email, password: PASSWORD }));
     expect(registered).toMatchObject({ status: 201 });
-    expect(await client.login(email, PASSWORD)).toMatchObject({ status: 200 });
+    expect(await patiently(() => client.login(email, PASSWORD))).toMatchObject({ status: 200 });
     if (o.consent !== false) await giveConsent(client);
     return { client, email, userId: String(registered.body.userId) };
+  }
+
+  /** Enrolled without a capture: for tests that need many people and nothing of how they came. */
+  async enrolledAtOnce(): Promise<{ client: ApiClient; email: string; userId: string }> {
+    const account = await this.account();
+    const { modelDigest } = this.config;
+    const template = { id: randomUUID(), modelDigest, enrolledAt: new Date(), heldUntil: null };
+    const row = { userId: account.userId, modelDigest, keyVersion: '1', ciphertext: 'AA', wrappedDek: 'AA' };
+    const created = { createdAt: template.enrolledAt, createdDay: template.enrolledAt.toISOString().slice(0, 10) };
+    await this.db.collection<{ _id: string }>('face_templates').insertOne({ _id: template.id, ...row, ...created });
+    const enrolled = { $set: { template, firstEnrolledAt: template.enrolledAt } };
+    await this.db.collection<{ _id: string }>('face_guards').updateOne({ _id: account.userId }, enrolled);
+    return account;
   }
 
   async enrolled(): Promise<{ client: ApiClient; email: string; userId: string }> {
@@ -167,16 +182,23 @@ export class GatewayWorld {
 
   /** Begins a capture whose steps the worker will find so. */
   async begin(client: ApiClient, kind: 'attempts' | 'enrolments' | 'practice', findings: Findings): Promise<Answer> {
-    this.prepared.set(String((await client.get('/v1/auth/session')).body.userId), findings);
+    this.prepare(String((await client.get('/v1/auth/session')).body.userId), findings);
     return client.post(`/v1/face/${kind}`);
+  }
+
+  /** What the worker will find in this user's captures. */
+  prepare(userId: string, findings: Findings): void {
+    this.prepared.set(userId, findings);
   }
 
   findingsOf(userId: string): Findings {
     return this.prepared.get(userId) ?? GOOD;
   }
 
+  /** Asks again where a busy machine has no outcome yet, or no answer. */
   async outcome(client: ApiClient, attemptId: string): Promise<Answer> {
-    const end = await client.get(`/v1/face/attempts/${attemptId}?wait=10`);
+    const ask = (): Promise<Answer> => client.get(`/v1/face/attempts/${attemptId}?wait=10`);
+    const end = await patiently(ask, ({ status, body }) => status !== 503 && body.status !== 'deciding');
     const session = end.body.session as { token?: string } | undefined;
     if (session?.token) client.token = session.token;
     return end;
@@ -235,6 +257,18 @@ export async function giveConsent(client: ApiClient): Promise<void> {
   expect(await client.put('/v1/face/consent', { version, textSha256 })).toMatchObject({ status: 200 });
 }
 
+/** As clients do where a busy machine says 503. */
+export async function patiently(
+  send: () => Promise<Answer>,
+  isDone = (answer: Answer) => answer.status !== 503,
+): Promise<Answer> {
+  for (let tries = 1; ; tries++) {
+    const answer = await send();
+    if (isDone(answer) || tries === 10) return answer;
+    await sleep(200);
+  }
+}
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Bytes that begin as a JPEG of that size does, and are new each time. */
@@ -275,6 +309,7 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
       const { attemptId, run, userId } = payload;
       const { judgement, similarity, stalledTwice } = world.findingsOf(userId);
       world.jobs.push(`${attemptId}-match-${run}`);
+      await world.holdMatches;
       if (similarity !== null) {
         const value = { attemptId, run, similarity };
         const inside = { value, ...signValue(SIGNING, SIGNED_AS.similarity, value) };
@@ -322,7 +357,7 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
         redisUrl: REDIS_URL,
         blobUrl: REDIS_URL,
         consumes: ['face.step', 'face.match', 'face.enrol'],
-        concurrency: 4,
+        concurrency: 64,
       }),
     ],
     providers: [TestWorker],

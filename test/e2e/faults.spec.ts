@@ -125,6 +125,29 @@ describe('faults', () => {
     expect((await client.get('/v1/auth/session')).status).toBe(200);
   }, 60_000);
 
+  it('T49: a gateway that is told to end (SIGTERM), four times, first answers whatever it has in its hands', async () => {
+    const person = await world.user('patient@example.org');
+    for (let i = 0; i < 4; i++) {
+      const begun = await person.post('/v1/face/practice', {});
+      expect(begun.status).toBe(201);
+      const path = `/v1/face/attempts/${String(begun.body.attemptId)}`;
+      // Long polls, and logins, none of which is answered within a quarter of a second.
+      const work = [
+        ...[1, 2].map(() => person.get(`${path}?wait=2`)),
+        ...['wrong password', PASSWORD].map((password) => world.connect().login('patient@example.org', password)),
+      ];
+      await sleep(100);
+      const from = performance.now();
+      await world.apps.kill('gateway', 'SIGTERM');
+      expect(performance.now() - from).toBeLessThan(25_000);
+      expect((await Promise.all(work)).map(({ status }) => status)).toEqual([200, 200, 401, 200]);
+      await world.apps.start('gateway');
+      // What it knew is not lost with it.
+      expect((await person.get(path)).body).toMatchObject({ status: 'capturing', step: { index: 1 } });
+      expect((await person.delete(path)).status).toBe(204);
+    }
+  }, 120_000);
+
   it('MongoDB down after the last step: 503, no grant while it is away, the right outcome when it is back', async () => {
     await client.login('faults@example.org', PASSWORD);
     const attemptId = await capture(world, client, 53);

@@ -1,12 +1,12 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { createConnection } from 'mongoose';
+import { createConnection, mongo } from 'mongoose';
 import { dekAad, framesAad, type SealedTemplate, signedSimilaritySchema, similarityAad, templateAad } from '#contracts'; // prettier-ignore
 import { open, openWith, sealTo } from '#sealing';
-import { withRedisDatabase } from '#stack';
+import { temporaryFolder, withRedisDatabase } from '#stack';
 import { encodeStep, performCapture, RecordedPerson } from '#testing';
-import { startWorld, type World } from './world.js';
+import { PASSWORD, startWorld, type World } from './world.js';
 
 const REDIS_DATABASE = 33;
 const BLOBS = 'countersign:blob:';
@@ -61,12 +61,16 @@ describe('the transport is not trusted', () => {
   let world: World;
   let queue: Redis;
   let blobs: Redis;
+  let temporary: string;
   const bodies: Buffer[] = [];
+  /** Every token that a session of this run had. */
+  const tokens = new Set<string>();
   const dumps = { keys: 0, bytes: 0, rounds: 0 };
   const values: { where: string; bytes: Buffer }[] = [];
 
   beforeAll(async () => {
-    world = await startWorld({ name: 'transport', redisDatabase: REDIS_DATABASE });
+    temporary = temporaryFolder('transport-tmp');
+    world = await startWorld({ name: 'transport', redisDatabase: REDIS_DATABASE, env: { TMPDIR: temporary } });
     queue = new Redis(withRedisDatabase(world.services.redisUrl, REDIS_DATABASE));
     blobs = new Redis(withRedisDatabase(world.services.redisBlobUrl, REDIS_DATABASE));
     // Servers of tests keep no files; for this one the persistent Redis does, as it would in production.
@@ -87,9 +91,10 @@ describe('the transport is not trusted', () => {
     queue.disconnect();
     blobs.disconnect();
     await world.stop();
+    await rm(temporary, { recursive: true, force: true });
   });
 
-  it('at no moment of a run does either Redis hold a readable frame, embedding or similarity', async () => {
+  it('T40: at no moment of a run does either Redis, and after errors and a crash no row, log or temporary file hold a readable frame, embedding, similarity, password or token', async () => {
     let running = true;
     const seen = new Set<string>();
     const dumping = (async () => {
@@ -117,11 +122,20 @@ describe('the transport is not trusted', () => {
       }
     })();
     const client = await world.enrolledUser('owner@example.org');
+    tokens.add(client.token ?? '');
     const own = await performCapture(client, new RecordedPerson(world.media, 'franck', 5));
     expect(own.end?.body).toMatchObject({ status: 'verified' });
     // The other man never smiled into a camera of ours.
     expect((await client.put('/v1/face/preferences', { optOuts: ['smile'], extraTime: false })).status).toBe(200);
     const other = await performCapture(client, new RecordedPerson(world.media, 'cap', 5));
+    tokens.add(client.token ?? '');
+    // Errors and a crash, which are where programs say too much.
+    await client.login('owner@example.org', `${PASSWORD}?`);
+    await client.login('owner@example.org', PASSWORD);
+    tokens.add(client.token ?? '');
+    await client.post('/v1/auth/register', { email: 'no address', password: PASSWORD });
+    await client.postBytes('/v1/face/attempts/x/steps/1', bodies[0] ?? Buffer.alloc(0));
+    await world.apps.kill('inference', 'SIGKILL');
     running = false;
     await Promise.all([dumping, catching]);
     const told = [own, other].map(({ begin, uploads, end }) => (end ?? uploads.at(-1) ?? begin).body);
@@ -145,9 +159,18 @@ describe('the transport is not trusted', () => {
       texts.push(String(score), String(score).slice(0, 8));
     }
 
+    tokens.delete('');
+    expect(tokens.size).toBeGreaterThanOrEqual(2);
+    for (const text of [PASSWORD, ...tokens]) secrets.push({ what: 'a password or token', bytes: Buffer.from(text) });
+
     const persistent = await appendOnlyFiles(queue);
     expect(persistent.length).toBeGreaterThan(0);
-    const searched = [...values, ...persistent];
+    const rows = await collections(world);
+    for (const name of ['users', 'face_guards', 'face_templates', 'face_auth_events', 'mails', 'subjects'])
+      expect(rows.map(({ where }) => where)).toContain(`collection ${name}`);
+    const logs = await filesIn(path.join(world.dir, 'logs'));
+    expect(logs.length).toBeGreaterThanOrEqual(3);
+    const searched = [...values, ...persistent, ...rows, ...logs, ...(await filesIn(temporary))];
     const hits: string[] = [];
     for (const { where, bytes } of searched) {
       for (const { what, bytes: secret } of secrets)
@@ -166,13 +189,15 @@ describe('the transport is not trusted', () => {
     dumps.keys = values.length;
     dumps.bytes = searched.reduce((sum, { bytes }) => sum + bytes.length, 0);
     console.info(
-      `keyspace: ${dumps.rounds} dumps of both Redis, ${dumps.keys} different values, ${persistent.length} append-only files, ` +
+      `T40: ${rows.length} collections, ${logs.length} logs, ${searched.length - values.length - persistent.length - rows.length - logs.length} temporary files; ` +
+        `keyspace: ${dumps.rounds} dumps of both Redis, ${dumps.keys} different values, ${persistent.length} append-only files, ` +
         `${(dumps.bytes / 1e6).toFixed(1)} MB searched for ${secrets.length * 9 + texts.length} patterns: 0 hits`,
     );
     expect(dumps.rounds).toBeGreaterThan(20);
   }, 180_000);
 
   it('frames that somebody swapped are not judged, and the audit trail says so', async () => {
+    await world.apps.start('inference');
     const client = await world.user('victim@example.org');
     const begun = await client.post('/v1/face/practice', {});
     const attemptId = String(begun.body.attemptId);
@@ -229,6 +254,31 @@ function similarities(world: World, values: readonly { where: string; bytes: Buf
     const plain = openWith(mine, similarityAad({ attemptId, run: Number(run) }), bytes);
     return [signedSimilaritySchema.parse(JSON.parse(plain.toString())).value.similarity];
   });
+}
+
+/** Every row of every collection, as the server stores it and as text. */
+async function collections(world: World): Promise<{ where: string; bytes: Buffer }[]> {
+  const connection = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
+  try {
+    const names = (await connection.listCollections()).map(({ name }) => name);
+    return await Promise.all(
+      names.map(async (name) => {
+        const rows = await connection.collection(name).find().toArray();
+        const bytes = rows.flatMap((row) => [Buffer.from(mongo.BSON.serialize(row)), Buffer.from(JSON.stringify(row))]);
+        return { where: `collection ${name}`, bytes: Buffer.concat(bytes) };
+      }),
+    );
+  } finally {
+    await connection.close();
+  }
+}
+
+async function filesIn(folder: string): Promise<{ where: string; bytes: Buffer }[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = found.filter((one) => one.isFile()).map((one) => path.join(one.parentPath, one.name));
+  return Promise.all(
+    files.map(async (file) => ({ where: `file ${path.basename(file)}`, bytes: await readFile(file) })),
+  );
 }
 
 /** The files in which the persistent Redis keeps what it was told, if it does. */

@@ -27,6 +27,8 @@ export async function startWorld(o: {
   redisDatabase: number;
   /** To put a proxy in front of a server. */
   through?: (services: Services) => Partial<Services>;
+  /** For all processes, over what they get anyway. */
+  env?: Record<string, string>;
 }): Promise<World> {
   const given = servicesOfTestRun();
   const services = { ...given, ...o.through?.(given) };
@@ -37,6 +39,7 @@ export async function startWorld(o: {
     gatewayPort: 0,
     database: `e2e_${o.name.replaceAll('-', '_')}_${process.pid}`,
     redisDatabase: o.redisDatabase,
+    ...(o.env ? { env: o.env } : {}),
   });
   const media = new Media(path.join(repositoryRoot(), 'test/media'));
   const connect = (deviceModel = 'Pixel 9'): ApiClient => new ApiClient(apps.gatewayUrl, deviceModel);

@@ -70,7 +70,6 @@ export interface DecodedFrame {
   picture: Picture | null;
 }
 
-const NO_PICTURE: Picture = { data: new Uint8Array(0), width: 0, height: 0 };
 /** The detector runs again every so many frames: to see a second face, and whether the tracked one is still the best. */
 const DETECT_EVERY = 15;
 /** A step is cut into so many spans of time; each gives its best frame to the recogniser, its first to the anti-spoof. */
@@ -102,7 +101,7 @@ export class StepAnalyser {
   private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
   /** Of the fittest frame so far. */
   private readonly fittestPatch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
-  private readonly pyramid = new Pyramid(NO_PICTURE);
+  private readonly pyramid = new Pyramid();
 
   constructor(private readonly nets: FaceModels) {
     this.candidateTensors = nets.recognisers.map(candidateTensor);

@@ -123,6 +123,17 @@ describe('warp', () => {
     for (const data of [...levels, memory]) expect(data.every((v) => v === 0)).toBe(true);
   });
 
+  it('leaves the memory of a wiped picture to whoever uses it next, or moves it away', () => {
+    const source = ramp(64, 64);
+    const memory = source.base.data;
+    source.wipe();
+    memory.fill(7);
+    source.wipe();
+    expect(memory.every((v) => v === 7)).toBe(true);
+    structuredClone(memory, { transfer: [memory.buffer as ArrayBuffer] });
+    expect(() => source.wipe()).not.toThrow();
+  });
+
   it('leaves nothing behind when another one is used', () => {
     const [first, second] = [ramp(64, 64), ramp(32, 16)];
     const memory = new Uint8Array(first.at(4).picture.data.buffer);

@@ -54,6 +54,7 @@ interface Level {
   known: Area;
 }
 
+const NO_PICTURE: Picture = { data: new Uint8Array(0), width: 0, height: 0 };
 const NOTHING: Area = { x0: 0, y0: 0, x1: 0, y1: 0 };
 /** What is halved beyond what was asked for: the crops of one face lie close together. */
 const MARGIN_PX = 8;
@@ -71,7 +72,7 @@ export class Pyramid {
   /** Where crops are made, and how much of that place has been written to. */
   private crop = { at: 0, bytes: 0 };
 
-  constructor(private picture: Picture) {}
+  constructor(private picture: Picture = NO_PICTURE) {}
 
   get base(): Picture {
     return this.picture;
@@ -121,9 +122,13 @@ export class Pyramid {
     return { numbers: new Float32Array(kernels.memory.buffer, crop.at, numbers), at: crop.at };
   }
 
-  /** Overwrites the picture and all that was made of it: nothing of a face stays in memory longer than it is needed. */
+  /**
+   * Overwrites the picture and all that was made of it: nothing of a face stays in memory longer than it is needed. Its
+   * memory is the owner's again, and may hold another picture from here on.
+   */
   wipe(): void {
     this.picture.data.fill(0);
+    this.picture = NO_PICTURE;
     this.leave();
   }
 

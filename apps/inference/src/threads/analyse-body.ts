@@ -35,8 +35,19 @@ export async function analyseBody(
 }
 
 const OWN: Decoder = { decode, ahead: 1 };
-/** One task a thread at a time: the picture that is looked at, and the next. Whoever looked at one overwrites it. */
-const PICTURES = [0, 1].map(() => new Uint8Array(DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3));
+const PICTURE_BYTES = DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3;
+/**
+ * Memory of pictures that were looked at: whoever did overwrote them. Used again, or each frame would leave a megabyte to
+ * the garbage collector. A thread has one task at a time.
+ */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+
+/** What was moved to a helper is empty here; the picture that came back lies in it. Memory of libvips is its own. */
+function keep(memory: Uint8Array<ArrayBuffer>, picture: Picture | null): void {
+  if (memory.byteLength > 0) return void spare.push(memory);
+  const buffer = picture && !Buffer.isBuffer(picture.data) ? picture.data.buffer : null;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === PICTURE_BYTES) spare.push(new Uint8Array(buffer));
+}
 
 /** The next frames are decoded while this one is looked at, where another thread does it: of libvips, or a helper. */
 async function* decodeAhead(
@@ -44,20 +55,25 @@ async function* decodeAhead(
   startMs: number,
   decoder: Decoder,
 ): AsyncGenerator<DecodedFrame> {
-  const begun: Promise<Picture | null>[] = [];
+  const begun: { picture: Promise<Picture | null>; memory: Uint8Array<ArrayBuffer> }[] = [];
   let next = 0;
   try {
     for (const { tMs } of frames) {
       for (; begun.length <= decoder.ahead && next < frames.length; next++) {
-        const picture = decoder.decode(frames[next]!.bytes, PICTURES[next % PICTURES.length]);
+        const memory = spare.pop() ?? new Uint8Array(PICTURE_BYTES);
+        const picture = decoder.decode(frames[next]!.bytes, memory);
         // Thrown where it is waited for.
         picture.catch(() => undefined);
-        begun.push(picture);
+        begun.push({ picture, memory });
       }
-      yield { tMs: tMs - startMs, picture: await begun.shift()! };
+      const { picture: decoded, memory } = begun.shift()!;
+      const picture = await decoded;
+      yield { tMs: tMs - startMs, picture };
+      keep(memory, picture);
     }
   } finally {
     // Also when the analysis fails: a thread must not end under libvips, and no picture is left behind.
-    for (const end of await Promise.allSettled(begun)) if (end.status === 'fulfilled') end.value?.data.fill(0);
+    for (const end of await Promise.allSettled(begun.map((one) => one.picture)))
+      if (end.status === 'fulfilled') end.value?.data.fill(0);
   }
 }

@@ -16,6 +16,8 @@ interface Run {
 interface Decoding {
   net: 'decode';
   bytes: Uint8Array<ArrayBuffer>;
+  /** For the pixels. */
+  memory: Uint8Array<ArrayBuffer>;
 }
 interface Question {
   id: number;
@@ -92,11 +94,11 @@ export class AssistedNets implements FaceModels, Decoder {
     return this.helper ? HELPED_AHEAD : 1;
   }
 
-  async decode(bytes: Uint8Array, memory?: Uint8Array): Promise<Picture | null> {
+  async decode(bytes: Uint8Array, memory: Uint8Array<ArrayBuffer>): Promise<Picture | null> {
     if (!this.helper) return decode(bytes, memory);
-    // Its part of the body is copied out, which is little; what comes back is moved.
+    // Its part of the body is copied out, which is little; the memory is moved there, and back with the picture.
     const copy = new Uint8Array(bytes);
-    const output = await this.ask(this.helper, { net: 'decode', bytes: copy }, copy.buffer);
+    const output = await this.ask(this.helper, { net: 'decode', bytes: copy, memory }, [copy.buffer, memory.buffer]);
     if (output === null || typeof output !== 'object' || !('picture' in output))
       throw new Error('a picture was not decoded on the helping thread');
     return output.picture;
@@ -110,12 +112,12 @@ export class AssistedNets implements FaceModels, Decoder {
     if (this.cancelled) return Promise.reject(new Error('the task was given up'));
     // Tensors of samples are whole buffers of their own, see `FaceNets`.
     const run: Run = { net, which, input: input as Run['input'] };
-    return this.helper ? this.ask(this.helper, run, run.input.buffer) : runAndWipe(this.own, run);
+    return this.helper ? this.ask(this.helper, run, [run.input.buffer]) : runAndWipe(this.own, run);
   }
 
-  private ask(helper: MessagePort, asked: Question['asked'], moved: ArrayBuffer): Promise<Output | null> {
+  private ask(helper: MessagePort, asked: Question['asked'], moved: ArrayBuffer[]): Promise<Output | null> {
     const id = this.nextId++;
-    helper.postMessage({ id, asked } satisfies Question, [moved]);
+    helper.postMessage({ id, asked } satisfies Question, moved);
     return new Promise((resolve) => this.waiting.set(id, resolve));
   }
 
@@ -145,15 +147,16 @@ async function runAndWipe(nets: FaceNets, { net, which, input }: Run): Promise<F
   }
 }
 
-/** In memory that nothing else lies in, so that it can be moved. */
-async function decodeAndWipe({ bytes }: Decoding): Promise<(Picture & { data: Uint8Array<ArrayBuffer> }) | null> {
-  const picture = await decode(bytes);
+/** In memory that can be moved, as that of libvips cannot. */
+async function decodeAndWipe({
+  bytes,
+  memory,
+}: Decoding): Promise<(Picture & { data: Uint8Array<ArrayBuffer> }) | null> {
+  const picture = await decode(bytes, memory);
   bytes.fill(0);
   if (!picture) return null;
   const { data, width, height } = picture;
-  const { buffer, byteLength } = data;
-  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength)
-    return { data: new Uint8Array(buffer), width, height };
+  if (data.buffer === memory.buffer) return { data: memory.subarray(0, data.length), width, height };
   const copy = new Uint8Array(data);
   data.fill(0);
   return { data: copy, width, height };

@@ -9,7 +9,8 @@ const DECODE_SECONDS_MAX = 5;
 
 /** How the pictures of a step are decoded, and how many before they are looked at. */
 export interface Decoder {
-  decode: typeof decode;
+  /** `memory` is for the pixels, and may be moved away for that. */
+  decode(bytes: Uint8Array, memory: Uint8Array<ArrayBuffer>): Promise<Picture | null>;
   readonly ahead: number;
 }
 

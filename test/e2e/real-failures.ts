@@ -52,7 +52,14 @@ type Cast = (footage: Footage, step: number, asked: Action) => Promise<Frame[]>;
 const owner = (footage: Footage, asked: Action | 'neutral' | 'still'): Promise<Frame[]> => footage.frames(OWNER, asked);
 const other = (footage: Footage, asked: Action): Promise<Frame[]> =>
   footage.frames(OTHER, asked === 'smile' ? 'neutral' : asked);
-const wrong = (asked: Action): Action => (asked === 'blink' ? 'smile' : 'blink');
+/** A blink would be none: people blink in every step. */
+const WRONG: Record<Action, Action> = {
+  blink: 'turn_left',
+  smile: 'turn_right',
+  turn_left: 'turn_right',
+  turn_right: 'turn_left',
+};
+const wrong = (asked: Action): Action => WRONG[asked];
 
 /** The causes of a failure, as recorded people can show them. */
 const CASTS: readonly Cast[] = [
@@ -85,6 +92,10 @@ export async function realFailures(
   const footage = new Footage(world.media);
   const found = await inLanes(lanes, users, async (user) => {
     const client = await world.user(`oracle-${user}@example.org`);
+    // The other man never smiled into a camera: of those who are not asked to he passes every step, and does not match.
+    const preferences = { optOuts: user % 2 ? [] : ['smile'], extraTime: false };
+    const { status } = await client.put('/v1/face/preferences', preferences);
+    if (status !== 200) throw new Error(`preferences: ${status}`);
     const enrolment = await performCapture(client, { name: OWNER, perform: (asked) => owner(footage, asked) }, 'enrolments'); // prettier-ignore
     if (enrolment.end?.body.status !== 'enrolled')
       throw new Error(`enrolment: ${enrolment.end?.text ?? enrolment.begin.text}`);

@@ -61,6 +61,7 @@ describe('faults', () => {
     world = await startWorld({
       name: 'faults',
       redisDatabase: 12,
+      env: { SHUTDOWN_DRAIN_SECONDS: '1' },
       through: (services): Partial<Services> => ({
         redisUrl: redis.through(services.redisUrl),
         mongoUri: mongo.through(services.mongoUri),
@@ -138,7 +139,13 @@ describe('faults', () => {
       ];
       await sleep(100);
       const from = performance.now();
-      await world.apps.kill('gateway', 'SIGTERM');
+      const ended = world.apps.kill('gateway', 'SIGTERM');
+      await sleep(200);
+      // A balancer is told to turn away; what it still sends is served, on a connection that is not used again.
+      expect((await fetch(`${world.apps.gatewayUrl}/health/ready`)).status).toBe(503);
+      const late = await fetch(`${world.apps.gatewayUrl}/health/live`);
+      expect([late.status, late.headers.get('connection')]).toEqual([200, 'close']);
+      await ended;
       expect(performance.now() - from).toBeLessThan(25_000);
       expect((await Promise.all(work)).map(({ status }) => status)).toEqual([200, 200, 401, 200]);
       await world.apps.start('gateway');

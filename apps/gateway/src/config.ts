@@ -64,6 +64,8 @@ export const gatewayEnvSchema = z.object({
   JOBS_PER_WORKER_MAX: env.count.default(24),
   /** What the Redis of the blobs may hold in all. */
   BLOB_BYTES_MAX: env.count.default(1024 * 1024 * 1024),
+  /** For so long after SIGTERM requests are still taken, until balancers know that this gateway is not ready. */
+  SHUTDOWN_DRAIN_SECONDS: z.coerce.number('must be a number of seconds').min(0).max(60).default(5),
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,
   NODE_ENV: env.nodeEnv,

@@ -3,6 +3,7 @@ import { FrameBlobs } from '../../../apps/gateway/src/capture/frame-blobs.js';
 import { loadConfig } from '../../../apps/gateway/src/config.js';
 import { GUARD } from '../../../apps/gateway/src/face/guard.module.js';
 import { TemplateRepository } from '../../../apps/gateway/src/face/template.repository.js';
+import { endOnSignals } from '../../../apps/gateway/src/health/drain.js';
 import { createGateway } from '../../../apps/gateway/src/http/server.js';
 import { SessionService } from '../../../apps/gateway/src/sessions/session.service.js';
 import { Probe } from './probe.js';
@@ -27,6 +28,7 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 async function main(): Promise<void> {
   const config = loadConfig();
   const app = await createGateway(config);
+  endOnSignals(app, config.SHUTDOWN_DRAIN_SECONDS);
   await app.init();
   for (const [token, calls] of POINTS) {
     const target = app.get<Record<string, Method>>(token as never, { strict: false });

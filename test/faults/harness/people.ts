@@ -58,6 +58,8 @@ export class Device {
   readonly cutOff: string[] = [];
   /** Every request to the next gateway, as behind a balancer that turns. */
   roams = false;
+  /** No request to a gateway that says it is not ready, as behind a balancer that asks. */
+  balanced = false;
 
   constructor(
     private readonly gateways: readonly string[],
@@ -79,6 +81,10 @@ export class Device {
   /** One request to one gateway; null when it did not answer, and the next request goes to another. */
   async once(call: (client: ApiClient) => Promise<Answer>): Promise<Answer | null> {
     try {
+      if (this.balanced && (await this.client.get('/health/ready')).status !== 200) {
+        this.turn();
+        return null;
+      }
       const answer = await call(this.client);
       if (answer.status >= 500) this.serverFaults.push(saidBy(answer));
       if (this.roams) this.turn();

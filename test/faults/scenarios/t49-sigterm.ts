@@ -16,9 +16,14 @@ export const terminated: Scenario = {
   run: (context) =>
     context.row('T49', async () => {
       const times = context.quick ? 4 : 20;
-      const fleet = await Fleet.start(context, { gateways: 2, workers: 2 });
+      const fleet = await Fleet.start(context, {
+        gateways: 2,
+        workers: 2,
+        env: { gateway: { SHUTDOWN_DRAIN_SECONDS: '1' } },
+      });
       try {
         const persons = await people(fleet.gateways, 12);
+        for (const device of persons) device.balanced = true;
         const held = new Map<string, number>();
         fleet.onPoint(({ process, name }) => {
           const by = name === 'job:begin' ? 1 : name === 'job:end' ? -1 : 0;
@@ -58,6 +63,7 @@ export const terminated: Scenario = {
             clean === times &&
             slowest <= EXIT_MS &&
             faults.length === 0 &&
+            cutOff.length === 0 &&
             problems.length === 0 &&
             unjust.length === 0,
           trials: attempts.length,

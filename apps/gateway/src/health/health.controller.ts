@@ -3,6 +3,7 @@ import { HealthCheckService, HealthIndicatorService, MongooseHealthIndicator } f
 import { z } from 'zod';
 import { Answers } from '../http/answers.js';
 import { RedisStore } from '../redis/redis.js';
+import { Drain } from './drain.js';
 
 const ANSWER_MS = 1_000;
 const statusSchema = z.strictObject({ status: z.string() });
@@ -14,6 +15,7 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly mongo: MongooseHealthIndicator,
     private readonly redis: RedisStore,
+    private readonly drain: Drain,
   ) {}
 
   /** The process answers. What it depends on is not its life. */
@@ -24,13 +26,19 @@ export class HealthController {
   }
 
   @Get('ready')
-  @Answers({ summary: 'Redis and MongoDB answer, too', schema: statusSchema })
+  @Answers({ summary: 'Redis and MongoDB answer, too, and the process is not about to end', schema: statusSchema })
   async ready(): Promise<{ status: string }> {
     const { status } = await this.health.check([
       () => this.mongo.pingCheck('mongodb', { timeout: ANSWER_MS }),
       () => this.redisCheck(),
+      () => this.drainCheck(),
     ]);
     return { status };
+  }
+
+  private drainCheck() {
+    const indicator = this.indicators.check('process');
+    return this.drain.begun ? indicator.down() : indicator.up();
   }
 
   private async redisCheck() {

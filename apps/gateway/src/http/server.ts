@@ -7,6 +7,7 @@ import { CAPTURE_LIMITS } from '#contracts';
 import { AppLogger, NestLogBridge, withCorrelation } from '#observability';
 import { AppModule } from '../app.module.js';
 import type { GatewayConfig } from '../config.js';
+import { Drain } from '../health/drain.js';
 import { toProblem } from './faults.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
@@ -56,8 +57,12 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     if (request.routeOptions.url !== STEP_ROUTE) return;
     if (!(await sessions.find(tokenOf(request)))) throw new Problem('unauthenticated');
   });
+  const drain = app.get(Drain, { strict: false });
+  adapter.getInstance<FastifyInstance>().addHook('onSend', (_request, reply, _payload, done) => {
+    if (drain.begun) reply.header('connection', 'close');
+    done();
+  });
   app.useLogger(new NestLogBridge(app.get(AppLogger)));
-  app.enableShutdownHooks();
   return app;
 }
 

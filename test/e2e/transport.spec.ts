@@ -2,9 +2,10 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { createConnection, mongo } from 'mongoose';
-import { dekAad, framesAad, type SealedTemplate, signedSimilaritySchema, similarityAad, templateAad } from '#contracts'; // prettier-ignore
+import { decodeEntry, LOG_COLLECTIONS, type StoredEntry } from '#audit-log';
+import { dekAad, framesAad, manifestSchema, type SealedTemplate, signedSimilaritySchema, similarityAad, templateAad } from '#contracts'; // prettier-ignore
 import { open, openWith, sealTo } from '#sealing';
-import { temporaryFolder, withRedisDatabase } from '#stack';
+import { repositoryRoot, temporaryFolder, withRedisDatabase } from '#stack';
 import { encodeStep, performCapture, RecordedPerson } from '#testing';
 import { PASSWORD, startWorld, type World } from './world.js';
 
@@ -195,6 +196,19 @@ describe('the transport is not trusted', () => {
     );
     expect(dumps.rounds).toBeGreaterThan(20);
   }, 180_000);
+
+  it('T37: the audit log says which models decide', async () => {
+    const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
+    try {
+      const loaded = () => mongo.collection<StoredEntry>(LOG_COLLECTIONS.entries).findOne({ type: 'model_loaded' });
+      for (let i = 0; i < 100 && !(await loaded()); i++) await new Promise((resolve) => setTimeout(resolve, 100));
+      const entry = decodeEntry((await loaded())?.entry ?? '');
+      const manifest = await readFile(path.join(repositoryRoot(), 'models/manifest.json'), 'utf8');
+      expect(entry?.modelDigest).toBe(manifestSchema.parse(JSON.parse(manifest)).digest);
+    } finally {
+      await mongo.close();
+    }
+  });
 
   it('frames that somebody swapped are not judged, and the audit trail says so', async () => {
     await world.apps.start('inference');

@@ -14,7 +14,9 @@ import {
   type FaceStepPayload,
   framesAad,
   jobIds,
+  type JobPayload,
   type MatchResult,
+  type ModelsReport,
   type Purpose,
   type SignedResult,
   SIGNED_AS,
@@ -104,12 +106,18 @@ export class InferenceProcess {
 }
 
 const results: FaceResultPayload[] = [];
+const reports: ModelsReport[] = [];
 
 @Injectable()
 class Results {
   @JobHandler('face.result')
   async take({ result, ...signature }: SignedResult): Promise<void> {
     if (verifyValue([GATEWAY.results], SIGNED_AS.result, result, signature) === 'genuine') results.push(result);
+  }
+
+  @JobHandler('worker.models')
+  async report({ value, ...signature }: JobPayload<'worker.models'>): Promise<void> {
+    if (verifyValue([GATEWAY.results], SIGNED_AS.models, value, signature) === 'genuine') reports.push(value);
   }
 }
 
@@ -121,7 +129,12 @@ export class Sender {
     @Module({
       imports: [
         LoggerModule.forRoot({ name: 'test', level: 'error', destination: { write: () => undefined } }),
-        QueueModule.forRoot({ redisUrl, blobUrl: redisUrl, consumes: ['face.result'], concurrency: 4 }),
+        QueueModule.forRoot({
+          redisUrl,
+          blobUrl: redisUrl,
+          consumes: ['face.result', 'worker.models'],
+          concurrency: 4,
+        }),
       ],
       providers: [Results],
     })
@@ -143,6 +156,10 @@ export class Sender {
     let found: R | undefined;
     await until(() => Promise.resolve((found = results.find(test)) !== undefined), withinMs);
     return found!;
+  }
+  /** What workers have said of their models. */
+  get reports(): readonly ModelsReport[] {
+    return reports;
   }
   resultsOf = (attemptId: string): FaceResultPayload[] => results.filter((r) => r.attemptId === attemptId);
 }

@@ -3,7 +3,14 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { type Action, blobKeys, type SealedTemplate, signedTemplateSchema, templateIdentity } from '#contracts';
+import {
+  type Action,
+  blobKeys,
+  manifestSchema,
+  type SealedTemplate,
+  signedTemplateSchema,
+  templateIdentity,
+} from '#contracts';
 import { valueDigest } from '#sealing';
 import { servicesOfTestRun, withRedisDatabase } from '#stack';
 import { type Frame, Media, RecordedPerson, StillPhoto } from '#testing';
@@ -221,6 +228,10 @@ describe('inference (the built process, real models, real footage, real Redis)',
     expect(started[0].output).toContain('eye-state-24.onnx has another digest');
     expect(started[1].output).toContain('TEMPLATE_KEK');
     expect(started[1].output).not.toContain('canary');
+    // T37: the audit trail is told about both, the models that decide and those that were refused.
+    await until(async () => sender.reports.some(({ outcome }) => outcome === 'refused'), 5_000);
+    const manifest = manifestSchema.parse(JSON.parse(await readFile(path.join(ROOT, 'models/manifest.json'), 'utf8')));
+    expect(sender.reports.filter(({ outcome }) => outcome === 'loaded')[0]?.modelDigest).toBe(manifest.digest);
     await rm(folder, { recursive: true });
   }, 60_000);
 

@@ -36,10 +36,10 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
   beforeEach(() => found.splice(0));
 
   /** Puts a result into the queue as anybody could, and waits until the gateway has taken it. */
-  const inject = async (payload: unknown): Promise<Forgery[]> => {
+  const inject = async (payload: unknown, job: 'face.result' | 'worker.models' = 'face.result'): Promise<Forgery[]> => {
     const before = found.length;
     const jobs = world.app.get(JobQueue, { strict: false });
-    await jobs.enqueue('face.result', payload as never, `forged-${randomUUID()}`);
+    await jobs.enqueue(job, payload as never, `forged-${randomUUID()}`);
     for (let i = 0; i < 500 && (await jobs.depth('results')) > 0; i++) await sleep(10);
     return found.slice(before);
   };
@@ -228,6 +228,37 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
     expect(found).toContain('input_swapped');
     expect(await world.guard(userId)).toMatchObject({ template: null });
     expect(await world.db.collection('face_templates').countDocuments({ userId })).toBe(0);
+  });
+
+  it('what a worker says of its models is in the audit trail, once; what another says, or says again later, is not', async () => {
+    const value = (minutesAgo: number) => ({
+      reportId: randomUUID(),
+      at: new Date(Date.now() - minutesAgo * 60_000).toISOString(),
+      outcome: 'refused',
+      modelDigest: hex(32),
+    });
+    const by = (signer: { id: string; bytes: Buffer }, of: object, as: string = SIGNED_AS.models) => ({
+      value: of,
+      ...signValue(signer, as, of),
+    });
+    const told = value(0);
+    const genuine = by(WORKER_KEYS.signing, told);
+    expect(await inject(genuine, 'worker.models')).toEqual([]);
+    expect(await inject({ ...genuine, value: value(0) }, 'worker.models')).toEqual(['bad_signature']);
+    expect(await inject(by({ id: 'r1', bytes: randomBytes(32) }, told), 'worker.models')).toEqual(['bad_signature']);
+    expect(await inject(by(WORKER_KEYS.signing, told, SIGNED_AS.result), 'worker.models')).toEqual(['bad_signature']);
+    expect(await inject(by(WORKER_KEYS.signing, value(61)), 'worker.models')).toEqual(['replayed']);
+    expect(await inject({ ...genuine, more: 1 }, 'worker.models')).toEqual(['malformed']);
+    const rows = async (): Promise<object[]> =>
+      (await world.db.collection('system_outboxes').find().toArray()).flatMap(({ entries }) => entries as object[]);
+    let events: object[] = [];
+    for (let i = 0; i < 200 && events.length === 0; i++) {
+      await sleep(20);
+      events = (await rows()).filter((row) => 'modelDigest' in row);
+    }
+    expect(events).toMatchObject([
+      { eventId: told.reportId, type: 'model_refused', userId: null, modelDigest: told.modelDigest },
+    ]);
   });
 
   it('frames leave sealed: they open with the workers’ key at their own place only', async () => {

@@ -36,7 +36,7 @@ export class AppModule {
         QueueModule.forRoot({
           redisUrl: config.REDIS_URL,
           blobUrl: config.REDIS_BLOB_URL,
-          consumes: ['face.result'],
+          consumes: ['face.result', 'worker.models'],
           concurrency: RESULTS_AT_ONCE,
           oldServer: serverPolicy(config.NODE_ENV, config.ALLOW_OLD_REDIS),
         }),

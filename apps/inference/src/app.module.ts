@@ -15,6 +15,7 @@ import { ResultSender } from './keys/result-sender.js';
 import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
 import { RewrapService } from './template/rewrap.service.js';
 import { usableCores } from './threads/cores.js';
+import { ModelsReporter } from './threads/models-report.js';
 import { ENGINE_OPTIONS, type EngineOptions, ThreadEngine } from './threads/thread-engine.js';
 
 @Module({})
@@ -44,6 +45,7 @@ export class AppModule {
         AttemptEvidence,
         RewrapService,
         ResultSender,
+        ModelsReporter,
         InferenceService,
         InferenceProcessor,
       ],

@@ -34,6 +34,7 @@ export const EVENT_TYPES = [
   'erasure_completed',
   'export',
   'model_loaded',
+  'model_refused',
   'config_changed',
   'result_forged',
   'pruned',

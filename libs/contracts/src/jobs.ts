@@ -107,6 +107,19 @@ const signatureShape = {
 export const signedResultSchema = z.strictObject({ result: faceResultSchema, ...signatureShape });
 export type SignedResult = z.infer<typeof signedResultSchema>;
 
+/** What a worker says when it starts: these models decide from now on; or those it was given are not what they should be. */
+const modelsReportSchema = z.strictObject({
+  reportId: z.uuid(),
+  at: z.iso.datetime(),
+  outcome: z.enum(['loaded', 'refused']),
+  /** Of the manifest; absent when that is what was refused. */
+  modelDigest: digestSchema.optional(),
+});
+export type ModelsReport = z.infer<typeof modelsReportSchema>;
+export const signedModelsReportSchema = z.strictObject({ value: modelsReportSchema, ...signatureShape });
+/** Clocks may be wrong by minutes, and a report may wait while no gateway runs; older ones somebody has kept. */
+export const MODELS_REPORT_MAX_AGE_MS = 60 * 60_000;
+
 /** The templates whose keys are to be wrapped anew, and by which key (null: none yet, only say which one is in use). */
 export const templateRewrapPayload = z.strictObject({
   rotationId: z.uuid(),
@@ -123,6 +136,7 @@ export const SIGNED_AS = {
   similarity: 'countersign/similarity/v1',
   newTemplate: 'countersign/new-template/v1',
   rewrap: 'countersign/rewrap/v1',
+  models: 'countersign/models/v1',
 } as const;
 export type StepResult = z.infer<typeof stepResultSchema>;
 export type MatchResult = z.infer<typeof matchResultSchema>;
@@ -166,6 +180,14 @@ export const JOBS = {
   'face.result': define({
     queue: 'results',
     payload: z.custom<SignedResult>(),
+    tries: 10,
+    backoffMs: 100,
+    timeoutMs: 5_000,
+  }),
+  /** Parsed and verified by its handler, like a result. */
+  'worker.models': define({
+    queue: 'results',
+    payload: z.custom<z.infer<typeof signedModelsReportSchema>>(),
     tries: 10,
     backoffMs: 100,
     timeoutMs: 5_000,

@@ -12,6 +12,7 @@ import { checkRedis } from './server-check.js';
 export class JobQueue implements OnModuleInit, OnApplicationShutdown {
   private readonly redis: Redis;
   private readonly queues = new Map<QueueName, Queue>();
+  private started: Promise<void> | null = null;
 
   constructor(
     @Inject(QUEUE_OPTIONS) private readonly options: QueueModuleOptions,
@@ -20,7 +21,17 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
     this.redis = askingConnection(options.redisUrl);
   }
 
-  async onModuleInit(): Promise<void> {
+  onModuleInit(): Promise<void> {
+    return this.start();
+  }
+
+  /** For whoever has something to say before all modules are ready; a repeat waits for the same start. */
+  start(): Promise<void> {
+    this.started ??= this.open();
+    return this.started;
+  }
+
+  private async open(): Promise<void> {
     await connect(this.redis);
     await checkRedis(this.redis, 'REDIS_URL', this.options, this.logger);
     for (const name of QUEUES) {

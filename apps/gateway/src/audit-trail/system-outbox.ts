@@ -14,6 +14,9 @@ interface SystemEvent {
   origin: Origin;
   reason?: EventReason;
   clientId?: string;
+  modelDigest?: string;
+  /** Made here where it is absent. Given by whoever may say the same thing twice. */
+  eventId?: string;
 }
 
 const SWEEP_MS = 5_000;
@@ -39,9 +42,12 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     this.timer = setInterval(() => this.counted.sweep(), SWEEP_MS).unref();
   }
 
-  /** Counted: at most one entry a kind (type and reason), user and minute. Never waits, so that its cost tells nothing about the user. */
+  /** Counted: at most one entry a kind (type, reason and models), user and minute. Never waits, so that its cost tells nothing about the user. */
   record(event: SystemEvent): void {
-    this.counted.add(`${event.type}:${event.reason ?? ''}:${event.userId ?? ''}:${event.clientId ?? ''}`, event);
+    this.counted.add(
+      `${event.type}:${event.reason ?? ''}:${event.userId ?? ''}:${event.clientId ?? ''}:${event.modelDigest ?? ''}`,
+      event,
+    );
   }
 
   /** Before the connection closes; requests still in work afterwards are not counted together any more. */
@@ -60,7 +66,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   private async push({ first, count }: Counted<SystemEvent>): Promise<void> {
-    const [eventId, timestamp] = [randomUUID(), new Date()];
+    const [eventId, timestamp] = [first.eventId ?? randomUUID(), new Date()];
     const { sessionId, deviceModel, ipAddress } = first.origin;
     const seal = await this.subjects.sealer.of(first.userId ?? nobodyOf(timestamp.toISOString()));
     const entry = outboxEventSchema.parse({
@@ -71,6 +77,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
       sessionId,
       reason: first.reason,
       clientId: first.clientId,
+      modelDigest: first.modelDigest,
       count,
       sealed: seal.event(eventId, { deviceModel, ipAddress }),
     });

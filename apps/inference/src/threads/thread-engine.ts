@@ -5,6 +5,7 @@ import type { Engine } from '../engine.js';
 import { readModelFiles } from '../model/model-files.js';
 import { rulesOf } from '../model/model-inputs.js';
 import type { AttemptRules } from '../pipeline/judge-attempt.js';
+import { ModelsReporter } from './models-report.js';
 import { ThreadPool } from './pool.js';
 import type { StepOutcome } from './protocol.js';
 
@@ -25,21 +26,23 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
 
   constructor(
     @Inject(ENGINE_OPTIONS) private readonly options: EngineOptions,
+    private readonly reporter: ModelsReporter,
     private readonly logger: AppLogger,
   ) {}
 
   async onModuleInit(): Promise<void> {
     const started = performance.now();
-    const { manifest, bytes } = await readModelFiles(this.options.manifestPath);
     const { threads } = this.options;
+    const { manifest, bytes } = await this.orTell(readModelFiles(this.options.manifestPath));
     const pool = new ThreadPool({ threads, models: bytes });
-    await pool.start();
+    await this.orTell(pool.start(), manifest.digest);
     this.pool = pool;
     this.manifest = manifest;
     this.logger.info(
       { modelDigest: manifest.digest, threads, ms: Math.round(performance.now() - started) },
       'models loaded',
     );
+    await this.reporter.tell({ outcome: 'loaded', modelDigest: manifest.digest });
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -65,6 +68,15 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
   analyse(body: Uint8Array, action: Action, signal?: AbortSignal): Promise<StepOutcome> {
     if (!this.pool) throw new Error('the engine has not been started');
     return this.pool.analyse(body, action, signal);
+  }
+
+  private async orTell<T>(work: Promise<T>, modelDigest?: string): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      await this.reporter.tell({ outcome: 'refused', ...(modelDigest === undefined ? {} : { modelDigest }) });
+      throw error;
+    }
   }
 
   private loaded(): ModelManifest {

@@ -80,11 +80,11 @@ export class Device {
 
   /** One request to one gateway; null when it did not answer, and the next request goes to another. */
   async once(call: (client: ApiClient) => Promise<Answer>): Promise<Answer | null> {
+    if (this.balanced && !(await this.isReady())) {
+      this.turn();
+      return null;
+    }
     try {
-      if (this.balanced && (await this.client.get('/health/ready')).status !== 200) {
-        this.turn();
-        return null;
-      }
       const answer = await call(this.client);
       if (answer.status >= 500) this.serverFaults.push(saidBy(answer));
       if (this.roams) this.turn();
@@ -94,6 +94,14 @@ export class Device {
       if (code !== 'ECONNREFUSED') this.cutOff.push(String(code));
       this.turn();
       return null;
+    }
+  }
+
+  private async isReady(): Promise<boolean> {
+    try {
+      return (await this.client.get('/health/ready')).status === 200;
+    } catch {
+      return false;
     }
   }
 

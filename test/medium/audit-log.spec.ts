@@ -13,8 +13,7 @@ import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
 import { addUser, type AuditUnderTest, eventually, startAudit } from './audit-harness.js';
 
 const PRODUCERS = 8;
-/** 1,000 by AUDIT_EVENTS_EACH=1000; the compatible server needs three minutes for that. */
-const EVENTS_EACH = Number(process.env.AUDIT_EVENTS_EACH ?? 250);
+const EVENTS_EACH = 1_000;
 const KILL_EVERY_MS = 4_000;
 
 const sealed = (): OutboxEvent['sealed'] => ({ parts: [{ part: 'address', data: randomBytes(48).toString('base64url') }], tags: [] }); // prettier-ignore

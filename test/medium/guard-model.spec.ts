@@ -27,12 +27,18 @@ import {
   stepResult,
 } from './guard-world.js';
 
-/** T03: random schedules run against the pure machine and the real database, compared after every command. */
-let clockMs = 0;
-const now = (): Date => new Date(clockMs);
+/** 10,000 by COUNTERSIGN_MODEL_RUNS; here what the minutes of `npm test` allow. */
+const SCHEDULES = Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 400);
+const ATTEMPTS = 1_000;
+/** So many schedules side by side, each with a user and a clock of its own. */
+const LANES = 8;
+/** After whatever the users' making left behind, which is by the server's own clock. */
+const START_MS = Date.now() + HOUR;
+jest.setTimeout(Math.max(SCHEDULES, ATTEMPTS) * 2_000);
+
 let world: GuardWorld;
 beforeAll(async () => {
-  world = await GuardWorld.open({ clock: fixedClock(now) });
+  world = await GuardWorld.open();
 });
 afterAll(() => world.close());
 
@@ -51,11 +57,28 @@ const CHANGES: EpochChange[] = [
   { kind: 'enable', actorId: randomUUID() },
 ];
 
-interface Run {
-  userId: string;
-  machine: GuardMachine;
+class Run {
+  clockMs = START_MS;
+  readonly now = (): Date => new Date(this.clockMs);
+  readonly store = world.storeAt(fixedClock(this.now));
+  userId = '';
+  machine!: GuardMachine;
   /** Every reservation there ever was, newest first: results of old ones are delivered too. */
-  seen: Reservation[];
+  seen: Reservation[] = [];
+
+  static async start(): Promise<Run> {
+    const run = new Run();
+    const settings = { limits: GUARD_LIMITS, capture: CAPTURE_LIMITS, clock: databaseClock, newId: randomUUID };
+    const template = { id: randomUUID(), modelDigest: MODEL, enrolledAt: run.now(), heldUntil: null };
+    run.userId = await world.enrolledUser({ template, firstEnrolledAt: run.now() });
+    run.machine = new GuardMachine(await world.guard(run.userId), settings, run.now, GLASS);
+    return run;
+  }
+
+  /** Time passes between commands as between those of a real client, or jumps. */
+  pass(ms: number): void {
+    this.clockMs += ms;
+  }
 }
 type Command = (run: Run) => Promise<[database: string, model: string]>;
 const word = (o: object): string => String(('code' in o && o.code) || ('kind' in o && o.kind));
@@ -84,7 +107,7 @@ async function begin(
     sessionId: SESSIONS[session] ?? SESSIONS[0],
     transportEpoch: epoch,
   });
-  const outcome = await world.store.begin(input);
+  const outcome = await run.store.begin(input);
   if (outcome.kind === 'begun') run.seen.unshift(outcome.reservation);
   return [word(outcome), run.machine.begin(input)];
 }
@@ -99,11 +122,11 @@ async function step(run: Run, n: number, age: number, firstByteAgoMs: number): P
     transportEpoch: EPOCH,
     firstByteAgoMs,
   };
-  return [word(await world.store.acceptStep(input)), run.machine.acceptStep(input)];
+  return [word(await run.store.acceptStep(input)), run.machine.acceptStep(input)];
 }
 async function verdict(run: Run, n: number, v: StepVerdict, age: number): Promise<[string, string]> {
   const result = stepResult(run.userId, pick(run, age), n, v);
-  return [word(await world.store.recordVerdict(result)), run.machine.recordVerdict(result)];
+  return [word(await run.store.recordVerdict(result)), run.machine.recordVerdict(result)];
 }
 async function decide(
   run: Run,
@@ -116,7 +139,7 @@ async function decide(
   const r = pick(run, age);
   const templateId = run.machine.g.template?.id ?? randomUUID();
   const result = { ...decisionResult(run.userId, { ...r, run: ofRun }, judgement, templateId), stalledTwice };
-  const outcomes = await Promise.all(Array.from({ length: deliveries }, () => world.store.decide(result, 0.5)));
+  const outcomes = await Promise.all(Array.from({ length: deliveries }, () => run.store.decide(result, 0.5)));
   const expected = Array.from({ length: deliveries }, () => run.machine.decide(result, 0.5));
   return [outcomes.map(word).join(), expected.join()];
 }
@@ -130,7 +153,7 @@ async function wholeAttempt(run: Run, judgement: MatchResult['judgement']): Prom
   // Nothing more to learn from steps of an attempt that did not begin.
   if (words[0]?.[0] !== 'begun') return words;
   for (const n of [1, 2, 3]) {
-    pass(SECOND);
+    run.pass(SECOND);
     words.push(await step(run, n, 0, 0), await verdict(run, n, DONE, 0));
   }
   words.push(await decide(run, judgement, false, 0, 0, 2));
@@ -155,9 +178,6 @@ const command = <A extends unknown[]>(
     })),
   });
 };
-/** Time passes between commands as between those of a real client, or jumps. */
-const pass = (ms: number): void => void (clockMs += ms);
-
 command(
   6,
   'begin',
@@ -188,7 +208,7 @@ command(
   async (r, purpose, verdicts, judgement) => {
     const words: [string, string][] = [await begin(r, purpose, 0, EPOCH)];
     for (const [i, v] of verdicts.entries()) {
-      pass(SECOND);
+      r.pass(SECOND);
       words.push(await step(r, i + 1, 0, 0), await verdict(r, i + 1, v, 0));
     }
     words.push(await decide(r, judgement, false, 0, 0, 2));
@@ -200,7 +220,7 @@ command(3, 'rightFace', [], async (r) => {
   const words = await wholeAttempt(r, 'ok');
   const { attemptId, sessionId } = pick(r, 0);
   words.push([
-    word(await world.store.redeem({ userId: r.userId, attemptId, sessionId })),
+    word(await r.store.redeem({ userId: r.userId, attemptId, sessionId })),
     r.machine.redeem({ attemptId, sessionId }),
   ]);
   return joined(words);
@@ -213,50 +233,52 @@ command(3, 'wrongFace', [fc.constantFrom(1, 2, 3)], async (r, times) => {
 command(2, 'cancel', [age], async (r, a) => {
   const { attemptId, sessionId } = pick(r, a);
   return [
-    word(await world.store.cancel({ userId: r.userId, attemptId, sessionId })),
+    word(await r.store.cancel({ userId: r.userId, attemptId, sessionId })),
     r.machine.cancel({ attemptId, sessionId }),
   ];
 });
 command(2, 'reconcile', [mostly<string | null>(EPOCH, 'redis-2', null)], async (r, epoch) => [
-  word(await world.store.settleOverdue(r.userId, epoch)),
+  word(await r.store.settleOverdue(r.userId, epoch)),
   r.machine.settleOverdue(epoch),
 ]);
 command(2, 'redeem', [age], async (r, a) => {
   const { attemptId, sessionId } = pick(r, a);
   return [
-    word(await world.store.redeem({ userId: r.userId, attemptId, sessionId })),
+    word(await r.store.redeem({ userId: r.userId, attemptId, sessionId })),
     r.machine.redeem({ attemptId, sessionId }),
   ];
 });
 command(2, 'change', [fc.constantFrom(...CHANGES)], async (r, what) => [
-  word(await world.store.change(r.userId, what, { deviceModel: '$$ROOT' }, randomUUID())),
+  word(await r.store.change(r.userId, what, { deviceModel: '$$ROOT' }, randomUUID())),
   r.machine.change(what, { deviceModel: '$$ROOT' }),
 ]);
 command(1, 'erase', [], async (r) => [
-  word(await world.store.change(r.userId, { kind: 'erase' }, {}, randomUUID())),
+  word(await r.store.change(r.userId, { kind: 'erase' }, {}, randomUUID())),
   r.machine.change({ kind: 'erase' }, {}),
 ]);
 command(
   5,
   'pass',
   [fc.constantFrom(301, SECOND, 7 * SECOND, 13 * SECOND, 61 * SECOND, 31 * MINUTE, -HOUR)],
-  async (_r, ms) => {
-    pass(ms);
+  async (r, ms) => {
+    r.pass(ms);
     return ['', ''];
   },
 );
 command(1, 'drain', [], async (r) => {
-  await world.drain(r.userId);
-  r.machine.pull(r.machine.g.outbox.map((e) => (e.kind === 'event' ? e.event.eventId : e.mailId)));
+  const ids = (entries: GuardDocument['outbox']): string[] =>
+    entries.map((e) => (e.kind === 'event' ? e.event.eventId : e.mailId));
+  await r.store.pull(r.userId, ids(await r.store.readOutbox(r.userId)));
+  r.machine.pull(ids(r.machine.g.outbox));
   return ['', ''];
 });
 
 /** What both must agree on: everything but what only the database keeps, event ids aside. */
-function comparable(g: GuardDocument): unknown {
+function comparable(g: GuardDocument, nowMs: number): unknown {
   const kept = Object.entries(g).filter(([key]) => !DATABASE_ONLY.has(key));
   const outbox = [...eventsOf(g).map((e) => ({ ...e, eventId: '' })), ...mailsOf(g)];
   // The ring is pruned when it is written; what counts is its last day.
-  const uncharged = g.uncharged.filter((t) => clockMs - t.getTime() < DAY);
+  const uncharged = g.uncharged.filter((t) => nowMs - t.getTime() < DAY);
   return { ...Object.fromEntries(kept), outbox, uncharged };
 }
 const DATABASE_ONLY = new Set(['rev', 'ops', 'last', 'dueAt', 'hasDue', 'hasOutbox', 'outboxSince']);
@@ -273,36 +295,82 @@ function invariants(g: GuardDocument): void {
   expect(g.hasDue).toBe(g.reservation !== null);
 }
 
-it('the database and the pure machine agree on every command of a random schedule', async () => {
-  const settings = { limits: GUARD_LIMITS, capture: CAPTURE_LIMITS, clock: databaseClock, newId: randomUUID };
-  const schedule = fc.array(fc.oneof(...commands), { minLength: 5, maxLength: 20 });
+/** The property holds for so many values; a failure is made small by its own lane. */
+async function holds<T>(
+  runs: number,
+  arbitrary: fc.Arbitrary<T>,
+  property: (value: T) => Promise<void>,
+): Promise<void> {
+  const lane = fc.asyncProperty(arbitrary, property);
+  const numRuns = Math.ceil(runs / LANES);
+  await Promise.all(Array.from({ length: LANES }, () => fc.assert(lane, { numRuns })));
+}
+
+it(`T03: the database and the pure machine agree on every command of ${SCHEDULES} random schedules`, async () => {
   const reached = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(schedule, async (steps) => {
-      clockMs = Date.UTC(2026, 0, 1);
-      const userId = await world.enrolledUser({
-        template: { id: randomUUID(), modelDigest: MODEL, enrolledAt: now(), heldUntil: null },
-        firstEnrolledAt: now(),
+  await holds(SCHEDULES, fc.array(fc.oneof(...commands), { minLength: 5, maxLength: 20 }), async (steps) => {
+    const run = await Run.start();
+    const done: string[] = [];
+    for (const { text, run: go } of steps) {
+      done.push(text);
+      const [database, model] = await go(run);
+      const guard = await world.guard(run.userId);
+      expect({ done, answer: database, guard: comparable(guard, run.clockMs) }).toEqual({
+        done,
+        answer: model,
+        guard: comparable(run.machine.g, run.clockMs),
       });
-      const run: Run = { userId, machine: new GuardMachine(await world.guard(userId), settings, now, GLASS), seen: [] };
-      const done: string[] = [];
-      for (const { text, run: go } of steps) {
-        done.push(text);
-        const [database, model] = await go(run);
-        const guard = await world.guard(userId);
-        expect({ done, answer: database, guard: comparable(guard) }).toEqual({
-          done,
-          answer: model,
-          guard: comparable(run.machine.g),
-        });
-        invariants(guard);
-        for (const w of database.split(/[ ,]/)) reached.add(w);
-        for (const a of guard.recent) reached.add(a.outcome);
-      }
-    }),
-    { numRuns: Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 50), endOnFailure: false },
-  );
+      invariants(guard);
+      for (const w of database.split(/[ ,]/)) reached.add(w);
+      for (const a of guard.recent) reached.add(a.outcome);
+    }
+  });
   // A schedule that never gets anywhere would prove nothing.
   for (const outcome of ['verified', 'locked', 'not_verified', 'attempt_in_progress', 'granted', 'stale'])
     expect(reached).toContain(outcome);
-}, 600_000);
+});
+
+/** Results of one attempt: of its three steps, then the decision. */
+const RESULTS = [0, 1, 2, 3] as const;
+const deliveries = fc
+  .tuple(...RESULTS.map((which) => fc.integer({ min: 1, max: 5 }).map((times) => Array<number>(times).fill(which))))
+  .chain((parts) => fc.shuffledSubarray(parts.flat(), { minLength: parts.flat().length }));
+
+it(`T04: ${ATTEMPTS} attempts, each result delivered 1 to 5 times in any order and some at once, end as once and in order`, async () => {
+  const ends = new Set<string>();
+  const attempt = fc.record({
+    order: deliveries,
+    verdicts: fc.array(mostly<StepVerdict>(...(VERDICTS as [StepVerdict])), { minLength: 3, maxLength: 3 }),
+    judgement: fc.constantFrom(...JUDGEMENTS),
+    atOnce: fc.integer({ min: 1, max: 4 }),
+  });
+  await holds(ATTEMPTS, attempt, async ({ order, verdicts, judgement, atOnce }) => {
+    const run = await Run.start();
+    await begin(run, 'verify', 0, EPOCH);
+    for (const n of [1, 2, 3]) {
+      run.pass(SECOND);
+      await step(run, n, 0, 0);
+    }
+    const r = pick(run, 0);
+    const steps = verdicts.map((v, i) => stepResult(run.userId, r, i + 1, v));
+    const decision = decisionResult(run.userId, r, judgement, run.machine.g.template?.id ?? '') as MatchResult;
+    const deliver = async (which: number): Promise<unknown> => {
+      const of = steps[which];
+      return of ? run.store.recordVerdict(of) : run.store.decide(decision, 0.5);
+    };
+    for (let i = 0; i < order.length; i += atOnce) await Promise.all(order.slice(i, i + atOnce).map(deliver));
+    // A decision that came before its verdicts was none; a job that has no outcome comes again.
+    for (const which of RESULTS) await deliver(which);
+
+    for (const result of steps) run.machine.recordVerdict(result);
+    run.machine.decide(decision, 0.5);
+    const guard = await world.guard(run.userId);
+    expect({ order, guard: comparable(guard, run.clockMs) }).toEqual({
+      order,
+      guard: comparable(run.machine.g, run.clockMs),
+    });
+    invariants(guard);
+    for (const a of guard.recent) ends.add(`${a.outcome} ${a.charged}`);
+  });
+  expect([...ends].sort()).toEqual(expect.arrayContaining(['not_verified true', 'verified false']));
+});

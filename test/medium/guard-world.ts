@@ -83,6 +83,11 @@ export class GuardWorld {
     return createGuardStore({ collection, sealer, clock: shiftedClock(() => this.aheadMs) });
   }
 
+  /** A store of the same guards by another clock. */
+  storeAt(clock: GuardClock): GuardStore {
+    return createGuardStore({ collection: this.guards, sealer, clock });
+  }
+
   pass(ms: number): void {
     this.aheadMs += ms;
   }

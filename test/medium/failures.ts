@@ -66,7 +66,7 @@ export async function failures(
   causeOf: (i: number) => Findings,
 ): Promise<Failure[]> {
   const users = await inLanes(lanes, Math.ceil(n / each), async (user) => {
-    const { client } = await world.enrolled();
+    const { client } = await world.enrolledAtOnce();
     const own: Failure[] = [];
     for (let nth = 0; nth < each; nth++) own.push(await failure(world, client, causeOf(user * each + nth), nth));
     return own;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { isSessionOf, UserRepository } from '#accounts';
@@ -22,7 +23,10 @@ export class OutcomeService implements BeforeApplicationShutdown {
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
     private readonly blobs: FrameBlobs,
-  ) {}
+  ) {
+    // Each waiting poll listens, and there may be hundreds.
+    setMaxListeners(0, this.closing.signal);
+  }
 
   /** A process that ends lets its waiting polls answer with what they have. */
   beforeApplicationShutdown(): void {

@@ -29,8 +29,8 @@ import {
 
 /** COUNTERSIGN_MODEL_RUNS=10000 takes half an hour for both; here what the minutes of `npm test` allow. */
 const RUNS = Number(process.env['COUNTERSIGN_MODEL_RUNS'] ?? 0);
-const SCHEDULES = RUNS || 120;
-const ATTEMPTS = RUNS || 320;
+const SCHEDULES = RUNS || 80;
+const ATTEMPTS = RUNS || 200;
 /** So many schedules side by side, each with a user and a clock of its own. */
 const LANES = 8;
 /** After whatever the users' making left behind, which is by the server's own clock. */

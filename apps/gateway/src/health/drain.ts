@@ -20,22 +20,24 @@ export class Drain {
 /**
  * SIGTERM and SIGINT end the gateway in two stages. First it is not ready and every answer closes its connection, while
  * all requests are served for `drainSeconds`: a listener that went at once would reset what a balancer, which cannot know
- * yet, still sends. Then it listens no more, answers what it has in its hands and ends. A second signal ends it at once.
+ * yet, still sends. Then it listens no more, answers what it has in its hands and ends. The same signal again ends it at
+ * once; the other one, as a terminal and a parent may both send theirs, changes nothing.
  */
 export function endOnSignals(app: NestFastifyApplication, drainSeconds: number): void {
+  const drain = app.get(Drain, { strict: false });
+  const logger = app.get(AppLogger);
   const end = async (): Promise<void> => {
-    app.get(Drain, { strict: false }).begin();
-    app.get(AppLogger).info({ ms: drainSeconds * 1000 }, 'gateway ends: not ready from here on');
-    await sleep(drainSeconds * 1000);
-    await app.close();
+    if (drain.begun) return;
+    drain.begin();
+    logger.info({ ms: drainSeconds * 1000 }, 'gateway ends: not ready from here on');
+    try {
+      await sleep(drainSeconds * 1000);
+      await app.close();
+      process.exit(0);
+    } catch (err) {
+      logger.error({ err }, 'gateway did not end well');
+      process.exit(1);
+    }
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.once(
-      signal,
-      () =>
-        void end().then(
-          () => process.exit(0),
-          () => process.exit(1),
-        ),
-    );
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void end());
 }

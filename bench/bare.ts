@@ -31,7 +31,7 @@ import {
 import type { FaceModels, FaceNets } from '../apps/inference/src/pipeline/nets.js';
 import { candidateTensor } from '../apps/inference/src/pipeline/recognisers.js';
 import { type Picture, Pyramid } from '../apps/inference/src/pipeline/picture.js';
-import { decode, DECODED_SIDE_MAX, prepareDecoder } from '../apps/inference/src/threads/decode.js';
+import { decode, DECODED_BYTES_MAX, prepareDecoder } from '../apps/inference/src/threads/decode.js';
 import { Figures } from './figures.js';
 import { takes } from './footage.js';
 
@@ -69,7 +69,7 @@ class Bare {
   private readonly analyser: StepAnalyser;
   private readonly pyramid = new Pyramid({ data: new Uint8Array(0), width: 0, height: 0 });
   /** One picture at a time, as in a thread of the worker. */
-  private readonly memory = new Uint8Array(DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3);
+  private readonly memory = new Uint8Array(DECODED_BYTES_MAX);
   private detectMs = 0;
 
   constructor(

@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import readline from 'node:readline';
-import { createConnection } from 'mongoose';
 import { type Answer, ApiClient } from '#testing';
 import { openOperator } from '../../tools/demo/operator.js';
 import type { StepReport } from '../../tools/demo/report.js';
@@ -119,16 +118,16 @@ describe('main job', () => {
     });
 
     it('the database: no password, no token, no readable embedding', async () => {
-      const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-      const collections = await mongo.listCollections();
-      const rows = await Promise.all(collections.map(({ name }) => mongo.collection(name).find().toArray()));
+      const rows = await world.withDatabase(async (database) => {
+        const collections = await database.listCollections();
+        return Promise.all(collections.map(({ name }) => database.collection(name).find().toArray()));
+      });
       const texts = rows.flat().map((row) => JSON.stringify(row));
       expect(texts.length).toBeGreaterThan(20);
       for (const text of texts) {
         expect(text).not.toMatch(EMBEDDING);
         for (const secret of secrets()) expect(text).not.toContain(secret);
       }
-      await mongo.close();
     });
   });
 });

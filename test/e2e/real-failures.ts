@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createConnection } from 'mongoose';
 import sharp from 'sharp';
 import type { Action } from '#contracts';
 import { decodeEntry, LOG_COLLECTIONS, type StoredEntry } from '#audit-log';
@@ -112,15 +111,12 @@ export async function realFailures(
 }
 
 /** For how many reasons the attempts failed, as the audit log has it once all are written; else the tries were all alike. */
-export async function reasonsOf(world: World, attempts: number): Promise<Set<string | null>> {
-  const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-  try {
-    const entries = mongo.collection<StoredEntry>(LOG_COLLECTIONS.entries);
+export function reasonsOf(world: World, attempts: number): Promise<Set<string | null>> {
+  return world.withDatabase(async (database) => {
+    const entries = database.collection<StoredEntry>(LOG_COLLECTIONS.entries);
     for (let tries = 0; (await entries.countDocuments({ type: 'failed' })) < attempts && tries < 300; tries++)
       await sleep(100);
     const rows = await entries.find({ type: 'failed' }).toArray();
     return new Set(rows.map((row) => decodeEntry(row.entry)?.reason ?? null));
-  } finally {
-    await mongo.close();
-  }
+  });
 }

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { createConnection, mongo } from 'mongoose';
+import { mongo } from 'mongoose';
 import { decodeEntry, LOG_COLLECTIONS, type StoredEntry } from '#audit-log';
 import { dekAad, framesAad, manifestSchema, type SealedTemplate, signedSimilaritySchema, similarityAad, templateAad } from '#contracts'; // prettier-ignore
 import { open, openWith, sealTo } from '#sealing';
@@ -198,16 +198,13 @@ describe('the transport is not trusted', () => {
   }, 180_000);
 
   it('T37: the audit log says which models decide', async () => {
-    const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-    try {
-      const loaded = () => mongo.collection<StoredEntry>(LOG_COLLECTIONS.entries).findOne({ type: 'model_loaded' });
+    await world.withDatabase(async (database) => {
+      const loaded = () => database.collection<StoredEntry>(LOG_COLLECTIONS.entries).findOne({ type: 'model_loaded' });
       for (let i = 0; i < 100 && !(await loaded()); i++) await new Promise((resolve) => setTimeout(resolve, 100));
       const entry = decodeEntry((await loaded())?.entry ?? '');
       const manifest = await readFile(path.join(repositoryRoot(), 'models/manifest.json'), 'utf8');
       expect(entry?.modelDigest).toBe(manifestSchema.parse(JSON.parse(manifest)).digest);
-    } finally {
-      await mongo.close();
-    }
+    });
   });
 
   it('frames that somebody swapped are not judged, and the audit trail says so', async () => {
@@ -230,28 +227,23 @@ describe('the transport is not trusted', () => {
     } finally {
       world.apps.signal('inference', 'SIGCONT');
     }
-    const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-    try {
+    await world.withDatabase(async (database) => {
       let entry = '';
       for (let i = 0; i < 300 && !entry.includes('input_swapped'); i++) {
         await new Promise((resolve) => setTimeout(resolve, 100));
-        entry = JSON.stringify(await mongo.collection('face_auth_events').findOne({ type: 'result_forged' }));
+        entry = JSON.stringify(await database.collection('face_auth_events').findOne({ type: 'result_forged' }));
       }
       expect(entry).toContain('input_swapped');
-      const guards = await mongo.collection('face_guards').find({ 'reservation.attemptId': attemptId }).toArray();
+      const guards = await database.collection('face_guards').find({ 'reservation.attemptId': attemptId }).toArray();
       expect(guards).toMatchObject([{ reservation: { verdict: [null, null, null] } }]);
-    } finally {
-      await mongo.close();
-    }
+    });
     expect(world.apps.logs('gateway').join('\n')).toContain('forgery dropped');
   }, 60_000);
 });
 
 /** The stored template, opened with the workers' key: the one thing here that an attacker does not have. */
 async function template(world: World): Promise<Buffer> {
-  const mongo = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-  const row = await mongo.collection<{ _id: string }>('face_templates').findOne();
-  await mongo.close();
+  const row = await world.withDatabase((database) => database.collection<{ _id: string }>('face_templates').findOne());
   const { _id: templateId, ...rest } = row as unknown as { _id: string } & Omit<SealedTemplate, 'templateId'>;
   const sealed = { templateId, ...rest };
   const kek = keyOf(world.apps.env('inference').TEMPLATE_KEK).bytes;
@@ -271,20 +263,17 @@ function similarities(world: World, values: readonly { where: string; bytes: Buf
 }
 
 /** Every row of every collection, as the server stores it and as text. */
-async function collections(world: World): Promise<{ where: string; bytes: Buffer }[]> {
-  const connection = await createConnection(world.apps.env('gateway').MONGODB_URI ?? '').asPromise();
-  try {
-    const names = (await connection.listCollections()).map(({ name }) => name);
-    return await Promise.all(
+function collections(world: World): Promise<{ where: string; bytes: Buffer }[]> {
+  return world.withDatabase(async (database) => {
+    const names = (await database.listCollections()).map(({ name }) => name);
+    return Promise.all(
       names.map(async (name) => {
-        const rows = await connection.collection(name).find().toArray();
+        const rows = await database.collection(name).find().toArray();
         const bytes = rows.flatMap((row) => [Buffer.from(mongo.BSON.serialize(row)), Buffer.from(JSON.stringify(row))]);
         return { where: `collection ${name}`, bytes: Buffer.concat(bytes) };
       }),
     );
-  } finally {
-    await connection.close();
-  }
+  });
 }
 
 async function filesIn(folder: string): Promise<{ where: string; bytes: Buffer }[]> {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { type Connection, createConnection } from 'mongoose';
 import { type Apps, repositoryRoot, type Services, servicesOfTestRun, startApps, temporaryFolder } from '#stack';
 import { ApiClient, Media, performCapture, RecordedPerson } from '#testing';
 
@@ -19,6 +20,8 @@ export interface World {
   /** The same, enrolled with the recorded owner's face. */
   enrolledUser(email: string): Promise<ApiClient>;
   grantRole(email: string, role: string): Promise<void>;
+  /** Past every process: the database itself, for as long as `work` takes. */
+  withDatabase<T>(work: (database: Connection) => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 }
 
@@ -71,6 +74,14 @@ export async function startWorld(o: {
       await promisify(execFile)(process.execPath, [command, 'user', 'role', email, '--role', role], {
         env: apps.env('gateway'),
       });
+    },
+    withDatabase: async (work) => {
+      const database = await createConnection(apps.env('gateway').MONGODB_URI ?? '').asPromise();
+      try {
+        return await work(database);
+      } finally {
+        await database.close();
+      }
     },
     stop: async () => {
       await apps.stop();

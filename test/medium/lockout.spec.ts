@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { GuardDocument } from '#guard';
 import { type Answer, ApiClient, inLanes } from '#testing';
 import { SessionService } from '../../apps/gateway/src/sessions/session.service.js';
@@ -25,7 +26,7 @@ describe('the lock of the face', () => {
   afterAll(() => world?.stop());
 
   const anywhere = (): Record<string, string> => ({
-    'x-forwarded-for': `10.${[0, 0, 0].map(() => Math.floor(256 * Math.random())).join('.')}`,
+    'x-forwarded-for': `10.${randomBytes(3).join('.')}`,
   });
 
   /** Sessions of one user, made beforehand. */

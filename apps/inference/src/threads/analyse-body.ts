@@ -3,7 +3,7 @@ import { type DecodedFrame, samplesOf, type StepAnalyser } from '../pipeline/ana
 import { type EncodedFrame, FramesError, parseFrames, withoutRepeats } from '../pipeline/frames.js';
 import { judgeStep } from '../pipeline/judge-step.js';
 import type { Picture } from '../pipeline/picture.js';
-import { decode, DECODED_SIDE_MAX, type Decoder } from './decode.js';
+import { decode, DECODED_BYTES_MAX, type Decoder } from './decode.js';
 import { forgetPicture } from './jpeg.js';
 import type { StepOutcome } from './protocol.js';
 
@@ -35,7 +35,6 @@ export async function analyseBody(
 }
 
 const OWN: Decoder = { decode, ahead: 1 };
-const PICTURE_BYTES = DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3;
 /**
  * Memory of pictures that were looked at: whoever did overwrote them. Used again, or each frame would leave a megabyte to
  * the garbage collector. A thread has one task at a time.
@@ -46,7 +45,7 @@ const spare: Uint8Array<ArrayBuffer>[] = [];
 function keep(memory: Uint8Array<ArrayBuffer>, picture: Picture | null): void {
   if (memory.byteLength > 0) return void spare.push(memory);
   const buffer = picture && !Buffer.isBuffer(picture.data) ? picture.data.buffer : null;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === PICTURE_BYTES) spare.push(new Uint8Array(buffer));
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === DECODED_BYTES_MAX) spare.push(new Uint8Array(buffer));
 }
 
 /** The next frames are decoded while this one is looked at, where another thread does it: of libvips, or a helper. */
@@ -60,7 +59,7 @@ async function* decodeAhead(
   try {
     for (const { tMs } of frames) {
       for (; begun.length <= decoder.ahead && next < frames.length; next++) {
-        const memory = spare.pop() ?? new Uint8Array(PICTURE_BYTES);
+        const memory = spare.pop() ?? new Uint8Array(DECODED_BYTES_MAX);
         const picture = decoder.decode(frames[next]!.bytes, memory);
         // Thrown where it is waited for.
         picture.catch(() => undefined);

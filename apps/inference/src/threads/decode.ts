@@ -5,6 +5,8 @@ import { decodeBaseline } from './jpeg.js';
 
 /** Longest side of a decoded frame: larger faces gain nothing, and JPEG scales while decoding. */
 export const DECODED_SIDE_MAX = 640;
+/** Of the largest decoded picture. */
+export const DECODED_BYTES_MAX = DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3;
 const DECODE_SECONDS_MAX = 5;
 
 /** How the pictures of a step are decoded, and how many before they are looked at. */

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
@@ -201,7 +204,7 @@ describe('bad input at the gateway', () => {
     });
 
     const step = (images: Buffer[], extra: Record<string, unknown> = {}) =>
-      encodeStep(images.map((jpeg, i) => ({ tMs: i, jpeg })), extra); // prettier-ignore
+      encodeStep(images.map((jpeg, i) => ({ tMs: i * 40, jpeg })), extra); // prettier-ignore
     const png = Buffer.from('89504e470d0a1a0a0000000d4948445200004e2000004e200802000000', 'hex');
 
     it.each([
@@ -235,8 +238,62 @@ describe('bad input at the gateway', () => {
       });
     });
 
+    /** An upload by hand on one connection, so that its pieces go when the test says so. */
+    const upload = (agent: Agent, headers: Record<string, string | number> = {}): ClientRequest =>
+      request(`${world.url}${path}`, {
+        method: 'POST',
+        agent,
+        headers: { authorization: `Bearer ${client.token}`, 'content-type': 'application/octet-stream', ...headers },
+      });
+    const answerOf = async (sent: ClientRequest) => {
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      return { status: response.statusCode, body: await json(response) };
+    };
+    const tooLarge = step([jpegOf(640, 480, 513 * 1024)]);
+
+    it('that cannot be taken are refused before they have come, and the connection lives on', async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const sent = upload(agent, { 'content-length': tooLarge.length });
+      sent.write(tooLarge.subarray(0, 200));
+      expect(await answerOf(sent)).toMatchObject({ status: 413, body: { code: 'image_too_large' } });
+      sent.end(tooLarge.subarray(200));
+      await once(sent, 'close');
+
+      const next = upload(agent, { 'content-length': 1 }).end('x');
+      expect(await answerOf(next)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+      expect(next.reusedSocket).toBe(true);
+      agent.destroy();
+    });
+
+    it('are not asked for by a refusal of the caller', async () => {
+      const agent = new Agent();
+      const sent = upload(agent, { 'content-length': tooLarge.length, authorization: 'Bearer x' });
+      sent.flushHeaders();
+      expect(await answerOf(sent)).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+      sent.destroy();
+    });
+
+    it('of a client that goes in the middle change nothing', async () => {
+      const body = stepBody();
+      for (const part of [0, 3, body.length - 1]) {
+        const sent = upload(new Agent(), { 'content-length': body.length });
+        sent.on('error', () => undefined);
+        sent.flushHeaders();
+        sent.write(body.subarray(0, part));
+        await sleep(50);
+        sent.destroy();
+      }
+      expect(await (await fetch(`${world.url}/health/ready`)).json()).toMatchObject({ status: 'ok' });
+    });
+
     it('that are right are still accepted afterwards: nothing refused was charged', async () => {
-      expect(await client.postBytes(path, stepBody())).toMatchObject({ status: 202 });
+      const agent = new Agent();
+      const sent = upload(agent, { 'transfer-encoding': 'chunked' });
+      const body = stepBody();
+      for (let at = 0; at < body.length; at += 1_000) sent.write(body.subarray(at, at + 1_000));
+      sent.end();
+      expect(await answerOf(sent)).toMatchObject({ status: 202 });
+      expect(await client.postBytes(path, body)).toMatchObject({ body: { code: 'step_already_received' } });
     });
   });
 

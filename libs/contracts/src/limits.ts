@@ -5,6 +5,8 @@ export const CAPTURE_LIMITS = {
   fpsMin: 15,
   fpsMax: 30,
   framesMax: 120,
+  /** For a user with extra time. */
+  framesMaxExtraTime: 240,
   frameBytesMax: 512 * 1024,
   framePixelsMax: 4_000_000,
   bytesMax: 4 * 1024 * 1024,

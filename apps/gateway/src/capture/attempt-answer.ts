@@ -71,7 +71,7 @@ export function stepView(reservation: Reservation): StepView | null {
 
 /** Twice the frames with extra time. */
 export const framesMaxOf = (reservation: Reservation): number =>
-  reservation.windowMs > CAPTURE_LIMITS.windowMaxMs ? 2 * CAPTURE_LIMITS.framesMax : CAPTURE_LIMITS.framesMax;
+  reservation.windowMs > CAPTURE_LIMITS.windowMaxMs ? CAPTURE_LIMITS.framesMaxExtraTime : CAPTURE_LIMITS.framesMax;
 
 const MINUTE_MS = 60_000;
 

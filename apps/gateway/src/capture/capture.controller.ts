@@ -19,6 +19,7 @@ import {
 } from './attempt-answer.js';
 import { BeginService } from './begin.service.js';
 import { OutcomeService } from './outcome.service.js';
+import { receiveFrames } from './receive-frames.js';
 import { StepService } from './step.service.js';
 
 const POLL_SECONDS_MAX = 25;
@@ -128,12 +129,8 @@ export class CaptureController {
     @Param() { id, n }: z.infer<typeof stepParams>,
     @Req() request: FastifyRequest,
   ): Promise<AttemptAnswer> {
-    const upload = {
-      attemptId: id,
-      step: n,
-      body: request.body as Buffer,
-      receivedAtMs: receivedAtMs(request),
-    };
+    const container = await receiveFrames(request);
+    const upload = { attemptId: id, step: n, container, receivedAtMs: receivedAtMs(request) };
     return liveAnswer(await this.steps.accept(session, upload));
   }
 

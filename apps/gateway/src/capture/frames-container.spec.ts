@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { parseFramesContainer } from './frames-container.js';
+import { FramesReader, readFramesContainer } from './frames-container.js';
 import { readImageHeader } from './image-header.js';
 
 const picture = (width = 64, height = 48) =>
@@ -12,8 +12,8 @@ function container(header: unknown, ...images: Buffer[]): Buffer {
   return Buffer.concat([length, json, ...images]);
 }
 const framesOf = (...images: Buffer[]) => images.map((image, i) => ({ tMs: i * 40, bytes: image.length }));
-const code = (body: Buffer, framesMax = 120): string => {
-  const outcome = parseFramesContainer(body, framesMax);
+const code = (body: Buffer): string => {
+  const outcome = readFramesContainer(body);
   return outcome.kind === 'ok' ? 'ok' : outcome.code;
 };
 
@@ -24,9 +24,36 @@ describe('frames container', () => {
   });
 
   it('gives back every frame and the span of their times', () => {
-    const outcome = parseFramesContainer(container({ frames: framesOf(jpeg, jpeg) }, jpeg, jpeg), 120);
-    expect(outcome).toMatchObject({ kind: 'ok', spanMs: 40 });
-    expect(outcome.kind === 'ok' && outcome.frames.map((f) => f.bytes.equals(jpeg))).toEqual([true, true]);
+    const body = container({ frames: framesOf(jpeg, jpeg) }, jpeg, jpeg);
+    const outcome = readFramesContainer(body);
+    expect(outcome).toMatchObject({ kind: 'ok', container: { spanMs: 40, body } });
+    expect(outcome.kind === 'ok' && outcome.container.frames.map((f) => f.bytes.equals(jpeg))).toEqual([true, true]);
+  });
+
+  it.each([1, 3, 100, 1_000])('reads the same from pieces of %i bytes, announced or not', (size) => {
+    const body = container({ frames: framesOf(jpeg, jpeg) }, jpeg, jpeg);
+    for (const length of [body.length, null]) {
+      const reader = new FramesReader(length);
+      for (let at = 0; at < body.length; at += size) {
+        expect(reader.end()).toEqual({ kind: 'refused', code: 'invalid_request' });
+        expect(reader.push(body.subarray(at, at + size))).toBeNull();
+      }
+      expect(reader.end()).toEqual(readFramesContainer(body));
+    }
+  });
+
+  it('says no with the first byte that settles it', () => {
+    const of = (frames: unknown[]) => container({ frames });
+    const png = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+    const soon = (head: Buffer, length = head.length + 1_000_000) => new FramesReader(length).push(head);
+    expect(soon(of([{ tMs: 0, bytes: 600_000 }]))).toBe('image_too_large');
+    const second = of([{ tMs: 0, bytes: 16 }, { tMs: 40, bytes: 400_000 }]); // prettier-ignore
+    expect(soon(Buffer.concat([second, png]), second.length + 400_016)).toBe('unsupported_image');
+    expect(soon(of(Array.from({ length: 241 }, (_, i) => ({ tMs: i * 40, bytes: 10 }))))).toBe('too_many_frames');
+    expect(soon(of([{ tMs: 0, bytes: 10 }]))).toBe('invalid_request');
+    expect(soon(Buffer.from([0, 1, 0, 1]))).toBe('invalid_request');
+    expect(soon(Buffer.from([0]), 4 * 1024 * 1024 + 1)).toBe('payload_too_large');
+    expect(new FramesReader(null).push(Buffer.alloc(4 * 1024 * 1024 + 1))).toBe('payload_too_large');
   });
 
   it('takes the forms of JPEG and WebP that cameras and canvases make', async () => {
@@ -109,9 +136,10 @@ describe('frames container', () => {
   });
 
   it('keeps the limits of a step', () => {
-    const many = Array.from({ length: 121 }, () => jpeg);
+    const many = Array.from({ length: 240 }, () => jpeg);
+    expect(code(container({ frames: framesOf(...many) }, ...many))).toBe('ok');
+    many.push(jpeg);
     expect(code(container({ frames: framesOf(...many) }, ...many))).toBe('too_many_frames');
-    expect(code(container({ frames: framesOf(...many) }, ...many), 240)).toBe('ok');
     const fat = Buffer.concat([jpeg, Buffer.alloc(512 * 1024)]);
     expect(code(container({ frames: framesOf(fat) }, fat))).toBe('image_too_large');
     expect(code(Buffer.alloc(4 * 1024 * 1024 + 1))).toBe('payload_too_large');

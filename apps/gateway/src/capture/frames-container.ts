@@ -8,79 +8,123 @@ export interface Frame {
   bytes: Buffer;
 }
 
-export type ContainerOutcome =
-  | { kind: 'ok'; frames: Frame[]; spanMs: number }
-  | {
-      kind: 'refused';
-      code: Extract<
-        ErrorCode,
-        'invalid_request' | 'too_many_frames' | 'payload_too_large' | 'image_too_large' | 'unsupported_image'
-      >;
-    };
+/** The body of one step, read and found to be in order as far as container headers show. */
+export interface FramesContainer {
+  /** All of it, as it came: its digest names the step's input. */
+  body: Buffer;
+  frames: Frame[];
+  spanMs: number;
+}
+
+export type ContainerRefusal = Extract<
+  ErrorCode,
+  'invalid_request' | 'too_many_frames' | 'payload_too_large' | 'image_too_large' | 'unsupported_image'
+>;
+
+export type ContainerOutcome = { kind: 'ok'; container: FramesContainer } | { kind: 'refused'; code: ContainerRefusal };
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const T_MS_MAX = 60_000;
 /** A camera's clock and its frames' jitter: a tenth above what is asked for, and two frames. */
 const FPS_PLAUSIBLE = 1.1 * CAPTURE_LIMITS.fpsMax;
 const FRAMES_SLACK = 2;
-/** More entries than any capture may hold; which of the two limits holds is known to the caller. */
-const FRAMES_PARSED_MAX = 10_000;
 
 const headerSchema = z.strictObject({
-  frames: z
-    .array(z.strictObject({ tMs: z.number().min(0).max(T_MS_MAX), bytes: z.int().min(1) }))
-    .min(1)
-    .max(FRAMES_PARSED_MAX),
+  frames: z.array(z.strictObject({ tMs: z.number().min(0).max(T_MS_MAX), bytes: z.int().min(1) })).min(1),
   device: z.strictObject({ model: z.string().max(120).optional() }).optional(),
 });
+type Header = Pick<z.infer<typeof headerSchema>, 'frames'>;
 
 /**
- * The body of one step: u32 big-endian length of the header, JSON header, then the frames one after the other. Reads
- * container headers only; every byte must be accounted for.
- *
- * @param framesMax 120, or 240 with extra time.
+ * Reads the body of one step as it arrives: u32 big-endian length of the header, JSON header, then the frames one after
+ * the other. Looks at container headers only; every byte must be accounted for. Says no with the first byte that
+ * settles it: four megabytes of what cannot be taken are neither kept nor waited for.
  */
-export function parseFramesContainer(body: Buffer, framesMax: number): ContainerOutcome {
-  if (body.length > CAPTURE_LIMITS.bytesMax) return refused('payload_too_large');
-  const header = readHeader(body);
-  if (!header) return refused('invalid_request');
-  if (header.frames.length > framesMax) return refused('too_many_frames');
+export class FramesReader {
+  private readonly body: Buffer;
+  private filled = 0;
+  private header: Header | null = null;
+  private readonly frames: Frame[] = [];
+  /** Where the next frame begins. */
+  private at = 0;
 
-  const frames: Frame[] = [];
-  let at = header.end;
-  let before = -1;
-  for (const { tMs, bytes } of header.frames) {
-    if (bytes > CAPTURE_LIMITS.frameBytesMax) return refused('image_too_large');
-    if (tMs <= before || at + bytes > body.length) return refused('invalid_request');
-    frames.push({ tMs, bytes: body.subarray(at, at + bytes) });
-    at += bytes;
-    before = tMs;
+  /** @param length of the whole body; null if it was not announced. Memory is taken for all of it, touched as it fills. */
+  constructor(private readonly length: number | null) {
+    const size = length ?? CAPTURE_LIMITS.bytesMax;
+    this.body = Buffer.allocUnsafeSlow(size > CAPTURE_LIMITS.bytesMax ? 0 : size);
   }
-  if (at !== body.length) return refused('invalid_request');
 
-  for (const frame of frames) {
-    const image = readImageHeader(frame.bytes);
-    if (!image) return refused('unsupported_image');
-    if (image.width * image.height > CAPTURE_LIMITS.framePixelsMax) return refused('image_too_large');
+  /** The next bytes; a refusal is final, and nothing may be pushed after it. */
+  push(chunk: Buffer): ContainerRefusal | null {
+    if (this.filled + chunk.length > this.body.length) return 'payload_too_large';
+    this.filled += chunk.copy(this.body, this.filled);
+    return this.look();
   }
-  const spanMs = before - (frames[0]?.tMs ?? 0);
-  if (frames.length - 1 > (spanMs / 1000) * FPS_PLAUSIBLE + FRAMES_SLACK) return refused('invalid_request');
-  return { kind: 'ok', frames, spanMs };
+
+  /** After the last byte. */
+  end(): ContainerOutcome {
+    const last = this.frames.at(-1);
+    const complete = last !== undefined && this.frames.length === this.header?.frames.length && this.at === this.filled;
+    if (!complete) return { kind: 'refused', code: 'invalid_request' };
+    const spanMs = last.tMs - (this.frames[0]?.tMs ?? 0);
+    return { kind: 'ok', container: { body: this.body.subarray(0, this.filled), frames: this.frames, spanMs } };
+  }
+
+  private look(): ContainerRefusal | null {
+    if (!this.header) {
+      const header = this.readHeader();
+      if (typeof header === 'string') return header;
+      if (!header) return null;
+      this.header = header;
+    }
+    let next = this.header.frames[this.frames.length];
+    while (next && this.at + next.bytes <= this.filled) {
+      const bytes = this.body.subarray(this.at, this.at + next.bytes);
+      const image = readImageHeader(bytes);
+      if (!image) return 'unsupported_image';
+      if (image.width * image.height > CAPTURE_LIMITS.framePixelsMax) return 'image_too_large';
+      this.frames.push({ tMs: next.tMs, bytes });
+      this.at += bytes.length;
+      next = this.header.frames[this.frames.length];
+    }
+    return null;
+  }
+
+  /** Null while it is not all there. */
+  private readHeader(): Header | ContainerRefusal | null {
+    if (this.filled < 4) return null;
+    const length = this.body.readUInt32BE(0);
+    if (length > HEADER_BYTES_MAX) return 'invalid_request';
+    this.at = 4 + length;
+    if (this.at > this.filled) return null;
+    const header = headerOf(this.body.toString('utf8', 4, this.at));
+    return header === null ? 'invalid_request' : (this.refusalOf(header) ?? header);
+  }
+
+  private refusalOf({ frames }: Header): ContainerRefusal | null {
+    // Whether it is a user with extra time, the caller knows.
+    if (frames.length > CAPTURE_LIMITS.framesMaxExtraTime) return 'too_many_frames';
+    if (frames.some(({ bytes }) => bytes > CAPTURE_LIMITS.frameBytesMax)) return 'image_too_large';
+    if (frames.some(({ tMs }, i) => i > 0 && tMs <= (frames[i - 1]?.tMs ?? 0))) return 'invalid_request';
+    const total = frames.reduce((sum, { bytes }) => sum + bytes, this.at);
+    if (this.length !== null && total !== this.length) return 'invalid_request';
+    const spanMs = (frames.at(-1)?.tMs ?? 0) - (frames[0]?.tMs ?? 0);
+    return frames.length - 1 > (spanMs / 1000) * FPS_PLAUSIBLE + FRAMES_SLACK ? 'invalid_request' : null;
+  }
 }
 
-function readHeader(body: Buffer): (z.infer<typeof headerSchema> & { end: number }) | null {
-  if (body.length < 4) return null;
-  const length = body.readUInt32BE(0);
-  if (length > HEADER_BYTES_MAX || 4 + length > body.length) return null;
+/** A body that is all there. */
+export function readFramesContainer(body: Buffer): ContainerOutcome {
+  const reader = new FramesReader(body.length);
+  const code = reader.push(body);
+  return code === null ? reader.end() : { kind: 'refused', code };
+}
+
+function headerOf(text: string): Header | null {
   try {
-    const parsed = headerSchema.safeParse(JSON.parse(body.toString('utf8', 4, 4 + length)));
-    return parsed.success ? { ...parsed.data, end: 4 + length } : null;
+    const parsed = headerSchema.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : null;
   } catch {
     return null;
   }
 }
-
-const refused = (code: Extract<ContainerOutcome, { kind: 'refused' }>['code']): ContainerOutcome => ({
-  kind: 'refused',
-  code,
-});

@@ -10,7 +10,7 @@ import { sha256Hex } from '../store/keys.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 import { framesMaxOf } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
-import { parseFramesContainer } from './frames-container.js';
+import type { FramesContainer } from './frames-container.js';
 import { placeOf, SeenFrames } from './seen-frames.js';
 
 /** Clocks of client and database tick a little differently, and the reveal travelled. */
@@ -19,7 +19,7 @@ const SPAN_SLACK_MS = 500;
 export interface StepUpload {
   attemptId: string;
   step: number;
-  body: Buffer;
+  container: FramesContainer;
   /** When the request began, `performance.now()`: the step's window ends at its first byte. */
   receivedAtMs: number;
 }
@@ -55,11 +55,11 @@ export class StepService {
 
   private async take(session: ActiveSession, upload: StepUpload): Promise<Reservation> {
     const { userId, sessionId } = session.record;
-    const { attemptId, step, body } = upload;
+    const { attemptId, step, container } = upload;
     const digests = await this.checked(session, upload);
-    const input = { step, framesDigest: sha256Hex(body) };
+    const input = { step, framesDigest: sha256Hex(container.body) };
 
-    await this.blobs.put(attemptId, input, body);
+    await this.blobs.put(attemptId, input, container.body);
     const outcome = await this.guard.acceptStep({
       userId,
       attemptId,
@@ -81,15 +81,14 @@ export class StepService {
   /** Whatever can be refused without touching the guard: nothing refused here costs anything. */
   private async checked(session: ActiveSession, upload: StepUpload): Promise<string[]> {
     const { userId, sessionId } = session.record;
-    const { attemptId, step, body } = upload;
+    const { attemptId, step, container } = upload;
     const view = await this.guard.view({ userId, attemptId, sessionId });
     if (view.kind === 'unknown') throw new Problem('not_found');
     if (view.kind === 'ended') throw new Problem('attempt_over');
     // `next` only rises: a step that was received stays so, and its frames are not stored a second time.
     if (step < view.reservation.next) throw new Problem('step_already_received');
 
-    const container = parseFramesContainer(body, framesMaxOf(view.reservation));
-    if (container.kind === 'refused') throw new Problem(container.code);
+    if (container.frames.length > framesMaxOf(view.reservation)) throw new Problem('too_many_frames');
     const revealedAt = view.reservation.revealedAt[step - 1];
     if (revealedAt) {
       const shownMs = view.now.getTime() - revealedAt.getTime() - agoMs(upload);

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -9,7 +10,7 @@ export interface Accepted {
   body?: z.ZodType;
   query?: z.ZodType;
   params?: z.ZodType;
-  /** The body is `application/octet-stream`: a Buffer, checked by the route itself. */
+  /** The body is `application/octet-stream`: a stream that nobody has read yet, for the route itself to judge. */
   bytes?: boolean;
 }
 
@@ -33,7 +34,7 @@ export class InputGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     request.params = parse(accepted.params ?? EMPTY, request.params ?? {}, 'not_found');
     request.query = parse(accepted.query ?? EMPTY, { ...(request.query as object) }, 'invalid_request');
-    if (Buffer.isBuffer(request.body) !== (accepted.bytes ?? false)) {
+    if (request.body instanceof Readable !== (accepted.bytes ?? false)) {
       throw new Problem(request.body === undefined ? 'invalid_request' : 'unsupported_media_type');
     }
     if (!accepted.bytes) request.body = parse(accepted.body ?? NOTHING, request.body, 'invalid_request');

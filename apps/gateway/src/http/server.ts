@@ -12,8 +12,6 @@ import { toProblem } from './faults.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
 import { markReceived } from './received-at.js';
-import { tokenOf } from './session.guard.js';
-import { SessionService } from '../sessions/session.service.js';
 
 const JSON_BYTES_MAX = 16 * 1024;
 /** A step's body may take 10 s from its first byte; a little more, so that the guard's answer arrives, too. */
@@ -34,7 +32,6 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
   const adapter = new FastifyAdapter({
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
     genReqId: requestId,
-    bodyLimit: CAPTURE_LIMITS.bytesMax,
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEADERS_MS },
     exposeHeadRoutes: false,
@@ -50,12 +47,6 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     bodyParser: false,
     bufferLogs: true,
     abortOnError: false,
-  });
-  const sessions = app.get(SessionService, { strict: false });
-  // Four megabytes are not read for whoever has no session; the guard judges the request itself once they are there.
-  adapter.getInstance<FastifyInstance>().addHook('preParsing', async (request) => {
-    if (request.routeOptions.url !== STEP_ROUTE) return;
-    if (!(await sessions.find(tokenOf(request)))) throw new Problem('unauthenticated');
   });
   const drain = app.get(Drain, { strict: false });
   adapter.getInstance<FastifyInstance>().addHook('onSend', (_request, reply, _payload, done) => {
@@ -92,11 +83,8 @@ function prepare(fastify: FastifyInstance, https: boolean): void {
       else void parseJson(request, body as string, done);
     },
   );
-  fastify.addContentTypeParser(
-    'application/octet-stream',
-    { parseAs: 'buffer', bodyLimit: CAPTURE_LIMITS.bytesMax },
-    (_request, body, done) => done(null, body),
-  );
+  // Read by the route, after the guards: four megabytes are not read for whoever has no session.
+  fastify.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
 }
 
 /** A body of the wrong kind for this route is refused before it is read. */

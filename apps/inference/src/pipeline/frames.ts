@@ -15,15 +15,13 @@ export class FramesError extends Error {
   }
 }
 
-/** With extra time a step may hold twice as many frames. */
-const FRAMES_MAX = 2 * CAPTURE_LIMITS.framesMax;
 const HEADER_BYTES_MAX = 64 * 1024;
 
 const headerSchema = z.object({
   frames: z
     .array(z.object({ tMs: z.number().min(0).max(60_000), bytes: z.int().min(1).max(CAPTURE_LIMITS.frameBytesMax) }))
     .min(1)
-    .max(FRAMES_MAX),
+    .max(CAPTURE_LIMITS.framesMaxExtraTime),
 });
 
 /** Without the frames that repeat an earlier one byte for byte, as a camera never does: they would only stretch a step. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { CAPTURE_LIMITS, type StepVerdict } from '#contracts';
-import { parseFramesContainer } from '../../apps/gateway/src/capture/frames-container.js';
+import type { StepVerdict } from '#contracts';
+import { readFramesContainer } from '../../apps/gateway/src/capture/frames-container.js';
 import { errorRow } from '../../apps/gateway/src/http/error-table.js';
 import type { Command } from './command.js';
 import { manifestPathOf } from './faces.js';
@@ -20,15 +20,16 @@ export const quality: Command = {
   help: `npm run -s eval -- quality --images DIR --out R.json [--expect no_face,unreadable] [--http URL]
 
 Holds every file of a folder before the product as a step of ten equal frames: first the gateway's look at the
-containers, then the worker's analysis in a process of its own. Reports per file what a client would be told: 4xx and its code, or 202 and the
-quality code ("usable" where a gesture could have been judged), and the time that took; over all files the p99 of those
-that were rejected (4xx and unreadable) and the most memory that was held. For broken files, odd formats, groups, empty
-scenes, a camera's settings.
+containers, then the worker's analysis in a process of its own. Reports per file what a client would be told: 4xx and
+its code, or 202 and the quality code ("usable" where a gesture could have been judged), and the time that took; over all
+files the p99 of those that were rejected (4xx and unreadable) and the most memory that was held. For broken files, odd
+formats, groups, empty scenes, a camera's settings.
 
   --images DIR     all files below it, whatever they are
   --expect LIST    codes (or "usable") of which every file must have one; exit 1 and a list if not. A crash is exit 1 always
   --http URL       sends them to a running gateway through its public API instead: registers accounts
-                   (eval-…@example.org), gives consent, practises. Memory is then the gateway's and not seen from here
+                   (eval-…@example.org), gives consent, practises. Memory is then the gateway's and not seen from here;
+                   rejected is then what is 4xx, as every verdict, unreadable too, is held for the next 250 ms
   --parallel N     accounts at a time with --http (2)
 `,
   options: {
@@ -52,7 +53,7 @@ scenes, a camera's settings.
     const { files: results, modelDigest, rssPeakBytes } = shown;
     const unexpected = expected ? results.filter((r) => !expected.includes(r.code)) : [];
     for (const { file, code } of unexpected) process.stderr.write(`unexpected: ${file}: ${code}\n`);
-    const rejected = results.filter(isRejected);
+    const rejected = results.filter((r) => r.status >= 400 || (url === undefined && r.code === UNREADABLE));
     const crashed = results.filter((r) => r.worker === CRASHED).map(({ file }) => file);
     const report = {
       ...(url === undefined ? {} : { http: url }),
@@ -78,8 +79,8 @@ scenes, a camera's settings.
 /** In place of a code: the process ended over this file. */
 const CRASHED = 'crashed';
 
-/** What holds no picture that could be judged: the files that must not cost anything. */
-const isRejected = (r: FileResult): boolean => r.status >= 400 || r.code === 'unreadable';
+/** Holds no picture, as the worker found. */
+const UNREADABLE = 'unreadable';
 
 async function showHere(
   manifestPath: string,
@@ -108,7 +109,7 @@ async function showHere(
 async function look(judge: Judge, file: string, bytes: Buffer): Promise<FileResult> {
   const body = stillStep(bytes);
   const from = performance.now();
-  const container = parseFramesContainer(body, CAPTURE_LIMITS.framesMax);
+  const container = readFramesContainer(body);
   const parsed = performance.now();
   const worker = await judge.verdict(body).then(codeOf, lost);
   const judged = performance.now();
@@ -165,7 +166,7 @@ function sectionOf(report: {
         (report.expected ? ` Expected: ${report.expected.join(', ')}; otherwise: ${report.unexpected?.length}.` : '') +
         (report.rejectedMsP99 === null
           ? ''
-          : ` ${report.rejected} rejected (4xx or unreadable), a step of them in ${report.rejectedMsP99.toFixed(0)} ms (p99).`) +
+          : ` ${report.rejected} rejected (${report.http === undefined ? '4xx or unreadable' : '4xx'}), a step of them in ${report.rejectedMsP99.toFixed(0)} ms (p99).`) +
         (report.rssPeakBytes === null
           ? ''
           : ` Peak memory of the process with the models: ${(report.rssPeakBytes / 1e6).toFixed(0)} MB.`),

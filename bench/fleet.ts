@@ -8,6 +8,7 @@ import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { sealingPublicKey, sealTo, signingPublicKey, verifyValue } from '#sealing';
 import { repositoryRoot } from '#stack';
 import { encodeStep, peakMemoryBytes } from '#testing';
+import { WORKER_MEMORY } from '../tools/stack/src/app-environment.js';
 import { ManagedProcess } from '../tools/stack/src/process.js';
 import { anyFreePort } from '../tools/stack/src/ports.js';
 import type { Take } from './footage.js';
@@ -85,6 +86,7 @@ async function startWorker(
       REDIS_URL: redisUrl,
       HEALTH_PORT: String(port),
       INFERENCE_THREADS: String(threads),
+      ...WORKER_MEMORY,
       TEMPLATE_KEK: text(named('k1')),
       EVIDENCE_KEY: text(named('e1')),
       FRAME_PRIVATE_KEYS: text(keys.frames),

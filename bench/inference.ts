@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadPackage } from '../tools/models/npm-package.js';
 import { SOURCES } from '../tools/models/sources.js';
+import { WORKER_MEMORY } from '../tools/stack/src/app-environment.js';
 import { cacheFolder } from '../tools/stack/src/folders.js';
 import { findRedis, startRedis } from '../tools/stack/src/redis.js';
 import type { BareRow } from './bare.js';
@@ -190,6 +191,9 @@ class InferenceBench {
       this.cores
         ? 'Two cores; each bare loop and each worker is bound to one of them, Redis and the sender have no core of their own.'
         : 'Nothing could be bound to a core.',
+      `The workers run with ${Object.entries(WORKER_MEMORY)
+        .map((entry) => entry.join('='))
+        .join(' ')}, as \`npm start\` runs them.`,
       '',
       ...barLines(bars),
       '',

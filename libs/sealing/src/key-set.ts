@@ -16,6 +16,18 @@ export const newestOf = ([newest]: KeySet): NamedKey => newest;
 
 export const keyOf = (keys: readonly NamedKey[], id: string): NamedKey | undefined => keys.find((key) => key.id === id);
 
+/** What is made of a key once and lives as long: to make a KeyObject takes longer than to use it. */
+export function onceForEach<T extends object>(make: (key: NamedKey) => T): (key: NamedKey) => T {
+  const made = new WeakMap<NamedKey, T>();
+  return (key) => {
+    const known = made.get(key);
+    if (known) return known;
+    const fresh = make(key);
+    made.set(key, fresh);
+    return fresh;
+  };
+}
+
 /** Opens what any of them sealed with AES-256-GCM: there are two only while one replaces the other. @throws SealError */
 export function openWithAny(keys: KeySet, aad: string, sealed: Uint8Array): Buffer {
   for (const { bytes } of keys) {

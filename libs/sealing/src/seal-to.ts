@@ -6,7 +6,7 @@ import {
   hkdfSync,
   type KeyObject,
 } from 'node:crypto';
-import { keyOf, type NamedKey } from './key-set.js';
+import { keyOf, type NamedKey, onceForEach } from './key-set.js';
 import { open, seal, SealError } from './seal.js';
 
 const VERSION = 1;
@@ -26,11 +26,11 @@ const SPKI = Buffer.from('302a300506032b656e032100', 'hex');
 export function sealTo(recipient: NamedKey, aad: string, plaintext: Uint8Array): Buffer {
   const ephemeral = generateKeyPairSync('x25519');
   const ephemeralPublic = rawPublic(ephemeral.publicKey);
-  const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: publicKey(recipient.bytes) });
+  const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: recipientKey(recipient) });
   const header = headerOf(recipient.id, ephemeralPublic);
   const key = derive(shared, ephemeralPublic, recipient.bytes);
   try {
-    return Buffer.concat([header, seal(key, bound(header, aad), plaintext)]);
+    return seal(key, bound(header, aad), plaintext, header);
   } finally {
     key.fill(0);
     shared.fill(0);
@@ -47,8 +47,9 @@ export function openWith(privateKeys: readonly NamedKey[], aad: string, sealed: 
   if (!mine) throw new SealError();
   const header = bytes.subarray(0, headerBytes);
   const ephemeralPublic = header.subarray(2 + idBytes);
-  const shared = agree(privateKey(mine.bytes), ephemeralPublic);
-  const key = derive(shared, ephemeralPublic, sealingPublicKey(mine.bytes));
+  const own = ownPair(mine);
+  const shared = agree(own.privateKey, ephemeralPublic);
+  const key = derive(shared, ephemeralPublic, own.publicBytes);
   try {
     return open(key, bound(header, aad), bytes.subarray(headerBytes));
   } finally {
@@ -81,4 +82,6 @@ const privateKey = (bytes: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([PKCS8, bytes]), format: 'der', type: 'pkcs8' });
 const publicKey = (bytes: Uint8Array): KeyObject =>
   createPublicKey({ key: Buffer.concat([SPKI, bytes]), format: 'der', type: 'spki' });
+const recipientKey = onceForEach(({ bytes }) => publicKey(bytes));
+const ownPair = onceForEach(({ bytes }) => ({ privateKey: privateKey(bytes), publicBytes: sealingPublicKey(bytes) }));
 const rawPublic = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' }).subarray(SPKI.length);

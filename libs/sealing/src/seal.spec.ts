@@ -11,6 +11,13 @@ describe('sealing', () => {
     expect(() => openText(randomBytes(32), 'row:1', sealed)).toThrow(SealError);
   });
 
+  it('opens into memory that holds nothing else, however little it is', () => {
+    for (const length of [0, 1, 100, 1_000_000]) {
+      const plain = open(key, 'a', seal(key, 'a', randomBytes(length)));
+      expect(plain.buffer.byteLength).toBe(length);
+    }
+  });
+
   it('refuses any flipped byte and any truncation', () => {
     const sealed = seal(key, 'a', Buffer.from('template'));
     for (let i = 0; i < sealed.length; i++) {

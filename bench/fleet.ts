@@ -8,9 +8,9 @@ import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { sealingPublicKey, sealTo, signingPublicKey, verifyValue } from '#sealing';
 import { repositoryRoot } from '#stack';
 import { encodeStep, peakMemoryBytes } from '#testing';
-import { WORKER_MEMORY } from '../tools/stack/src/app-environment.js';
 import { ManagedProcess } from '../tools/stack/src/process.js';
 import { anyFreePort } from '../tools/stack/src/ports.js';
+import { WORKER_LAUNCH } from '../tools/stack/src/worker-launch.js';
 import type { Take } from './footage.js';
 import { bound } from './machine.js';
 
@@ -75,7 +75,8 @@ async function startWorker(
 ): Promise<ManagedProcess> {
   const port = await anyFreePort();
   const root = repositoryRoot();
-  const [command, args] = bound(cores, process.execPath, [path.join(root, 'dist/apps/inference/src/main.js')]);
+  const program = [...WORKER_LAUNCH.args, path.join(root, 'dist/apps/inference/src/main.js')];
+  const [command, args] = bound(cores, process.execPath, program);
   const worker = new ManagedProcess({
     name: 'inference',
     command,
@@ -86,7 +87,7 @@ async function startWorker(
       REDIS_URL: redisUrl,
       HEALTH_PORT: String(port),
       INFERENCE_THREADS: String(threads),
-      ...WORKER_MEMORY,
+      ...WORKER_LAUNCH.env,
       TEMPLATE_KEK: text(named('k1')),
       EVIDENCE_KEY: text(named('e1')),
       FRAME_PRIVATE_KEYS: text(keys.frames),

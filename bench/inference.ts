@@ -2,9 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadPackage } from '../tools/models/npm-package.js';
 import { SOURCES } from '../tools/models/sources.js';
-import { WORKER_MEMORY } from '../tools/stack/src/app-environment.js';
 import { cacheFolder } from '../tools/stack/src/folders.js';
 import { findRedis, startRedis } from '../tools/stack/src/redis.js';
+import { WORKER_LAUNCH } from '../tools/stack/src/worker-launch.js';
 import type { BareRow } from './bare.js';
 import { BareProcess, framesPerSecond } from './bare-processes.js';
 import { measured, type Report, say } from './command.js';
@@ -54,17 +54,28 @@ async function measure(rounds: number, dir: string, header: string): Promise<Rep
   }
 }
 
-type Rate = 'bare' | 'decodes' | 'kernels' | 'oneWorker' | 'twoWorkers' | 'oneProcess';
+/** What is compared with one another, in the order of a pass. */
+const COMPARED = ['bare', 'twoWorkers', 'oneWorker', 'bareAlone', 'oneProcess'] as const;
+type Compared = (typeof COMPARED)[number];
+type Rate = Compared | 'decodes' | 'kernels';
 
 class InferenceBench {
   private readonly stops: (() => Promise<void> | void)[] = [];
   private readonly rates: Record<Rate, Figures> = {
     bare: new Figures(),
+    bareAlone: new Figures(),
     decodes: new Figures(),
     kernels: new Figures(),
     oneWorker: new Figures(),
     twoWorkers: new Figures(),
     oneProcess: new Figures(),
+  };
+  /** Of the rounds: the machine's speed wanders from one to the next. */
+  private readonly ratios = {
+    toBare: new Figures(),
+    oneProcessToBare: new Figures(),
+    scaling: new Figures(),
+    bareScaling: new Figures(),
   };
   /** Milliseconds a frame on one core. */
   private readonly tracked = new Figures();
@@ -114,13 +125,13 @@ class InferenceBench {
   async round(): Promise<void> {
     const [first] = this.bare;
     if (!first) throw new Error('not started');
-    const both = (row: BareRow): Promise<number> => framesPerSecond(this.bare, { row, steps: STEPS / 2 });
-    this.rates.bare.add(await both('all'));
-    this.rates.twoWorkers.add(await this.fleets.twoWorkers.framesPerSecond(this.takes, STEPS));
-    this.rates.oneWorker.add(await this.fleets.oneWorker.framesPerSecond(this.takes, STEPS / 2));
-    this.rates.oneProcess.add(await this.fleets.oneProcess.framesPerSecond(this.takes, STEPS));
-    this.rates.kernels.add(await both('kernels'));
-    this.rates.decodes.add(await both('decodes'));
+    const rate = await this.thereAndBack(first);
+    this.ratios.toBare.add(rate.twoWorkers / rate.bare);
+    this.ratios.oneProcessToBare.add(rate.oneProcess / rate.bare);
+    this.ratios.scaling.add(rate.twoWorkers / rate.oneWorker);
+    this.ratios.bareScaling.add(rate.bare / rate.bareAlone);
+    this.rates.kernels.add(await framesPerSecond(this.bare, { row: 'kernels', steps: STEPS / 2 }));
+    this.rates.decodes.add(await framesPerSecond(this.bare, { row: 'decodes', steps: STEPS / 2 }));
     // Over the same frames and as means alike: medians of single stages would leave out what disturbs a whole frame.
     for (const row of ['tracked', 'floor', 'equal'] as const) {
       const { ms, frames } = await first.run({ row, steps: this.takes.length });
@@ -140,12 +151,31 @@ class InferenceBench {
     }
   }
 
+  /** What is compared, in order and in reverse: a machine that slows down or recovers meanwhile does so for all of it. */
+  private async thereAndBack(first: BareProcess): Promise<Record<Compared, number>> {
+    const task = { row: 'all', steps: STEPS / 2 } as const;
+    const run: Record<Compared, () => Promise<number>> = {
+      bare: () => framesPerSecond(this.bare, task),
+      bareAlone: () => framesPerSecond([first], task),
+      twoWorkers: () => this.fleets.twoWorkers.framesPerSecond(this.takes, STEPS),
+      oneWorker: () => this.fleets.oneWorker.framesPerSecond(this.takes, STEPS / 2),
+      oneProcess: () => this.fleets.oneProcess.framesPerSecond(this.takes, STEPS),
+    };
+    const there = {} as Record<Compared, number>;
+    for (const name of COMPARED) there[name] = await run[name]();
+    const mean = {} as Record<Compared, number>;
+    for (const name of [...COMPARED].reverse()) mean[name] = (there[name] + (await run[name]())) / 2;
+    for (const name of COMPARED) this.rates[name].add(mean[name]);
+    return mean;
+  }
+
   report(rounds: number, header: string): Report {
     const { rates, tracked, floor, equal } = this;
     const measured = {
-      ratioToBare: rates.twoWorkers.median / rates.bare.median,
-      ratioToBareOneProcess: rates.oneProcess.median / rates.bare.median,
-      scaling: rates.twoWorkers.median / rates.oneWorker.median,
+      ratioToBare: this.ratios.toBare.median,
+      ratioToBareOneProcess: this.ratios.oneProcessToBare.median,
+      scaling: this.ratios.scaling.median,
+      scalingOfTheMachine: this.ratios.bareScaling.median,
       trackedToFloor: tracked.median / floor.median,
       recogniserToShipped: this.recogniser.shipped.count
         ? this.recogniser.built.median / this.recogniser.shipped.median
@@ -184,6 +214,7 @@ class InferenceBench {
       },
     ];
     const frames = this.takes.reduce((sum, take) => sum + take.frames.length, 0);
+    const settings = Object.entries(WORKER_LAUNCH.env).map((entry) => entry.join('='));
     const lines = [
       '## Inference',
       '',
@@ -191,9 +222,7 @@ class InferenceBench {
       this.cores
         ? 'Two cores; each bare loop and each worker is bound to one of them, Redis and the sender have no core of their own.'
         : 'Nothing could be bound to a core.',
-      `The workers run with ${Object.entries(WORKER_MEMORY)
-        .map((entry) => entry.join('='))
-        .join(' ')}, as \`npm start\` runs them.`,
+      `The workers are launched as by \`npm start\`: ${[...settings, ...WORKER_LAUNCH.args].join(' ')}.`,
       '',
       ...barLines(bars),
       '',
@@ -201,11 +230,22 @@ class InferenceBench {
         ['frames a second', 'median (lowest–highest)'],
         [
           ['bare limit: decodes, crops, kernels; a process a core', String(rates.bare)],
+          ['one of its two processes alone', String(rates.bareAlone)],
           ['two workers through BullMQ, one core each', String(rates.twoWorkers)],
           ['one worker through BullMQ, one core', String(rates.oneWorker)],
           ['one worker with two threads, two cores', String(rates.oneProcess)],
           ['kernels alone, a process a core', String(rates.kernels)],
           ['decodes alone, a process a core', String(rates.decodes)],
+        ],
+      ),
+      '',
+      ...table(
+        ['round by round', 'median (lowest–highest)'],
+        [
+          ['two workers ÷ bare limit', this.ratios.toBare.toString(2)],
+          ['one worker with two threads ÷ bare limit', this.ratios.oneProcessToBare.toString(2)],
+          ['two workers ÷ one', this.ratios.scaling.toString(2)],
+          ['the machine itself: bare limit, two processes ÷ one', this.ratios.bareScaling.toString(2)],
         ],
       ),
       '',

@@ -5,6 +5,7 @@ import { type TlsFiles } from './certificates.js';
 import { repositoryRoot } from './folders.js';
 import { type Keys } from './keys.js';
 import { type Services } from './services.js';
+import { WORKER_LAUNCH } from './worker-launch.js';
 
 export const APP_NAMES = ['audit', 'inference', 'gateway'] as const;
 export type AppName = (typeof APP_NAMES)[number];
@@ -66,7 +67,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       HEALTH_PORT: String(o.ports.inferenceHealth),
       MODEL_MANIFEST: manifest,
       INFERENCE_THREADS: String(o.inferenceThreads),
-      ...WORKER_MEMORY,
+      ...WORKER_LAUNCH.env,
       TEMPLATE_KEK: o.keys.templateKek,
       EVIDENCE_KEY: o.keys.evidenceKey,
       FRAME_PRIVATE_KEYS: frameKey,
@@ -99,12 +100,6 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
   };
   return { ...common, ...own[app], ...o.extra };
 }
-
-/**
- * glibc gives each thread that decodes an unusual picture an arena of its own and keeps what was freed there. Two arenas
- * for all of them cost no time and hold 70 MB less after such pictures. Read when the process starts: nothing inside can.
- */
-export const WORKER_MEMORY = { MALLOC_ARENA_MAX: '2' } as const;
 
 /** Stays the same from start to start, as the port does not. */
 const LOG_NAME = 'countersign.development/audit';

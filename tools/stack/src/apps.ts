@@ -10,6 +10,7 @@ import { anyFreePort, nextFreePort } from './ports.js';
 import { ManagedProcess } from './process.js';
 import { type Services } from './services.js';
 import { type Log } from './shell.js';
+import { WORKER_LAUNCH } from './worker-launch.js';
 
 const READY_MS = 60_000;
 const GATEWAY_PORT = 3000;
@@ -120,7 +121,7 @@ function appProcess(app: AppName, env: Record<string, string>, logFile: string):
   return new ManagedProcess({
     name: app,
     command: process.execPath,
-    args: ['--enable-source-maps', entry],
+    args: ['--enable-source-maps', ...(app === 'inference' ? WORKER_LAUNCH.args : []), entry],
     env,
     cwd: root,
     logFile,

@@ -5,7 +5,6 @@ import { SOURCES } from '../tools/models/sources.js';
 import { cacheFolder } from '../tools/stack/src/folders.js';
 import { findRedis, startRedis } from '../tools/stack/src/redis.js';
 import { WORKER_LAUNCH } from '../tools/stack/src/worker-launch.js';
-import type { BareRow } from './bare.js';
 import { BareProcess, framesPerSecond } from './bare-processes.js';
 import { measured, type Report, say } from './command.js';
 import { type Bar, barLines, Figures, isMet, table } from './figures.js';

@@ -49,7 +49,7 @@ export async function showOverHttp(
       throw new UsageError(`--http ${url}: no answer`);
     throw error;
   }
-  return { files: results, modelDigest: 'of the gateway', rssPeakBytes: null };
+  return { files: results, modelDigest: 'unknown', rssPeakBytes: null };
 }
 
 /**

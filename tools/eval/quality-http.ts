@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { type Answer, ApiClient } from '#testing';
+import { type Answer, ApiClient, type Outgoing } from '#testing';
 import { UsageError } from './fault.js';
 import type { FileResult, Picture, Shown } from './quality-result.js';
 import { STILL_STEP_MS, stillStep } from './still-step.js';
@@ -45,8 +45,7 @@ export async function showOverHttp(
   try {
     await Promise.all(Array.from({ length: Math.min(parallel, files.length) }, lane));
   } catch (error) {
-    if (error instanceof TypeError || (error as { code?: unknown }).code === 'ECONNREFUSED')
-      throw new UsageError(`--http ${url}: no answer`);
+    if (error instanceof TypeError) throw new UsageError(`--http ${url}: no answer`);
     throw error;
   }
   return { files: results, modelDigest: 'unknown', rssPeakBytes: null };
@@ -56,23 +55,18 @@ export async function showOverHttp(
  * `fetch` takes a body apart by web streams: 10 ms for 3 MB, now and then 70, before the first answer of any server. The
  * time of a refusal would be its own.
  */
-class PlainUploads extends ApiClient {
+class PlainClient extends ApiClient {
   private readonly agent = new Agent({ keepAlive: true });
 
-  override async postBytes(path: string, bytes: Uint8Array): Promise<Answer> {
-    const sent = request(this.baseUrl + path, {
-      method: 'POST',
-      agent: this.agent,
-      headers: {
-        Authorization: `Bearer ${this.token}`,
-        'Content-Type': 'application/octet-stream',
-        'Content-Length': bytes.length,
-      },
-    }).end(bytes);
-    const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    const answer = await text(response);
-    const headers = new Headers(response.headers as Record<string, string>);
-    return { status: response.statusCode ?? 0, headers, text: answer, body: JSON.parse(answer) as Answer['body'] };
+  protected override async exchange(url: string, { body, ...outgoing }: Outgoing): Promise<Omit<Answer, 'body'>> {
+    try {
+      const sent = request(url, { ...outgoing, agent: this.agent }).end(body);
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      const headers = new Headers(response.headers as Record<string, string>);
+      return { status: response.statusCode ?? 0, headers, text: await text(response) };
+    } catch (cause) {
+      throw new TypeError('no answer', { cause });
+    }
   }
 }
 
@@ -84,7 +78,7 @@ class Visitor {
   private constructor(private readonly client: ApiClient) {}
 
   static async register(url: string): Promise<Visitor> {
-    const client = new PlainUploads(url, 'eval');
+    const client = new PlainClient(url, 'eval');
     const email = `eval-${randomBytes(6).toString('hex')}@example.org`;
     const password = randomBytes(18).toString('base64url');
     must(await client.post('/v1/auth/register', { email, password }), 201, 'registration');

@@ -7,6 +7,12 @@ export interface Answer {
   text: string;
 }
 
+export interface Outgoing {
+  method: string;
+  headers: Record<string, string>;
+  body?: Uint8Array;
+}
+
 /** A user of the public HTTP API. Holds one session's token; nothing here knows the server from inside. */
 export class ApiClient {
   token: string | null = null;
@@ -50,22 +56,24 @@ export class ApiClient {
   }
 
   private async request(method: string, path: string, bytes?: Uint8Array, contentType?: string): Promise<Answer> {
-    const response = await fetch(this.baseUrl + path, {
-      method,
-      headers: {
-        'X-Device-Model': this.deviceModel,
-        ...this.headers,
-        ...(contentType ? { 'Content-Type': contentType } : {}),
-        ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}),
-      },
-      ...(bytes ? { body: Buffer.from(bytes) } : {}),
-    });
-    const text = await response.text();
-    const isJson = /json/.test(response.headers.get('content-type') ?? '');
-    const body = isJson && text ? (JSON.parse(text) as Record<string, unknown>) : {};
-    const answer = { status: response.status, headers: response.headers, body, text };
+    const headers = {
+      'X-Device-Model': this.deviceModel,
+      ...this.headers,
+      ...(contentType ? { 'Content-Type': contentType } : {}),
+      ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}),
+    };
+    const raw = await this.exchange(this.baseUrl + path, { method, headers, ...(bytes ? { body: bytes } : {}) });
+    const isJson = /json/.test(raw.headers.get('content-type') ?? '');
+    const body = isJson && raw.text ? (JSON.parse(raw.text) as Record<string, unknown>) : {};
+    const answer = { ...raw, body };
     this.observe(path, answer);
     return answer;
+  }
+
+  /** One request and its whole answer. Rejects with a TypeError when there is none, as `fetch` does. */
+  protected async exchange(url: string, { method, headers, body }: Outgoing): Promise<Omit<Answer, 'body'>> {
+    const response = await fetch(url, { method, headers, ...(body ? { body: Buffer.from(body) } : {}) });
+    return { status: response.status, headers: response.headers, text: await response.text() };
   }
 
   /** Sees every answer; for a test that looks at all of them. */

@@ -1,4 +1,4 @@
-export { type Answer, ApiClient } from './api-client.js';
+export { type Answer, ApiClient, type Outgoing } from './api-client.js';
 export { type Performer, RecordedPerson, StillPhoto } from './camera.js';
 export { type Capture, performCapture } from './capture.js';
 export { type Frame, Media, type Segment } from './media.js';

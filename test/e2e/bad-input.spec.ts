@@ -37,7 +37,7 @@ describe('bad input', () => {
   let good: Frame[];
 
   beforeAll(async () => {
-    world = await startWorld({ name: 'bad-input', redisDatabase: 13 });
+    world = await startWorld({ name: 'bad-input' });
     client = await world.enrolledUser('bad@example.org');
     good = await new RecordedPerson(world.media, 'franck', 61).perform('blink');
   }, 120_000);

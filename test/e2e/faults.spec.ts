@@ -60,7 +60,6 @@ describe('faults', () => {
     mongo = await TcpProxy.before(given.mongoUri);
     world = await startWorld({
       name: 'faults',
-      redisDatabase: 12,
       env: { SHUTDOWN_DRAIN_SECONDS: '1' },
       through: (services): Partial<Services> => ({
         redisUrl: redis.through(services.redisUrl),

@@ -8,7 +8,6 @@ import type { StepReport } from '../../tools/demo/report.js';
 import { runScenario } from '../../tools/demo/scenario.js';
 import { PASSWORD, startWorld, type World } from './world.js';
 
-const REDIS_DATABASE = 11;
 /** Raw JPEG, its base64 and its hex; and eight numbers in a row, which is how an embedding would look. */
 const FRAMES = [/\xff\xd8\xff/, /\\xff\\xd8\\xff/, /\/9j\/4/, /ffd8ffe0/i];
 const EMBEDDING = /(-?\d\.\d{4,}(e-\d+)?\s*,\s*){8}/;
@@ -18,14 +17,14 @@ const EMBEDDING = /(-?\d\.\d{4,}(e-\d+)?\s*,\s*){8}/;
  * traffic in the same packet as the answer to MONITOR.
  */
 function watch(url: string, onCommand: (line: string) => void): net.Socket {
-  const { hostname, port, username, password } = new URL(url);
+  const { hostname, port, username, password, pathname } = new URL(url);
   const socket = net.connect(Number(port), hostname);
   const user = username === '' ? [] : [decodeURIComponent(username)];
   if (password) socket.write(`${['AUTH', ...user, decodeURIComponent(password)].join(' ')}\r\n`);
   socket.write('MONITOR\r\n');
   readline.createInterface({ input: socket }).on('line', (line) => {
     const [, database, command = ''] = /^\+[\d.]+ \[(\d+) \S+\] (.*)$/.exec(line) ?? [];
-    if (database === String(REDIS_DATABASE) && !/^"auth"/i.test(command)) onCommand(command);
+    if (`/${database}` === pathname && !/^"auth"/i.test(command)) onCommand(command);
   });
   return socket;
 }
@@ -41,8 +40,8 @@ describe('main job', () => {
   const redisTraffic: string[] = [];
 
   beforeAll(async () => {
-    world = await startWorld({ name: 'main-job', redisDatabase: REDIS_DATABASE });
-    tap = watch(world.services.redisUrl, (line) => redisTraffic.push(line));
+    world = await startWorld({ name: 'main-job' });
+    tap = watch(world.apps.env('gateway').REDIS_URL ?? '', (line) => redisTraffic.push(line));
 
     class Observed extends ApiClient {
       protected override observe(route: string, answer: Answer): void {

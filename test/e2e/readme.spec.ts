@@ -7,7 +7,7 @@ import { startWorld, type World } from './world.js';
 describe('README', () => {
   let world: World;
   beforeAll(async () => {
-    world = await startWorld({ name: 'readme', redisDatabase: 14 });
+    world = await startWorld({ name: 'readme' });
   }, 120_000);
   afterAll(() => world.stop());
 

@@ -14,7 +14,7 @@ describe('the relying application', () => {
   let app: ReturnType<typeof relyingApp>;
 
   beforeAll(async () => {
-    world = await startWorld({ name: 'relying-app', redisDatabase: 19 });
+    world = await startWorld({ name: 'relying-app' });
     const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
     const args = [main, 'client', 'create', 'bank', '--scope', 'introspect', '--json'];
     const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: world.apps.env('gateway') });

@@ -7,7 +7,7 @@ const USERS = 10;
 describe('T12: what the answer to a real failure tells', () => {
   let world: World;
   beforeAll(async () => {
-    world = await startWorld({ name: 'score-oracle', redisDatabase: 50 });
+    world = await startWorld({ name: 'score-oracle' });
   }, 120_000);
   afterAll(() => world?.stop());
 

@@ -5,11 +5,10 @@ import { mongo } from 'mongoose';
 import { decodeEntry, LOG_COLLECTIONS, type StoredEntry } from '#audit-log';
 import { dekAad, framesAad, manifestSchema, type SealedTemplate, signedSimilaritySchema, similarityAad, templateAad } from '#contracts'; // prettier-ignore
 import { open, openWith, sealTo } from '#sealing';
-import { repositoryRoot, temporaryFolder, withRedisDatabase } from '#stack';
+import { repositoryRoot, temporaryFolder } from '#stack';
 import { encodeStep, performCapture, RecordedPerson } from '#testing';
 import { PASSWORD, startWorld, type World } from './world.js';
 
-const REDIS_DATABASE = 33;
 const BLOBS = 'countersign:blob:';
 const EVERY_MS = 100;
 
@@ -71,9 +70,10 @@ describe('the transport is not trusted', () => {
 
   beforeAll(async () => {
     temporary = temporaryFolder('transport-tmp');
-    world = await startWorld({ name: 'transport', redisDatabase: REDIS_DATABASE, env: { TMPDIR: temporary } });
-    queue = new Redis(withRedisDatabase(world.services.redisUrl, REDIS_DATABASE));
-    blobs = new Redis(withRedisDatabase(world.services.redisBlobUrl, REDIS_DATABASE));
+    world = await startWorld({ name: 'transport', env: { TMPDIR: temporary } });
+    const { REDIS_URL = '', REDIS_BLOB_URL = '' } = world.apps.env('gateway');
+    queue = new Redis(REDIS_URL);
+    blobs = new Redis(REDIS_BLOB_URL);
     // Servers of tests keep no files; for this one the persistent Redis does, as it would in production.
     await queue.config('SET', 'appendonly', 'yes');
     // While it writes its first file it may not answer in time.

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { type Connection, createConnection } from 'mongoose';
 import { type Apps, repositoryRoot, type Services, servicesOfTestRun, startApps, temporaryFolder } from '#stack';
 import { ApiClient, Media, performCapture, RecordedPerson } from '#testing';
+import { claimRedisDatabase } from '../redis-database.js';
 
 export const PASSWORD = 'correct horse battery staple';
 
@@ -27,7 +28,6 @@ export interface World {
 
 export async function startWorld(o: {
   name: string;
-  redisDatabase: number;
   /** To put a proxy in front of a server. */
   through?: (services: Services) => Partial<Services>;
   /** For all processes, over what they get anyway. */
@@ -41,7 +41,7 @@ export async function startWorld(o: {
     log: () => undefined,
     gatewayPort: 0,
     database: `e2e_${o.name.replaceAll('-', '_')}_${process.pid}`,
-    redisDatabase: o.redisDatabase,
+    redisDatabase: await claimRedisDatabase(),
     ...(o.env ? { env: o.env } : {}),
   });
   const media = new Media(path.join(repositoryRoot(), 'test/media'));

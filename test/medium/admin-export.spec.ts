@@ -11,8 +11,8 @@ describe('the export of security events', () => {
   let audit: AuditUnderTest;
   let world: GatewayWorld;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'admin_export', redisDatabase: 32 });
-    world = await GatewayWorld.start(33, {
+    audit = await startAudit({ database: 'admin_export' });
+    world = await GatewayWorld.start({
       AUDIT_HOST: audit.config.AUDIT_HOST,
       AUDIT_PORT: String(audit.config.AUDIT_PORT),
       AUDIT_SHARED_SECRET: audit.config.AUDIT_SHARED_SECRET,

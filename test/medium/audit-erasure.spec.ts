@@ -19,7 +19,7 @@ describe('erasure (real MongoDB, Redis and SMTP)', () => {
   let audit: AuditUnderTest;
   let erasures: ErasureService;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_erasure', redisDatabase: 13 });
+    audit = await startAudit({ database: 'audit_erasure' });
     erasures = audit.app.get(ErasureService);
   }, 60_000);
   afterAll(() => audit.close());

@@ -11,7 +11,7 @@ describe('audit events (real MongoDB, Redis and TCP)', () => {
   let audit: AuditUnderTest;
   let drains: DrainService;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_events', redisDatabase: 10 });
+    audit = await startAudit({ database: 'audit_events' });
     drains = audit.app.get(DrainService);
   }, 60_000);
   afterAll(() => audit.close());

@@ -15,7 +15,7 @@ import type { LogEntry, StoredEntry, VerifyReport } from '#audit-log';
 import { AUDIT_PATTERNS } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger, createLogger } from '#observability';
-import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
+import { servicesOfTestRun, withDatabase } from '#stack';
 import { AppModule } from '../../apps/audit/src/app.module.js';
 import { type AuditConfig, loadConfig } from '../../apps/audit/src/config.js';
 import { GUARD_STORE } from '../../apps/audit/src/guard-store.js';
@@ -24,6 +24,7 @@ import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
 import { listen } from '../../apps/audit/src/start.js';
 import { LogRepository } from '../../apps/cli/src/audit/log.repository.js';
 import { readCheckpointFile, verifyStored } from '../../apps/cli/src/audit/sources.js';
+import { ownRedisUrl } from '../redis-database.js';
 
 /** Longer than any test: sweeps run only when a test asks for them. */
 const NO_SWEEPS_MS = 3_600_000;
@@ -46,7 +47,6 @@ export interface AuditUnderTest {
 
 export async function startAudit(o: {
   database: string;
-  redisDatabase: number;
   sweepMs?: number;
   env?: Record<string, string>;
   /** A second process beside one that runs, on its database. */
@@ -58,7 +58,7 @@ export async function startAudit(o: {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'audit-'));
   const config = loadConfig({
     MONGODB_URI: withDatabase(services.mongoUri, o.database),
-    REDIS_URL: withRedisDatabase(services.redisUrl, o.redisDatabase),
+    REDIS_URL: o.env?.REDIS_URL ?? (await ownRedisUrl()),
     AUDIT_HOST: '127.0.0.1',
     AUDIT_PORT: String(await freePort()),
     AUDIT_SHARED_SECRET: randomBytes(32).toString('base64url'),

@@ -24,7 +24,7 @@ const event = (o: Partial<OutboxEvent> = {}): OutboxEvent => ({
 describe('the log (real MongoDB)', () => {
   let audit: AuditUnderTest;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_log', redisDatabase: 14 });
+    audit = await startAudit({ database: 'audit_log' });
   }, 60_000);
   afterAll(() => audit.close());
   afterEach(() => jest.restoreAllMocks());
@@ -135,7 +135,7 @@ describe('T35: many producers, and a writer that is killed and replaced', () => 
   let audit: AuditUnderTest;
   let writer: ChildProcess | null = null;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_writer', redisDatabase: 15 });
+    audit = await startAudit({ database: 'audit_writer' });
   }, 60_000);
   afterAll(async () => {
     writer?.kill('SIGKILL');

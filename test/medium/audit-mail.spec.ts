@@ -12,7 +12,7 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
   let audit: AuditUnderTest;
   let mailer: MailerService;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_mail', redisDatabase: 11 });
+    audit = await startAudit({ database: 'audit_mail' });
     mailer = audit.app.get(MailerService);
   }, 60_000);
   afterAll(() => audit.close());
@@ -182,7 +182,7 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
   it('finds by itself what nobody nudged, within seconds of the start', async () => {
     const userId = await addUser(audit, { email: 'swept@example.test', events: 1 });
     await insert({ userId, template: 'recovery_used' });
-    const second = await startAudit({ database: 'audit_mail_second', redisDatabase: 12, sweepMs: 100 });
+    const second = await startAudit({ database: 'audit_mail_second', sweepMs: 100 });
     try {
       const other = await addUser(second, { email: 'swept@example.test', events: 1 });
       await second.collection<MailRow>('mails').insertOne({

@@ -21,7 +21,7 @@ describe('what a killed process left behind (real MongoDB)', () => {
   let users: UserRepository;
   let accounts: Accounts;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_orphans', redisDatabase: 30 });
+    audit = await startAudit({ database: 'audit_orphans' });
     orphans = audit.app.get(OrphansService);
     const links = new LinkTokenRepository(audit.collection('link_tokens') as never);
     users = new UserRepository(audit.collection('users') as never);

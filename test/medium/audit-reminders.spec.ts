@@ -13,9 +13,9 @@ describe('reminders to enrol again (real MongoDB, Redis and SMTP)', () => {
   let audits: AuditUnderTest[];
   beforeAll(async () => {
     const env = { RE_ENROLMENT_DAYS: String(DAYS) };
-    const about = { database: 'audit_reminders', redisDatabase: 12, env };
+    const about = { database: 'audit_reminders', env };
     const first = await startAudit(about);
-    audits = [first, await startAudit({ ...about, beside: true, env: { ...env, MAIL_KEY: newestOf(first.config.MAIL_KEY).bytes.toString('base64url') } })]; // prettier-ignore
+    audits = [first, await startAudit({ ...about, beside: true, env: { ...env, REDIS_URL: first.config.REDIS_URL, MAIL_KEY: newestOf(first.config.MAIL_KEY).bytes.toString('base64url') } })]; // prettier-ignore
   });
   afterAll(async () => {
     for (const audit of [...(audits ?? [])].reverse()) await audit.close();

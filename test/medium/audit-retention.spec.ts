@@ -15,7 +15,7 @@ describe('details of events past their time (real MongoDB)', () => {
   let retention: RetentionService;
   let userId: string;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'audit_retention', redisDatabase: 31 });
+    audit = await startAudit({ database: 'audit_retention' });
     retention = audit.app.get(RetentionService);
     userId = await addUser(audit, { events: 3 });
     await audit.app.get(DrainService).drainUser(userId);

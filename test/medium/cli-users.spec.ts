@@ -13,7 +13,7 @@ const MISMATCH = { ...GOOD, judgement: 'mismatch' as const, similarity: 0.1 };
 describe('accounts on the command line (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(20);
+    world = await GatewayWorld.start();
   });
   afterAll(() => world?.stop());
 

@@ -15,7 +15,7 @@ interface Made {
 describe('relying applications (real Redis and MongoDB, the real command line)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(17);
+    world = await GatewayWorld.start();
   });
   afterAll(() => world?.stop());
 

@@ -29,7 +29,7 @@ describe('countersign doctor', () => {
   let deaf: net.Server;
 
   beforeAll(async () => {
-    world = await startWorld({ name: 'doctor', redisDatabase: 21 });
+    world = await startWorld({ name: 'doctor' });
     env = { ...world.apps.env('gateway'), SMTP_URL: world.apps.env('audit').SMTP_URL ?? '' };
     dir = temporaryFolder('doctor-files');
     const program = await findRedis(process.env, cacheFolder, () => undefined);

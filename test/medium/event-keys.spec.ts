@@ -17,7 +17,7 @@ describe('a change of EVENT_KEK and MAIL_KEY (real MongoDB and SMTP)', () => {
   let audit: AuditUnderTest;
   beforeAll(async () => {
     const both = text(newer, older);
-    audit = await startAudit({ database: 'event_keys', redisDatabase: 34, env: { EVENT_KEK: both, MAIL_KEY: both } });
+    audit = await startAudit({ database: 'event_keys', env: { EVENT_KEK: both, MAIL_KEY: both } });
   }, 60_000);
   afterAll(() => audit.close());
 

@@ -14,7 +14,7 @@ const HOUR_MS = 3_600_000;
 describe('accounts at the gateway (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(41);
+    world = await GatewayWorld.start();
   });
   afterAll(() => world?.stop());
 
@@ -325,7 +325,7 @@ describe('a gateway that tells nobody who has an account, where a face counts fo
   let world: GatewayWorld;
   beforeAll(async () => {
     const settings = { REGISTRATION: 'verified', REGISTRATIONS_PER_HOUR: '8', RE_ENROLMENT_DAYS: '30' };
-    world = await GatewayWorld.start(42, settings);
+    world = await GatewayWorld.start(settings);
   });
   afterAll(() => world?.stop());
 

@@ -55,7 +55,7 @@ describe('addresses and names that a client makes up (real Redis and MongoDB)', 
   let proxy: http.Server;
   const agents: http.Agent[] = [];
   beforeAll(async () => {
-    world = await GatewayWorld.start(46, { TRUSTED_PROXIES: `${PROXY}/32` });
+    world = await GatewayWorld.start({ TRUSTED_PROXIES: `${PROXY}/32` });
     proxy = await startProxy(world.url);
   });
   afterAll(async () => {

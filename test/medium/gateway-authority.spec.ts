@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 describe('authority (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(43);
+    world = await GatewayWorld.start();
   });
   afterAll(() => world?.stop());
 

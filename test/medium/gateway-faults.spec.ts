@@ -1,5 +1,6 @@
-import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
+import { servicesOfTestRun, withDatabase } from '#stack';
 import { type Answer, TcpProxy } from '#testing';
+import { ownRedisUrl } from '../redis-database.js';
 import { GatewayWorld, GOOD, PASSWORD, sleep } from './gateway-world.js';
 
 jest.setTimeout(60_000);
@@ -24,9 +25,9 @@ describe('the gateway without Redis', () => {
   let proxy: TcpProxy;
   let world: GatewayWorld;
   beforeAll(async () => {
-    const { redisUrl } = servicesOfTestRun();
+    const redisUrl = await ownRedisUrl();
     proxy = await TcpProxy.before(redisUrl);
-    world = await GatewayWorld.start(4, { REDIS_URL: withRedisDatabase(proxy.through(redisUrl), 4) });
+    world = await GatewayWorld.start({ REDIS_URL: proxy.through(redisUrl) });
   });
   afterAll(async () => {
     await proxy.cut();
@@ -66,7 +67,7 @@ describe('the gateway without MongoDB', () => {
   beforeAll(async () => {
     const { mongoUri } = servicesOfTestRun();
     proxy = await TcpProxy.before(mongoUri);
-    world = await GatewayWorld.start(5, {
+    world = await GatewayWorld.start({
       MONGODB_URI: withDatabase(proxy.through(mongoUri), 'gateway_faults'),
       MONGODB_WAIT_MS: '1800',
     });

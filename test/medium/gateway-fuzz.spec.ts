@@ -46,10 +46,10 @@ describe('the gateway under input of any kind', () => {
   let port: number;
   const agent = new http.Agent({ keepAlive: true, maxSockets: LANES });
   beforeAll(async () => {
-    audit = await startAudit({ database: 'gateway_fuzz', redisDatabase: 36 });
+    audit = await startAudit({ database: 'gateway_fuzz' });
     const { AUDIT_HOST, AUDIT_PORT, AUDIT_SHARED_SECRET } = audit.config;
     const shared = { AUDIT_HOST, AUDIT_PORT: String(AUDIT_PORT), AUDIT_SHARED_SECRET };
-    world = await GatewayWorld.start(37, { ...shared, TRUSTED_PROXIES: '127.0.0.1/32' });
+    world = await GatewayWorld.start({ ...shared, TRUSTED_PROXIES: '127.0.0.1/32' });
     port = Number(new URL(world.url).port);
     const officer = await world.account();
     const roles = { $set: { roles: [...ROLES] } };

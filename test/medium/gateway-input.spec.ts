@@ -52,7 +52,7 @@ describe('bad input at the gateway', () => {
   let staff: ApiClient;
   let relyingApp: string;
   beforeAll(async () => {
-    world = await GatewayWorld.start(3);
+    world = await GatewayWorld.start();
     const officer = await world.account();
     await world.db
       .collection<{ _id: string }>('users')

@@ -64,7 +64,7 @@ function expected(access: Access | undefined, actor: Actor): string {
 describe('who may call what (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(45, { TRUSTED_PROXIES: '127.0.0.1/32' });
+    world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32' });
   });
   afterAll(() => world?.stop());
 

@@ -28,7 +28,7 @@ describe('the description of the API', () => {
   let world: GatewayWorld;
   let document: Document;
   beforeAll(async () => {
-    world = await GatewayWorld.start(40, { PUBLIC_URL: 'https://id.example.org' });
+    world = await GatewayWorld.start({ PUBLIC_URL: 'https://id.example.org' });
     document = (await world.client().get('/docs-json')).body as unknown as Document;
   });
   afterAll(() => world?.stop());

@@ -5,7 +5,7 @@ import { GatewayWorld, GOOD } from './gateway-world.js';
 describe('events and mails are sealed before they enter an outbox', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(33);
+    world = await GatewayWorld.start();
   }, 60_000);
   afterAll(() => world.stop());
 

@@ -23,10 +23,11 @@ import { openPersonal, openSubject, type SubjectRow } from '#audit-log';
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { newestOf, openText, sealingPublicKey, sealTo, signingPublicKey, signValue } from '#sealing';
-import { servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
+import { servicesOfTestRun, withDatabase } from '#stack';
 import { type Answer, ApiClient, encodeStep } from '#testing';
 import { type GatewayConfig, loadConfig } from '../../apps/gateway/src/config.js';
 import { createGateway } from '../../apps/gateway/src/http/server.js';
+import { ownRedisUrl } from '../redis-database.js';
 
 export const PASSWORD = 'correct horse battery staple';
 
@@ -85,12 +86,11 @@ export class GatewayWorld {
     private worker: INestApplicationContext | null,
   ) {}
 
-  /** `redisDatabase`: one for each test file, as they run side by side. */
-  static async start(redisDatabase: number, overrides: Record<string, string> = {}): Promise<GatewayWorld> {
+  static async start(overrides: Record<string, string> = {}): Promise<GatewayWorld> {
     const services = servicesOfTestRun();
     const config = loadConfig({
       MONGODB_URI: withDatabase(services.mongoUri, `gateway_${randomBytes(4).toString('hex')}`),
-      REDIS_URL: withRedisDatabase(services.redisUrl, redisDatabase),
+      REDIS_URL: overrides.REDIS_URL ?? (await ownRedisUrl()),
       AUDIT_PORT: '1',
       AUDIT_SHARED_SECRET: 'x'.repeat(40),
       SESSION_KEY: randomBytes(32).toString('base64url'),

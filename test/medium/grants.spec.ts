@@ -31,7 +31,7 @@ describe('a grant', () => {
   const keys = { EVENT_KEK: randomBytes(32).toString('base64url'), MAIL_KEY: randomBytes(32).toString('base64url') };
   let officer: ApiClient;
   beforeAll(async () => {
-    world = await GatewayWorld.start(39, {
+    world = await GatewayWorld.start({
       CAPTURES_MAX: '1000',
       JOBS_PER_WORKER_MAX: '1000',
       TRUSTED_PROXIES: '127.0.0.1/32',
@@ -135,7 +135,7 @@ describe('a grant', () => {
     const attempts: string[] = [];
     for (let round = 0; round < ROUNDS; round++) attempts.push(...(await inLanes(LANES, EACH, grant)));
 
-    const audit = await startAudit({ database, redisDatabase: 39, beside: true, env: keys });
+    const audit = await startAudit({ database, beside: true, env: keys });
     try {
       for (const { userId } of people) await audit.app.get(DrainService).drainUser(userId);
       const stored = (await audit.collection<{ entry: string }>('face_auth_events').find({ type: 'success' }).toArray())

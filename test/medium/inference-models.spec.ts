@@ -2,7 +2,6 @@ import { createHash, randomUUID } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Redis } from 'ioredis';
 import {
   type Action,
   blobKeys,
@@ -13,7 +12,6 @@ import {
   templateIdentity,
 } from '#contracts';
 import { valueDigest } from '#sealing';
-import { servicesOfTestRun, withRedisDatabase } from '#stack';
 import { Media, RecordedPerson } from '#testing';
 import {
   decodeModel,
@@ -24,10 +22,10 @@ import {
   node,
   valueInfo,
 } from '../../tools/models/graph.js';
+import { ownRedisUrl } from '../redis-database.js';
 import { Attempt, InferenceProcess, Sender, until } from './inference-world.js';
 
 const ROOT = path.join(__dirname, '../..');
-const redisUrl = withRedisDatabase(servicesOfTestRun().redisUrl, 27);
 const media = new Media(path.join(ROOT, 'test/media'));
 const franck = new RecordedPerson(media, 'franck', 11);
 const cap = new RecordedPerson(media, 'cap', 11);
@@ -88,15 +86,14 @@ async function ownSet(folder: string): Promise<ModelManifest> {
 }
 
 describe('an operator’s own recognisers (MODEL_MANIFEST, the built process, real footage)', () => {
+  let redisUrl: string;
   let folder: string;
   let manifest: ModelManifest;
   let inference: InferenceProcess;
   let sender: Sender;
 
   beforeAll(async () => {
-    const redis = new Redis(redisUrl);
-    await redis.flushdb();
-    redis.disconnect();
+    redisUrl = await ownRedisUrl();
     folder = await mkdtemp(path.join(tmpdir(), 'own-models-'));
     manifest = await ownSet(folder);
     inference = await InferenceProcess.start(redisUrl, {

@@ -12,24 +12,24 @@ import {
   templateIdentity,
 } from '#contracts';
 import { valueDigest } from '#sealing';
-import { servicesOfTestRun, withRedisDatabase } from '#stack';
 import { type Frame, Media, RecordedPerson, StillPhoto } from '#testing';
+import { ownRedisUrl } from '../redis-database.js';
 import { Attempt, InferenceProcess, KEK, Sender, until } from './inference-world.js';
 
 const ROOT = path.join(__dirname, '../..');
-const redisUrl = withRedisDatabase(servicesOfTestRun().redisUrl, 11);
 const media = new Media(path.join(ROOT, 'test/media'));
 const franck = new RecordedPerson(media, 'franck', 7);
 const cap = new RecordedPerson(media, 'cap', 7);
 
 describe('inference (the built process, real models, real footage, real Redis)', () => {
+  let redisUrl: string;
   let redis: Redis;
   let inference: InferenceProcess;
   let sender: Sender;
 
   beforeAll(async () => {
+    redisUrl = await ownRedisUrl();
     redis = new Redis(redisUrl);
-    await redis.flushdb();
     inference = await (await InferenceProcess.start(redisUrl)).ready();
     sender = await Sender.start(redisUrl);
   }, 60_000);

@@ -60,7 +60,7 @@ describe('rotation of the template keys (real Redis and MongoDB, the real comman
   const commands: ChildProcess[] = [];
 
   beforeAll(async () => {
-    world = await GatewayWorld.start(18);
+    world = await GatewayWorld.start();
     // The world's own worker knows other jobs of this queue only.
     await world.stopWorker();
   });

@@ -16,7 +16,7 @@ describe('T14: somebody who locks a face again and again', () => {
   let audit: AuditUnderTest;
   let world: GuardWorld;
   beforeAll(async () => {
-    audit = await startAudit({ database: DATABASE, redisDatabase: 35 });
+    audit = await startAudit({ database: DATABASE });
     world = await GuardWorld.open({ database: DATABASE });
   }, 60_000);
   afterAll(async () => {

@@ -17,7 +17,7 @@ const WRONG_PASSWORDS = 1_000;
 describe('the lock of the face', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(38, {
+    world = await GatewayWorld.start({
       CAPTURES_MAX: '1000',
       JOBS_PER_WORKER_MAX: '1000',
       TRUSTED_PROXIES: '127.0.0.1/32',

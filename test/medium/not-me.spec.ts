@@ -7,18 +7,17 @@ import { GatewayWorld, GOOD, MISMATCH, PASSWORD } from './gateway-world.js';
 
 jest.setTimeout(120_000);
 
-const REDIS_DATABASE = 44;
 const LINK = /https:\/\/auth\.countersign\.test\/not-me\?token=([\w-]{43})(?![\w-])/;
 
 describe('"this was not me" (real gateway, audit, MongoDB, Redis and SMTP)', () => {
   let audit: AuditUnderTest;
   let world: GatewayWorld;
   beforeAll(async () => {
-    audit = await startAudit({ database: 'not_me', redisDatabase: REDIS_DATABASE });
-    const { MONGODB_URI, MAIL_KEY, EVENT_KEK } = audit.config;
+    audit = await startAudit({ database: 'not_me' });
+    const { MONGODB_URI, REDIS_URL, MAIL_KEY, EVENT_KEK } = audit.config;
     const text = (keys: KeySet): string => newestOf(keys).bytes.toString('base64url');
     const shared = { MAIL_KEY: text(MAIL_KEY), EVENT_KEK: text(EVENT_KEK) };
-    world = await GatewayWorld.start(REDIS_DATABASE, { MONGODB_URI, ...shared });
+    world = await GatewayWorld.start({ MONGODB_URI, REDIS_URL, ...shared });
   });
   afterAll(async () => {
     await world?.stop();

@@ -13,7 +13,7 @@ jest.setTimeout(120_000);
 describe('protocol gestures/1', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(41);
+    world = await GatewayWorld.start();
   });
   afterAll(() => world?.stop());
 

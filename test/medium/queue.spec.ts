@@ -6,10 +6,11 @@ import { Redis } from 'ioredis';
 import { type JobName } from '#contracts';
 import { LoggerModule } from '#observability';
 import { BlobStore, type JobContext, JobHandler, JobQueue, PermanentError, QueueModule } from '#queue';
-import { cacheFolder, findRedis, servicesOfTestRun, startRedis, temporaryFolder, withRedisDatabase } from '#stack';
+import { cacheFolder, findRedis, startRedis, temporaryFolder } from '#stack';
 import { TcpProxy } from '#testing';
+import { ownRedisUrl } from '../redis-database.js';
 
-const redisUrl = withRedisDatabase(servicesOfTestRun().redisUrl, 9);
+let redisUrl: string;
 
 async function start(
   provider: new () => object,
@@ -37,7 +38,8 @@ async function until(done: () => boolean, withinMs = 10_000): Promise<void> {
 
 describe('queue (real Redis)', () => {
   let redis: Redis;
-  beforeAll(() => {
+  beforeAll(async () => {
+    redisUrl = await ownRedisUrl();
     redis = new Redis(redisUrl);
   });
   beforeEach(() => redis.flushdb());
@@ -93,7 +95,7 @@ describe('queue (real Redis)', () => {
     await until(() => got.length > 0);
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(got).toEqual([{ userId, triesLeft: 0, stalled: 0 }]);
-    const elsewhere = await start(Handler, ['audit.drain'], withRedisDatabase(redisUrl, 10));
+    const elsewhere = await start(Handler, ['audit.drain'], await ownRedisUrl());
     expect(await app.get(JobQueue).workers('audit')).toBe(1);
     await elsewhere.close();
     await app.close();

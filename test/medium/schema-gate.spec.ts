@@ -5,11 +5,12 @@ import { promisify } from 'node:util';
 import type { INestApplication } from '@nestjs/common';
 import { type Connection, createConnection } from 'mongoose';
 import { SCHEMA_VERSION } from '#contracts';
-import { repositoryRoot, servicesOfTestRun, withDatabase, withRedisDatabase } from '#stack';
+import { repositoryRoot, servicesOfTestRun, withDatabase } from '#stack';
 import { loadConfig as loadAudit } from '../../apps/audit/src/config.js';
 import { startAudit } from '../../apps/audit/src/start.js';
 import { loadConfig as loadGateway } from '../../apps/gateway/src/config.js';
 import { createGateway } from '../../apps/gateway/src/http/server.js';
+import { ownRedisUrl } from '../redis-database.js';
 import { GATEWAY_KEYS } from './gateway-world.js';
 
 jest.setTimeout(60_000);
@@ -22,18 +23,19 @@ const PRODUCTION = { NODE_ENV: 'production', ALLOW_OLD_MONGODB: 'yes', ALLOW_OLD
 describe.each(['gateway', 'audit'] as const)('%s in production (real Redis and MongoDB)', (name) => {
   const services = servicesOfTestRun();
   const MONGODB_URI = withDatabase(services.mongoUri, `schema_${name}_${process.pid}`);
-  const common = { MONGODB_URI, REDIS_URL: withRedisDatabase(services.redisUrl, 47), AUDIT_SHARED_SECRET: random(), MAIL_KEY: random(), EVENT_KEK: random(), LOG_LEVEL: 'error' }; // prettier-ignore
+  const common = { MONGODB_URI, AUDIT_SHARED_SECRET: random(), MAIL_KEY: random(), EVENT_KEK: random(), LOG_LEVEL: 'error' }; // prettier-ignore
   let db: Connection;
+  let REDIS_URL: string;
   let app: INestApplication | undefined;
 
   const start = async (): Promise<void> => {
     if (name === 'gateway') {
       const own = { AUDIT_PORT: '1', SESSION_KEY: random(), MONGODB_WAIT_MS: '10000', ...GATEWAY_KEYS };
-      app = await createGateway({ ...loadGateway({ ...common, ...own }), ...PRODUCTION });
+      app = await createGateway({ ...loadGateway({ ...common, REDIS_URL, ...own }), ...PRODUCTION });
       await app.init();
     } else {
       const own = { AUDIT_PORT: '0', HEALTH_PORT: '0', SMTP_URL: 'smtp://127.0.0.1:1', MAIL_FROM: 'a@example.org', PUBLIC_URL: 'https://id.example.org', CHECKPOINT_KEY: random() }; // prettier-ignore
-      app = await startAudit({ ...loadAudit({ ...common, ...own }), ...PRODUCTION });
+      app = await startAudit({ ...loadAudit({ ...common, REDIS_URL, ...own }), ...PRODUCTION });
     }
   };
   const migrate = async (): Promise<void> => {
@@ -50,6 +52,7 @@ describe.each(['gateway', 'audit'] as const)('%s in production (real Redis and M
   };
 
   beforeAll(async () => {
+    REDIS_URL = await ownRedisUrl();
     db = await createConnection(MONGODB_URI).asPromise();
     await db.dropDatabase();
   });

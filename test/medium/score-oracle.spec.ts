@@ -8,7 +8,7 @@ const LANES = 16;
 describe('T12: what the answer to a failure tells', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(49, { CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
+    world = await GatewayWorld.start({ CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
   });
   afterAll(() => world?.stop());
 

@@ -8,7 +8,7 @@ describe('admission: a capture that could not be judged in time does not begin',
   const busy = { status: 503, body: { code: 'busy' } };
 
   it('with as many live captures as there may be, until one of them ends', async () => {
-    const world = await GatewayWorld.start(30, { CAPTURES_MAX: '2' });
+    const world = await GatewayWorld.start({ CAPTURES_MAX: '2' });
     try {
       const [a, b, c] = [await world.account(), await world.account(), await world.account()];
       const first = await world.begin(a.client, 'practice', GOOD);
@@ -26,7 +26,7 @@ describe('admission: a capture that could not be judged in time does not begin',
   });
 
   it('with as many jobs waiting as the connected workers may have', async () => {
-    const world = await GatewayWorld.start(30, { JOBS_PER_WORKER_MAX: '2' });
+    const world = await GatewayWorld.start({ JOBS_PER_WORKER_MAX: '2' });
     const redis = new Redis(world.config.REDIS_URL);
     try {
       const { client } = await world.account();
@@ -43,7 +43,7 @@ describe('admission: a capture that could not be judged in time does not begin',
   });
 
   it('with more bytes in the Redis of the blobs than it may hold', async () => {
-    const world = await GatewayWorld.start(30, { BLOB_BYTES_MAX: '1000' });
+    const world = await GatewayWorld.start({ BLOB_BYTES_MAX: '1000' });
     try {
       const { client } = await world.account();
       expect(await world.begin(client, 'practice', GOOD)).toMatchObject(busy);

@@ -28,7 +28,7 @@ describe('audit reads: the gateway says nothing to whoever is not the audit serv
   ])('and %s', async (_what, impostor) => {
     const heard: Buffer[] = [];
     const server = impostor(heard);
-    const world = await GatewayWorld.start(32, {
+    const world = await GatewayWorld.start({
       AUDIT_PORT: String(await listening(server)),
       AUDIT_TLS_CA_FILE: trusted.ca,
     });

@@ -20,7 +20,7 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
   const found: Forgery[] = [];
 
   beforeAll(async () => {
-    world = await GatewayWorld.start(31);
+    world = await GatewayWorld.start();
     redis = new Redis(world.config.REDIS_URL);
     const forgeries = world.app.get(Forgeries, { strict: false });
     const real = forgeries.found.bind(forgeries);

@@ -23,7 +23,7 @@ type Kind = (typeof KINDS)[number];
 describe('what a failed login tells', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(48, { TRUSTED_PROXIES: '127.0.0.1/32' });
+    world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32' });
   });
   afterAll(() => world?.stop());
 

@@ -10,7 +10,7 @@ const filmed = (): Frame[] => Array.from({ length: 12 }, (_, i) => ({ tMs: i * 5
 describe('frames of before, byte for byte', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(47, { CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
+    world = await GatewayWorld.start({ CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
   });
   afterAll(() => world?.stop());
 

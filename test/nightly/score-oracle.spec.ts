@@ -16,7 +16,7 @@ const Z = 1.645;
 describe('what a real failure tells', () => {
   let world: World;
   beforeAll(async () => {
-    world = await startWorld({ name: 'score-oracle', redisDatabase: 50 });
+    world = await startWorld({ name: 'score-oracle' });
   }, 120_000);
   afterAll(() => world?.stop());
 
@@ -40,7 +40,7 @@ describe('what a real failure tells', () => {
 describe('what the time of a failure tells', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start(46, { CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
+    world = await GatewayWorld.start({ CAPTURES_MAX: '200', JOBS_PER_WORKER_MAX: '1000' });
   });
   afterAll(() => world?.stop());
 

@@ -18,6 +18,7 @@ import { ENGINE, type Engine } from './engine.js';
 import { type Evidence, openEvidence, sealEvidence } from './evidence/evidence.js';
 import { KEK_PROVIDER, type KekProvider, UnknownKekError } from './keys/kek-provider.js';
 import { WORKER_KEYS, type WorkerKeys } from './keys/worker-keys.js';
+import { release } from './memory.js';
 import { openTemplate, sealTemplate } from './template/template.js';
 
 type StepPlace = Pick<FaceStepPayload, 'attemptId' | 'step' | 'framesDigest'>;
@@ -50,6 +51,7 @@ export class AttemptEvidence {
     const sealed = await this.blobs.get(blobKeys.frames(place.attemptId, place.step, place.framesDigest));
     if (!sealed) throw new RetryableError('the frames of this step are missing');
     const body = this.opened(place, sealed);
+    release(sealed);
     if (createHash('sha256').update(body).digest('hex') !== place.framesDigest) throw new SwappedInputError('frames');
     return body;
   }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Action } from '#contracts';
 import { RetryableError } from '#queue';
+import { movable } from '../memory.js';
 import type { ModelBytes } from '../model/onnx.js';
 import type { StepOutcome, ThreadData, ThreadMessage, ThreadOrder } from './protocol.js';
 
@@ -190,14 +191,4 @@ export class ThreadPool {
     idle.worker.postMessage({ kind: 'assist', port: port2 } satisfies ThreadOrder, [port2]);
     return port1;
   }
-}
-
-/** Memory that can be moved to a thread: a Buffer may share its memory with others, then its part is copied out. */
-function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength)
-    return new Uint8Array(buffer);
-  const copy = new Uint8Array(bytes);
-  bytes.fill(0);
-  return copy;
 }

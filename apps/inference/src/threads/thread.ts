@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { release } from '../memory.js';
 import { OnnxNets } from '../model/onnx.js';
 import { StepAnalyser } from '../pipeline/analyse.js';
 import { analyseBody } from './analyse-body.js';
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
     } catch (error) {
       say({ kind: 'failed', id, error: error instanceof Error ? error.name : 'unknown' });
     } finally {
+      release(body);
       taskId = null;
     }
   }

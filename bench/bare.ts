@@ -200,7 +200,6 @@ class Bare {
     const l = await this.landmarks(source, regionOfDetection(face));
     recogniserInput(source, l, this.nets.recognisers[0]!, this.tensors.embed);
     await this.nets.embed(this.tensors.embed);
-    source.wipe();
   }
 
   /** The pipeline itself, one frame after the other. Returns the time of the detector, which tracked frames do not run. */
@@ -273,7 +272,6 @@ class Bare {
       await lap('net recogniser', () => nets.embed(tensors.embed));
       await lap('crop anti-spoof', () => antispoofInput(source, face, 2.7, tensors.live));
       await lap('net anti-spoof', () => nets.live(tensors.live));
-      await lap('wipe', () => source.wipe());
     }
     return Object.fromEntries([...figures].map(([name, of]) => [name, of.median]));
   }

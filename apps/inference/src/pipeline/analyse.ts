@@ -64,7 +64,7 @@ export interface StepAnalysis {
   antispoof: AntispoofSample[];
 }
 
-/** A decoded frame, or null where decoding failed. Owned by the analysis, which overwrites it after use. */
+/** A decoded frame, or null where decoding failed. The analysis reads it until it asks for the next, and keeps nothing. */
 export interface DecodedFrame {
   tMs: number;
   picture: Picture | null;
@@ -102,6 +102,8 @@ export class StepAnalyser {
   /** Of the fittest frame so far. */
   private readonly fittestPatch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
   private readonly pyramid = new Pyramid();
+  /** Tensors of samples that were not moved away, by their length. */
+  private readonly spare = new Map<number, Float32Array[]>();
 
   constructor(private readonly nets: FaceModels) {
     this.candidateTensors = nets.recognisers.map(candidateTensor);
@@ -124,7 +126,6 @@ export class StepAnalyser {
         track.width = picture.width;
         track.height = picture.height;
         track.frames.push(await this.frame(source, tMs, state, samples));
-        source.wipe();
       }
       this.embedChosen(samples);
       const [embeddings, unlike, antispoof] = [
@@ -205,8 +206,13 @@ export class StepAnalyser {
     const band = state.hasPatch ? bandCorrelation(now, before) : null;
     state.patch = 1 - state.patch;
     state.hasPatch = true;
-    const face: FaceSignal = {
-      ...poseOf(l),
+    const { yaw, pitch, roll } = poseOf(l);
+    const { lidRight, lidLeft, mouthDetail, eyeShade } = detail(now);
+    // Field by field: V8 gives what is spread into so large an object a hash table of nine kilobytes.
+    return {
+      yaw,
+      pitch,
+      roll,
       x: (px(l, POINT.rightEyeOuter) + px(l, POINT.leftEyeOuter)) / 2,
       y: (py(l, POINT.rightEyeOuter) + py(l, POINT.leftEyeOuter)) / 2,
       eyeSpan: distance(l, POINT.rightEyeOuter, POINT.leftEyeOuter),
@@ -221,11 +227,13 @@ export class StepAnalyser {
       cornerLift: cornerLift(l),
       foreshortening: foreshortening(l),
       band,
-      ...detail(now),
+      lidRight,
+      lidLeft,
+      mouthDetail,
+      eyeShade,
       sharpness: sharpness(now),
       luminance: luminance(now),
     };
-    return face;
   }
 
   /** Samples are not waited for: a net that has another thread to run on runs beside the next frames. */
@@ -272,9 +280,22 @@ export class StepAnalyser {
   }
 
   private live(source: Pyramid, box: Box, scale: number): Promise<number> {
-    const tensor = new Float32Array(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3);
-    antispoofInput(source, box, scale, tensor);
-    return this.nets.live(tensor);
+    return this.given(ANTISPOOF_SIDE * ANTISPOOF_SIDE * 3, (tensor) => {
+      antispoofInput(source, box, scale, tensor);
+      return this.nets.live(tensor);
+    });
+  }
+
+  /** A tensor for a net that may move it away; used again if it does not, or each step would leave megabytes behind. */
+  private async given<T>(length: number, run: (tensor: Float32Array) => Promise<T>): Promise<T> {
+    const spare = this.spare.get(length) ?? [];
+    this.spare.set(length, spare);
+    const tensor = spare.pop() ?? new Float32Array(length);
+    try {
+      return await run(tensor);
+    } finally {
+      if (tensor.length > 0) spare.push(tensor.fill(0));
+    }
   }
 
   /** Embeds the best frame of the span that just ended, and the one that may be another person's. */
@@ -290,7 +311,12 @@ export class StepAnalyser {
   }
 
   private async embed(chosen: Chosen, tensors: readonly Float32Array[]): Promise<EmbeddingSample> {
-    const embeddings = await Promise.all(tensors.map((tensor, i) => this.nets.embed(tensor.slice(), i)));
+    const embedded = (tensor: Float32Array, i: number): Promise<Float32Array> =>
+      this.given(tensor.length, (own) => {
+        own.set(tensor);
+        return this.nets.embed(own, i);
+      });
+    const embeddings = await Promise.all(tensors.map(embedded));
     return { ...chosen, embedding: joined(this.nets.recognisers, embeddings) };
   }
 

@@ -68,9 +68,11 @@ const HALVED_FROM_PX = 16;
  */
 export class Pyramid {
   private static held: Pyramid | null = null;
+  /** Beyond this address nothing has been written since that memory was overwritten. */
+  private static usedTo = 0;
   private levels: Level[] = [];
-  /** Where crops are made, and how much of that place has been written to. */
-  private crop = { at: 0, bytes: 0 };
+  /** Where crops are made. */
+  private cropAt = 0;
 
   constructor(private picture: Picture = NO_PICTURE) {}
 
@@ -78,10 +80,10 @@ export class Pyramid {
     return this.picture;
   }
 
-  /** The next frame. */
+  /** The next frame; what there was of the one before is written over as this one is looked at. */
   load(base: Picture): void {
-    this.leave();
     this.picture = base;
+    this.levels = [];
   }
 
   /**
@@ -116,29 +118,24 @@ export class Pyramid {
 
   /** Memory for a crop of so many numbers, and its address. Only until the pyramid is used again. */
   room(numbers: number): { numbers: Float32Array; at: number } {
-    const { crop } = this;
-    crop.bytes = Math.max(crop.bytes, numbers * FLOAT_BYTES);
-    reserve(crop.at + crop.bytes);
-    return { numbers: new Float32Array(kernels.memory.buffer, crop.at, numbers), at: crop.at };
+    const at = this.cropAt;
+    Pyramid.use(at + numbers * FLOAT_BYTES);
+    return { numbers: new Float32Array(kernels.memory.buffer, at, numbers), at };
   }
 
-  /**
-   * Overwrites the picture and all that was made of it: nothing of a face stays in memory longer than it is needed. Its
-   * memory is the owner's again, and may hold another picture from here on.
-   */
+  /** Lets go of the picture, which is its owner's, and overwrites all that was made of it and of those before. */
   wipe(): void {
-    this.picture.data.fill(0);
-    this.picture = NO_PICTURE;
-    this.leave();
+    this.load(NO_PICTURE);
+    if (Pyramid.held === this) Pyramid.overwrite();
   }
 
   private hold(): void {
-    if (Pyramid.held === this) return;
-    Pyramid.held?.leave();
+    if (Pyramid.held === this && this.levels.length > 0) return;
+    if (Pyramid.held !== this) Pyramid.overwrite();
     Pyramid.held = this;
+    this.levels = [];
     let { width, height } = this.picture;
     let at = 0;
-    this.levels = [];
     for (;;) {
       this.levels.push({ width, height, at, known: NOTHING });
       at += aligned(width * height * CHANNELS + READ_BEYOND);
@@ -146,20 +143,22 @@ export class Pyramid {
       width >>= 1;
       height >>= 1;
     }
-    this.crop = { at, bytes: 0 };
-    reserve(at);
+    this.cropAt = at;
+    Pyramid.use(at);
     const [base] = this.levels;
     bytesAt(0, this.picture.data.length).set(this.picture.data);
     base!.known = { x0: 0, y0: 0, x1: base!.width, y1: base!.height };
   }
 
-  /** Gives the memory back, overwritten. */
-  private leave(): void {
-    if (Pyramid.held !== this) return;
+  private static use(bytes: number): void {
+    reserve(bytes);
+    Pyramid.usedTo = Math.max(Pyramid.usedTo, bytes);
+  }
+
+  private static overwrite(): void {
+    bytesAt(0, Pyramid.usedTo).fill(0);
+    Pyramid.usedTo = 0;
     Pyramid.held = null;
-    for (const { at, width, known } of this.levels)
-      bytesAt(at + known.y0 * width * CHANNELS, (known.y1 - known.y0) * width * CHANNELS).fill(0);
-    bytesAt(this.crop.at, this.crop.bytes).fill(0);
   }
 
   private fill(halvings: number, wanted: Area): void {
@@ -224,10 +223,13 @@ export function warp(
 }
 
 /** What of the source an area of the output is read from. */
-function readBy(map: Affine, { x0, y0, x1, y1 }: Area): Area {
-  const xs = [x0, x1].flatMap((x) => [y0, y1].map((y) => map[0] * x + map[1] * y + map[2]));
-  const ys = [x0, x1].flatMap((x) => [y0, y1].map((y) => map[3] * x + map[4] * y + map[5]));
-  return { x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) };
+function readBy([a, b, tx, c, d, ty]: Affine, { x0, y0, x1, y1 }: Area): Area {
+  return {
+    x0: Math.min(a * x0, a * x1) + Math.min(b * y0, b * y1) + tx,
+    y0: Math.min(c * x0, c * x1) + Math.min(d * y0, d * y1) + ty,
+    x1: Math.max(a * x0, a * x1) + Math.max(b * y0, b * y1) + tx,
+    y1: Math.max(c * x0, c * x1) + Math.max(d * y0, d * y1) + ty,
+  };
 }
 
 function fillBlack(out: Float32Array, pixels: number, format: TensorFormat): void {

@@ -36,16 +36,18 @@ export async function analyseBody(
 
 const OWN: Decoder = { decode, ahead: 1 };
 /**
- * Memory of pictures that were looked at: whoever did overwrote them. Used again, or each frame would leave a megabyte to
- * the garbage collector. A thread has one task at a time.
+ * Memory for pictures: the next one is written over the last, and all of it is overwritten when the step is through. Used
+ * again, or each frame would leave a megabyte to the garbage collector. A thread has one task at a time.
  */
 const spare: Uint8Array<ArrayBuffer>[] = [];
 
 /** What was moved to a helper is empty here; the picture that came back lies in it. Memory of libvips is its own. */
 function keep(memory: Uint8Array<ArrayBuffer>, picture: Picture | null): void {
-  if (memory.byteLength > 0) return void spare.push(memory);
   const buffer = picture && !Buffer.isBuffer(picture.data) ? picture.data.buffer : null;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === DECODED_BYTES_MAX) spare.push(new Uint8Array(buffer));
+  const isOurs = buffer instanceof ArrayBuffer && buffer.byteLength === DECODED_BYTES_MAX;
+  if (!isOurs) picture?.data.fill(0);
+  if (memory.byteLength > 0) spare.push(memory);
+  else if (isOurs) spare.push(new Uint8Array(buffer));
 }
 
 /** The next frames are decoded while this one is looked at, where another thread does it: of libvips, or a helper. */
@@ -65,14 +67,13 @@ async function* decodeAhead(
         picture.catch(() => undefined);
         begun.push({ picture, memory });
       }
-      const { picture: decoded, memory } = begun.shift()!;
-      const picture = await decoded;
-      yield { tMs: tMs - startMs, picture };
-      keep(memory, picture);
+      yield { tMs: tMs - startMs, picture: await begun[0]!.picture };
+      const { picture, memory } = begun.shift()!;
+      keep(memory, await picture);
     }
   } finally {
     // Also when the analysis fails: a thread must not end under libvips, and no picture is left behind.
-    for (const end of await Promise.allSettled(begun.map((one) => one.picture)))
-      if (end.status === 'fulfilled') end.value?.data.fill(0);
+    for (const { picture, memory } of begun) keep(memory, await picture.catch(() => null));
+    for (const memory of spare) memory.fill(0);
   }
 }

@@ -112,7 +112,7 @@ export class AssistedNets implements FaceModels, Decoder {
     if (this.cancelled) return Promise.reject(new Error('the task was given up'));
     // Tensors of samples are whole buffers of their own, see `FaceNets`.
     const run: Run = { net, which, input: input as Run['input'] };
-    return this.helper ? this.ask(this.helper, run, [run.input.buffer]) : runAndWipe(this.own, run);
+    return this.helper ? this.ask(this.helper, run, [run.input.buffer]) : runNet(this.own, run);
   }
 
   private ask(helper: MessagePort, asked: Question['asked'], moved: ArrayBuffer[]): Promise<Output | null> {
@@ -133,19 +133,17 @@ export function assist(nets: FaceNets, port: MessagePort): void {
     const say = (output: Output | null, moved: ArrayBuffer[] = []): void =>
       port.postMessage({ id, output } satisfies Answer, moved);
     const failed = (): void => say(null);
-    if (asked.net !== 'decode') return void runAndWipe(nets, asked).then((output) => say(output), failed);
+    if (asked.net !== 'decode') {
+      const ran = runNet(nets, asked).finally(() => asked.input.fill(0));
+      return void ran.then((output) => say(output), failed);
+    }
     decodeAndWipe(asked).then((picture) => say({ picture }, picture ? [picture.data.buffer] : []), failed);
   });
   port.on('close', forgetPicture);
 }
 
-async function runAndWipe(nets: FaceNets, { net, which, input }: Run): Promise<Float32Array | number> {
-  try {
-    return await (net === 'embed' ? nets.embed(input, which) : nets.live(input));
-  } finally {
-    input.fill(0);
-  }
-}
+const runNet = (nets: FaceNets, { net, which, input }: Run): Promise<Float32Array | number> =>
+  net === 'embed' ? nets.embed(input, which) : nets.live(input);
 
 /** In memory that can be moved, as that of libvips cannot. */
 async function decodeAndWipe({

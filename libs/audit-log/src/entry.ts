@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
-import { type EventReason, type EventType, PAYLOAD_PARTS, type PayloadPart } from '#contracts';
+import { type EventDetail, type EventReason, type EventType, PAYLOAD_PARTS, type PayloadPart } from '#contracts';
 import { canonicalJson } from '#sealing';
 import { leafHash } from './merkle.js';
 
 /** What a leaf covers. Every field is there in every entry; what does not apply is null. */
 export interface LogEntry {
-  v: 1;
+  /** 2: with `detail`, which entries without one do not have as a member. */
+  v: 1 | 2;
   seq: number;
   eventId: string;
   /** ISO 8601, UTC, the database's time. */
@@ -25,6 +26,8 @@ export interface LogEntry {
   lockEpoch: number | null;
   /** For counted events: how often. */
   count: number | null;
+  /** What else there is to say of the event: never personal, never removed. Version 2 only. */
+  detail?: EventDetail;
   /** For `erasure_completed` and `pruned`: whose payload (of the subject; or of all, these parts) is gone. Both ends count. */
   range: { from: number; to: number; parts: PayloadPart[] } | null;
   /** SHA-256 of each part's ciphertext, base64url. Never of a plaintext, which could be guessed. */
@@ -41,6 +44,7 @@ const MEMBERS = [
   'actor', 'attemptId', 'charged', 'clientId', 'count', 'eventId', 'lockEpoch', 'modelDigest', 'payloadCommits',
   'policyVer', 'prevHash', 'range', 'reason', 'seq', 'sessionId', 'subjectPseudonym', 'thresholdId', 'ts', 'type', 'v',
 ] as const satisfies readonly (keyof LogEntry)[]; // prettier-ignore
+const MEMBERS_WITH_DETAIL: readonly string[] = [...MEMBERS.slice(0, 5), 'detail', ...MEMBERS.slice(5)];
 
 /** The bytes of a leaf, as text. */
 export const encodeEntry = (entry: LogEntry): string => canonicalJson(entry);
@@ -68,11 +72,13 @@ export function decodeEntry(encoded: string, isSigned = false): LogEntry | null 
 /** With the members in canonical order, what ECMAScript writes is what RFC 8785 asks for. */
 function isEntry(entry: LogEntry | null): boolean {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return false;
+  const members: readonly string[] = entry.v === 2 ? MEMBERS_WITH_DETAIL : MEMBERS;
   let i = 0;
-  for (const name in entry) if (MEMBERS[i++] !== name) return false;
-  if (i !== MEMBERS.length || entry.v !== 1 || !Number.isSafeInteger(entry.seq)) return false;
+  for (const name in entry) if (members[i++] !== name) return false;
+  if (i !== members.length || (entry.v !== 1 && entry.v !== 2) || !Number.isSafeInteger(entry.seq)) return false;
   if (typeof entry.prevHash !== 'string' || typeof entry.eventId !== 'string' || typeof entry.ts !== 'string')
     return false;
+  if (entry.v === 2 && (typeof entry.detail !== 'object' || entry.detail === null)) return false;
   return Array.isArray(entry.payloadCommits) && entry.payloadCommits.every(isCommit) && isRange(entry.range);
 }
 

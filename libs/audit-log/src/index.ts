@@ -35,4 +35,5 @@ export {
   SubjectKeys,
   type SubjectRows,
 } from './subjects.js';
+export type { CheckpointSources } from './signed-branches.js';
 export { LogVerifier, type Problem, type ProblemKind, type VerifyReport } from './verify.js';

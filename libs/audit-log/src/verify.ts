@@ -1,8 +1,17 @@
 import type { PayloadPart } from '#contracts';
 import { decodeEntry, entryHashText, GENESIS_HASH, type LogEntry, payloadCommit } from './entry.js';
 import { GrowingTree } from './merkle.js';
-import { type NoteVerifier, openCheckpoint } from './note.js';
-import type { CheckpointRecord, LogRecord } from './records.js';
+import type { NoteVerifier } from './note.js';
+import { PayloadGaps } from './payload-gaps.js';
+import type { LogRecord } from './records.js';
+import {
+  type CheckpointSources,
+  isBase64url,
+  lineOf,
+  nameOf,
+  SignedBranches,
+  type SignedRoot,
+} from './signed-branches.js';
 
 export type ProblemKind =
   | 'not_an_entry'
@@ -12,16 +21,30 @@ export type ProblemKind =
   | 'chain_broken'
   | 'payload_missing'
   | 'payload_altered'
+  | 'pruned_early'
   | 'range_invalid'
   | 'rewritten'
+  | 'forked'
   | 'checkpoint_invalid'
+  | 'checkpoint_missing'
+  | 'not_continued'
+  | 'not_published'
   | 'not_indexed_as_it_is';
 
-/** `seq`: the entry that is bad. A checkpoint that is bad itself has none, and is named by its place in the list. */
+/** `seq`: the entry that is bad. A checkpoint that is bad itself has none, and is named by its size or its place. */
 export interface Problem {
   seq: number | null;
   kind: ProblemKind;
   detail: string;
+}
+
+/** Where the log was opened anew after a restore: what the checkpoints up to `size` had signed is not in it. */
+export interface Era {
+  seq: number;
+  size: number;
+  reason: string;
+  /** Of the checkpoints that this era left behind. */
+  sizes: number[];
 }
 
 export interface VerifyReport {
@@ -30,6 +53,9 @@ export interface VerifyReport {
   /** How many of them a signed checkpoint vouches for; later ones are not yet covered. */
   covered: number;
   checkpoints: number;
+  /** Of these, how many lie in the database only and say that they wait to be published. */
+  unpublished: number;
+  eras: Era[];
   /** Payload parts that are gone as an erasure or a prune said. */
   erasedParts: number;
   /** By seq, the worst 100. */
@@ -37,27 +63,21 @@ export interface VerifyReport {
   first: Problem | null;
 }
 
-interface Range {
-  from: number;
-  to: number;
-}
-
 const PROBLEMS_MAX = 100;
 
 /**
- * Reads a log from its first entry to its last and says what is not as it was signed. Checkpoints come first; without a
- * verifier the notes are not opened and only the structure is looked at.
+ * Reads a log from its first entry to its last and says what is not as it was signed: one tree grows over the entries
+ * and is compared with every signed root at its size. Checkpoints come first; without a verifier the notes are not
+ * opened and only the structure is looked at.
  */
 export class LogVerifier {
   private readonly problems: Problem[] = [];
-  private readonly roots = new Map<number, Buffer>();
-  /** Leaf hashes that a signed root vouches for. */
-  private readonly vouched: string[] = [];
-  /** Only where signed leaves do not reach: comparing each leaf with its signed one says more than comparing roots. */
-  private readonly tree: GrowingTree | null;
-  private readonly ranges = new Map<string, Range[]>();
-  private readonly gone: { seq: number; part: PayloadPart; subject: string | null }[] = [];
-  private readonly signedSize: number;
+  private readonly branches: SignedBranches | null;
+  private readonly tree = new GrowingTree();
+  private readonly gaps = new PayloadGaps();
+  private readonly gone: { seq: number; part: PayloadPart; entry: LogEntry }[] = [];
+  private readonly eras: (Era & { root: string })[] = [];
+  private readonly isPublishing: boolean;
   private good = 0;
   private expected = 0;
   private records = 0;
@@ -65,66 +85,29 @@ export class LogVerifier {
   /** An entry whose hash is not the one the next names: one of the two is bad. */
   private suspect: { seq: number } | null = null;
 
-  constructor(verifier: NoteVerifier | null = null, checkpoints: readonly CheckpointRecord[] = []) {
-    if (verifier) this.openAll(verifier, checkpoints);
-    this.signedSize = Math.max(0, ...this.roots.keys());
-    this.tree = this.vouched.length < this.signedSize ? new GrowingTree() : null;
-  }
-
-  private openAll(verifier: NoteVerifier, records: readonly CheckpointRecord[]): void {
-    const opened = records.flatMap((record, index) => {
-      const checkpoint = openCheckpoint(verifier, record.note);
-      if (checkpoint && checkpoint.origin === verifier.name) return [{ record, checkpoint }];
-      this.report(
-        null,
-        'checkpoint_invalid',
-        `checkpoint ${index + 1} of ${records.length}: not signed by ${verifier.name}`,
-      );
-      return [];
-    });
-    opened.sort((a, b) => a.checkpoint.size - b.checkpoint.size);
-    let tree = new GrowingTree();
-    for (const { record, checkpoint } of opened) {
-      const known = this.roots.get(checkpoint.size);
-      if (known && !known.equals(checkpoint.root)) {
-        this.report(
-          null,
-          'checkpoint_invalid',
-          `two signed checkpoints of size ${checkpoint.size} differ: the log was forked`,
-        );
-      }
-      this.roots.set(checkpoint.size, checkpoint.root);
-      const from = checkpoint.size - record.leaves.length;
-      if (from !== tree.size || known) continue;
-      const next = new GrowingTree(tree.size, tree.subtrees);
-      for (const leaf of record.leaves) next.append(Buffer.from(leaf, 'base64url'));
-      const isWell = record.leaves.every((leaf) => isBase64url(leaf) && leaf.length === 43);
-      if (!isWell || !next.root().equals(checkpoint.root)) {
-        this.report(
-          null,
-          'checkpoint_invalid',
-          `the leaves beside the checkpoint of size ${checkpoint.size} are not those it signs`,
-        );
-        continue;
-      }
-      this.vouched.push(...record.leaves);
-      tree = next;
-    }
+  constructor(verifier: NoteVerifier | null = null, sources: CheckpointSources = { inside: [], outside: null }) {
+    this.branches =
+      verifier && new SignedBranches(verifier, sources, (detail, kind) => this.report(null, kind, detail));
+    this.isPublishing = sources.outside !== null;
   }
 
   /** The entries in the order of their seq. */
   add(record: LogRecord): void {
     this.records += 1;
     const encoded = entryHashText(record.entry);
-    const entry = decodeEntry(record.entry, this.vouched[this.expected] === encoded);
+    const isSigned = this.signedAt(this.expected).some(({ from, leaves }) => leaves[this.expected - from] === encoded);
+    const entry = decodeEntry(record.entry, isSigned);
     const seq = this.place(entry);
     if (seq !== null) {
       this.compare(seq, encoded, entry);
       if (entry) this.comparePayload(seq, entry, record.parts);
     }
     this.prevHash = encoded;
-    if (this.tree) this.compareRoot(this.tree, Buffer.from(encoded, 'base64url'));
-    else if (this.good === seq && this.vouched[seq] === encoded) this.good += 1;
+    if (this.branches) this.compareRoots(this.branches, Buffer.from(encoded, 'base64url'));
+  }
+
+  private signedAt(seq: number): readonly SignedRoot[] {
+    return this.branches?.holding(seq) ?? [];
   }
 
   /**
@@ -161,9 +144,14 @@ export class LogVerifier {
   }
 
   private compare(seq: number, leaf: string, entry: LogEntry | null): void {
-    const signed = this.vouched[seq];
-    if (signed !== undefined) {
-      if (signed !== leaf) this.report(seq, 'altered', `entry ${seq} is not the one that was signed`);
+    const signed = this.signedAt(seq);
+    let isSigned = false;
+    for (const one of signed) {
+      if (one.leaves[seq - one.from] === leaf) isSigned = true;
+      else one.differsAt ??= seq;
+    }
+    if (signed.length > 0) {
+      if (!isSigned) this.report(seq, 'altered', `entry ${seq} is not the one that was signed (${namesOf(signed)})`);
       return;
     }
     // Without a signed leaf the chain tells: whoever the next entry vouches for is sound.
@@ -182,8 +170,9 @@ export class LogVerifier {
   }
 
   private comparePayload(seq: number, entry: LogEntry, parts: readonly (string | null)[]): void {
-    const subject = entry.subjectPseudonym;
-    this.noteRange(seq, entry);
+    const unsound = this.gaps.note(seq, entry);
+    if (unsound !== null) this.report(seq, 'range_invalid', unsound);
+    if (entry.type === 'era_opened') this.noteEra(seq, entry);
     if (parts.length !== entry.payloadCommits.length) {
       this.report(
         seq,
@@ -195,44 +184,27 @@ export class LogVerifier {
     for (let i = 0; i < parts.length; i++) {
       const data = parts[i]!;
       const { part, sha256 } = entry.payloadCommits[i]!;
-      if (data === null) this.gone.push({ seq, part, subject });
+      if (data === null) this.gone.push({ seq, part, entry });
       else if (!isBase64url(data) || payloadCommit(Buffer.from(data, 'base64url')) !== sha256) {
         this.report(seq, 'payload_altered', `the ${part} of entry ${seq} is not what it committed to`);
       }
     }
   }
 
-  /** What an erasure or a prune says is gone: of one subject or of all, and only what came before it. */
-  private noteRange(seq: number, { type, range, subjectPseudonym: subject }: LogEntry): void {
-    if (!range || (type !== 'pruned' && (type !== 'erasure_completed' || subject === null))) return;
-    const { from, to, parts } = range;
-    if (from > to || to >= seq) {
-      this.report(seq, 'range_invalid', `entry ${seq} says that payload from ${from} to ${to} is gone: not before it`);
-      return;
-    }
-    for (const part of parts) {
-      const key = rangesOf(part, subject);
-      const known = this.ranges.get(key) ?? [];
-      this.ranges.set(key, known);
-      known.push({ from, to });
-    }
+  private noteEra(seq: number, { detail = {} }: LogEntry): void {
+    const { size, root, reason } = detail;
+    if (typeof size !== 'number' || typeof root !== 'string') return;
+    this.eras.push({ seq, size, root, reason: typeof reason === 'string' ? reason : '', sizes: [] });
   }
 
-  private compareRoot(tree: GrowingTree, leaf: Buffer): void {
-    tree.append(leaf);
-    const root = this.roots.get(tree.size);
-    if (!root) return;
-    if (tree.root().equals(root)) {
-      this.good = tree.size;
-      return;
-    }
-    this.settleSuspect();
-    if (!this.problems.some((problem) => problem.seq !== null && problem.seq < tree.size)) {
-      this.report(
-        this.good,
-        'rewritten',
-        `the entries ${this.good} to ${tree.size - 1} are not those that were signed`,
-      );
+  private compareRoots(branches: SignedBranches, leaf: Buffer): void {
+    this.tree.append(leaf);
+    const roots = branches.at(this.tree.size);
+    if (roots.length === 0) return;
+    const root = this.tree.root();
+    for (const one of roots) {
+      one.matches = one.root.equals(root);
+      if (one.matches) this.good = one.size;
     }
   }
 
@@ -246,33 +218,94 @@ export class LogVerifier {
 
   finish(): VerifyReport {
     this.settleSuspect();
-    const size = this.signedSize;
-    if (size > this.expected) {
-      this.report(this.expected, 'missing', `the log ends at ${this.expected} entries, ${size} were signed`);
-    }
-    for (const [key, ranges] of this.ranges) this.ranges.set(key, united(ranges));
+    if (this.branches) this.judgeRoots(this.branches.roots);
+    this.gaps.settle(this.branches ? this.good : Infinity);
     let erasedParts = 0;
-    for (const { seq, part, subject } of this.gone) {
-      if (this.isAccounted(seq, part, subject)) erasedParts += 1;
-      else
-        this.report(seq, 'payload_missing', `the ${part} of entry ${seq} is missing and no erasure or prune names it`);
+    for (const { seq, part, entry } of this.gone) {
+      const gap = this.gaps.of(seq, part, entry);
+      if (gap.kind === 'accounted') erasedParts += 1;
+      else if (gap.kind === 'early') {
+        const said = `entry ${gap.by} could remove what is older than ${gap.firstDay}`;
+        this.report(seq, 'pruned_early', `the ${part} of entry ${seq} is missing before its time: ${said}`);
+      } else {
+        const why = 'no erasure or prune that a checkpoint covers names it';
+        this.report(seq, 'payload_missing', `the ${part} of entry ${seq} is missing and ${why}`);
+      }
     }
     const problems = [...this.problems].sort((a, b) => (a.seq ?? -1) - (b.seq ?? -1));
     const first = problems.find((problem) => problem.seq !== null) ?? problems[0] ?? null;
+    const roots = this.branches?.roots ?? [];
     return {
       ok: problems.length === 0,
       entries: this.records,
       covered: this.good,
-      checkpoints: this.roots.size,
+      checkpoints: roots.length,
+      unpublished: roots.filter(({ outside, published }) => !outside && !published).length,
+      eras: this.eras.filter(({ sizes }) => sizes.length > 0).map(({ root: _root, ...era }) => era),
       erasedParts,
       problems: problems.slice(0, PROBLEMS_MAX),
       first,
     };
   }
 
-  private isAccounted(seq: number, part: PayloadPart, subject: string | null): boolean {
-    const isIn = (key: string): boolean => covers(this.ranges.get(key) ?? [], seq);
-    return isIn(rangesOf(part, null)) || (subject !== null && isIn(rangesOf(part, subject)));
+  private judgeRoots(roots: readonly SignedRoot[]): void {
+    const left = this.leftBehind(roots);
+    const last = Math.max(0, ...roots.filter((one) => one.outside && !left.has(one)).map(({ size }) => size));
+    for (const one of roots) {
+      if (left.has(one)) continue;
+      if (this.isPublishing) this.judgePlaces(one, last);
+      if (one.matches === false) this.judgeOther(one, roots);
+    }
+    const highest = roots.filter((one) => !left.has(one)).reduce((max, { size }) => Math.max(max, size), 0);
+    if (highest > this.expected) {
+      this.report(this.expected, 'missing', `the log ends at ${this.expected} entries, ${highest} were signed`);
+    }
+  }
+
+  /** What an era that a matching checkpoint covers says was lost: its last checkpoint and those that it continues. */
+  private leftBehind(roots: readonly SignedRoot[]): Set<SignedRoot> {
+    const left = new Set<SignedRoot>();
+    for (const era of this.eras) {
+      if (era.seq >= this.good) continue;
+      const last = roots.find(({ size, root }) => size === era.size && root.toString('base64') === era.root);
+      for (const one of lineOf(last ?? null)) {
+        if (one.matches === true) break;
+        left.add(one);
+        era.sizes.unshift(one.size);
+      }
+    }
+    return left;
+  }
+
+  /** A checkpoint lies inside the database and outside; only the newest may still be on its way. */
+  private judgePlaces({ size, inside, outside, published }: SignedRoot, last: number): void {
+    if (!inside) {
+      const detail = `the checkpoint of size ${size} was published and is not in the database`;
+      this.report(null, 'checkpoint_missing', detail);
+    } else if (!outside && (published || size < last)) {
+      const detail = `the checkpoint of size ${size} is in the database and nobody published it`;
+      this.report(null, 'not_published', detail);
+    }
+  }
+
+  /** A signed root that is not the one of these entries: theirs were altered, or there is another signed log. */
+  private judgeOther(one: SignedRoot, roots: readonly SignedRoot[]): void {
+    const line = [...lineOf(one)];
+    const differs = line.flatMap(({ differsAt }) => (differsAt === null ? [] : [differsAt]));
+    const at = differs.length > 0 ? Math.min(...differs) : null;
+    const before = Math.max(
+      0,
+      ...roots.filter(({ size, matches }) => matches && size < one.size).map(({ size }) => size),
+    );
+    const place = at ?? before;
+    const other = roots.find(({ size, matches }) => matches && size > place && (at !== null || size >= one.size));
+    if (other) {
+      const detail = `the log was forked at entry ${place}: ${sayOf(one)} signs other entries than ${sayOf(other)}`;
+      this.report(place, 'forked', detail);
+    } else if (!this.problems.some(({ seq }) => seq !== null && seq < one.size)) {
+      const said = `the entries ${before} to ${one.size - 1} are not those that ${sayOf(one)} signs`;
+      this.report(before, 'rewritten', said);
+    }
   }
 
   /** For what only the holder of the stored rows can see. */
@@ -281,31 +314,10 @@ export class LogVerifier {
   }
 }
 
-const rangesOf = (part: PayloadPart, subject: string | null): string => `${part} ${subject ?? ''}`;
+const sayOf = ({ size, inside, outside }: SignedRoot): string => {
+  const places = [...(inside ? [nameOf('inside')] : []), ...(outside ? [nameOf('outside')] : [])];
+  return `the checkpoint of size ${size} (${places.join(' and ')})`;
+};
 
-/** In their order, none touching the next: years of daily prunes are few. */
-function united(ranges: readonly Range[]): Range[] {
-  const merged: Range[] = [];
-  for (const { from, to } of [...ranges].sort((a, b) => a.from - b.from)) {
-    const last = merged.at(-1);
-    if (last && from <= last.to + 1) last.to = Math.max(last.to, to);
-    else merged.push({ from, to });
-  }
-  return merged;
-}
-
-function covers(ranges: readonly Range[], seq: number): boolean {
-  let [low, high] = [0, ranges.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const { from, to } = ranges[middle]!;
-    if (seq < from) high = middle;
-    else if (seq > to) low = middle + 1;
-    else return true;
-  }
-  return false;
-}
-
-/** The one form of some bytes: without padding, and with zeros where the last character holds more bits than are needed. */
-const BASE64URL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/;
-const isBase64url = (text: string): boolean => BASE64URL.test(text);
+const namesOf = (roots: readonly SignedRoot[]): string =>
+  `checkpoint of size ${roots.map(({ size }) => size).join(', ')}`;

@@ -82,6 +82,16 @@ export const originSchema = z.strictObject({
 export type Origin = z.infer<typeof originSchema>;
 
 /**
+ * What an event says beyond its fixed fields: which roles, which filter, how many days. Part of the signed entry for
+ * ever, so never personal: no address, no name, no text of a person's own.
+ */
+export const eventDetailSchema = z.record(
+  z.string().regex(/^[a-z][A-Za-z]{0,31}$/),
+  z.union([z.string().max(500), z.int(), z.boolean(), z.array(z.string().max(100)).max(20)]),
+);
+export type EventDetail = z.infer<typeof eventDetailSchema>;
+
+/**
  * One audit event. `eventId` is the idempotency key: storing the same event twice stores it once. `userId` is a random
  * identifier that nothing maps to a person once the account is erased. `similarity` is a cosine in [-1, 1].
  */
@@ -103,6 +113,7 @@ export const auditEventSchema = z.strictObject({
   /** For events by staff: who acted. For counted events: how often. */
   actorId: z.uuid().optional(),
   count: z.int().positive().optional(),
+  detail: eventDetailSchema.optional(),
 });
 export type AuditEvent = z.infer<typeof auditEventSchema>;
 

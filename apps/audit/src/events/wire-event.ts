@@ -57,6 +57,7 @@ function eventOf(entry: LogEntry, row: StoredEntry, subjects: Subjects, withSimi
     thresholdId: entry.thresholdId ?? undefined,
     lockEpoch: entry.lockEpoch ?? undefined,
     count: entry.count ?? undefined,
+    detail: entry.detail,
     actorId: actor === null ? undefined : subjects.nameOf(actor),
     ...(dek ? openPersonal(eventId, readable, dek) : {}),
   };

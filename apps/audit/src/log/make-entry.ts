@@ -34,7 +34,7 @@ function makeEntry(event: LogEvent, subjects: ReadonlyMap<string, Subject>, head
   const [seq, prevHash, ts] = [head.size, head.hash, event.timestamp.toISOString()];
   const isErasure = event.type === 'erasure_completed' && pseudonym !== null && seq > 0;
   const entry = encodeEntry({
-    v: 1,
+    v: event.detail ? 2 : 1,
     seq,
     eventId: event.eventId,
     ts,
@@ -51,6 +51,7 @@ function makeEntry(event: LogEvent, subjects: ReadonlyMap<string, Subject>, head
     policyVer: null,
     lockEpoch: event.lockEpoch ?? null,
     count: event.count ?? null,
+    ...(event.detail ? { detail: event.detail } : {}),
     range: isErasure ? { from: 0, to: seq - 1, parts: [...PAYLOAD_PARTS] } : (event.range ?? null),
     payloadCommits: payload.map(({ part, data }) => ({ part, sha256: payloadCommit(Buffer.from(data, 'base64url')) })),
     prevHash,

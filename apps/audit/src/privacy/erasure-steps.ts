@@ -108,8 +108,9 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
     await this.removeData(row);
   }
 
-  /** Only now that an entry says so: a payload that is missing without one would look like tampering. */
+  /** Only now that a signed entry says so: a payload that is missing without one would look like tampering. */
   async removePayload(row: ErasureRow): Promise<void> {
+    await this.log.checkpoint();
     const pseudonym = (await this.subjects.findOne(row.userId))?.pseudonym;
     if (pseudonym) await this.entries.removePayload(pseudonym);
     await this.subjects.forgetPseudonym(row.userId);

@@ -58,7 +58,8 @@ export class RetentionService {
     if (found > 0) {
       const range = { from, to: end - 1, parts };
       const eventId = uuidOf(`pruned:${name}:${from}:${end}`);
-      await this.log.append([{ eventId, userId: null, type: 'pruned', reason: 'retention', timestamp: now, range }]);
+      const said = { type: 'pruned', reason: 'retention', timestamp: now, range, detail: { days } } as const;
+      await this.log.append([{ eventId, userId: null, ...said }]);
       await this.log.checkpoint();
       await this.entries.removeParts(from, end - 1, parts);
       this.logger.info({ state: name, count: found }, 'details of events past their time were removed');

@@ -3,16 +3,19 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import {
   consistencyProof,
+  type CheckpointSources,
   decodeEntry,
   entryHash,
   exportCheckpoint,
   exportHeader,
   exportRecord,
   inclusionProof,
+  isConsistent,
   isIncluded,
   type NoteVerifier,
   noteVerifier,
   openCheckpoint,
+  readCheckpointLine,
   recordOf,
   rootOf,
   type StoredCheckpoint,
@@ -26,7 +29,7 @@ import { readCheckpointFile, verifyExport, verifyStored } from './sources.js';
 interface Options {
   json?: boolean;
   vkey?: string;
-  checkpoints?: string;
+  checkpoints?: string[];
   export?: string;
   out?: string;
   from?: string;
@@ -48,7 +51,7 @@ export const auditCommands: CommandGroup = (program, io) => {
   const keyed = (c: Command): Command =>
     c
       .option('--vkey <KEY>', 'verifier key name+hash+key (default: CHECKPOINT_VKEY)')
-      .option('--checkpoints <FILE>', 'checkpoints kept outside the database (default: AUDIT_CHECKPOINT_FILE)');
+      .option('--checkpoints <FILE...>', 'checkpoints kept outside the database (default: AUDIT_CHECKPOINT_FILE)');
 
   keyed(command('verify', 'all entries against all signed checkpoints; names the first bad one'))
     .option('--export <FILE>', 'verify an export instead of the database')
@@ -62,6 +65,10 @@ export const auditCommands: CommandGroup = (program, io) => {
   keyed(command('checkpoint', 'the newest signed checkpoint'))
     .option('--from <SIZE>', 'and the proof that it continues the checkpoint of this size')
     .action((o: Options) => checkpoint(o, io));
+  keyed(command('consistency', 'that the log of checkpoint B continues the log of checkpoint A'))
+    .argument('<a>', 'its size, or a file that holds it (a note, or lines of which the last counts)')
+    .argument('<b>', 'the same of the later one')
+    .action((a: string, b: string, o: Options) => consistency([a, b], o, io));
   keyed(command('export', 'everything into one file, which "verify --export" reads'))
     .requiredOption('--out <FILE>', 'the file to write')
     .action((o: Options) => exportLog(o, io));
@@ -69,36 +76,108 @@ export const auditCommands: CommandGroup = (program, io) => {
 
 async function verify(o: Options, io: Io): Promise<void> {
   const verifier = verifierOf(o);
-  const published = publishedOf(o);
+  const outside = outsideOf(o);
   const report = o.export
-    ? await verifyExport(o.export, verifier, published ?? [], progressOf(io))
-    : await withLog((log) => verifyStored(log, verifier, published ?? [], progressOf(io)));
-  const notes = published
-    ? []
-    : ['no checkpoints from outside the database were given: a rewrite by its owner is not excluded'];
-  say(report, o, io, notes);
+    ? await verifyExport(o.export, verifier, outside, progressOf(io))
+    : await withLog((log) => verifyStored(log, verifier, outside, progressOf(io)));
+  say(report, o, io, unproven(outside));
+}
+
+/** Why "ok" would say less than it seems to; null if it does not. */
+function unproven(outside: CheckpointSources['outside']): string | null {
+  if (outside === null)
+    return 'no checkpoints from outside the database were given: a rewrite by its owner is not excluded';
+  if (outside.length > 0) return null;
+  return 'the file of checkpoints is EMPTY: nothing was published, so a rewrite by the owner of the database is not excluded';
 }
 
 async function fsck(o: Options, io: Io): Promise<void> {
-  say(await withLog((log) => verifyStored(log, null, [], progressOf(io))), o, io, []);
+  say(await withLog((log) => verifyStored(log, null, null, progressOf(io))), o, io, null);
 }
 
-function say(report: VerifyReport, o: Options, io: Io, notes: string[]): void {
-  if (!report.ok) io.exit(EXIT.bad);
-  if (o.json) return io.out(JSON.stringify({ ...report, notes }));
-  const { entries, covered, checkpoints, erasedParts, problems, first } = report;
+function say(report: VerifyReport, o: Options, io: Io, warning: string | null): void {
+  // In production a log that nothing outside vouches for is not as it should be.
+  const isProven = warning === null || parseEnv(z.object({ NODE_ENV: env.nodeEnv })).NODE_ENV !== 'production';
+  if (!report.ok || !isProven) io.exit(EXIT.bad);
+  const notes = [...(warning === null ? [] : [warning]), ...notesOf(report)];
+  if (o.json) return io.out(JSON.stringify({ ...report, ok: report.ok && isProven, notes }));
+  const { entries, covered, checkpoints, problems, first } = report;
   if (checkpoints > 0) {
     const later = entries - covered;
     io.out(
       `${entries} entries, ${checkpoints} signed checkpoints; ${covered} entries covered${later > 0 ? `, ${later} not yet` : ''}`,
     );
   } else io.out(`${entries} entries`);
-  if (erasedParts > 0) io.out(`${erasedParts} payload parts erased or pruned, as entries say`);
-  for (const note of notes) io.out(`note: ${note}`);
-  if (!first) return io.out('ok');
+  for (const text of notes) io.out(`${text === warning ? 'WARNING' : 'note'}: ${text}`);
+  if (!first) return io.out(isProven ? 'ok' : 'NOT OK: nothing outside the database vouches for this log');
   for (const problem of problems.slice(0, SHOWN_PROBLEMS)) io.out(`  ${problem.kind}: ${problem.detail}`);
   if (problems.length > SHOWN_PROBLEMS) io.out(`  … and ${problems.length - SHOWN_PROBLEMS} more`);
   io.out(`NOT OK: first bad ${first.seq === null ? 'checkpoint' : `entry ${first.seq}`}: ${first.detail}`);
+}
+
+function notesOf({ erasedParts, eras, unpublished }: VerifyReport): string[] {
+  const notes = eras.map(({ seq, size, sizes, reason }) => {
+    const left = `${sizes.length} checkpoints up to size ${size} signed entries that are not in it`;
+    return `entry ${seq} opened an era of the log (${reason}): ${left}`;
+  });
+  if (erasedParts > 0) notes.push(`${erasedParts} payload parts erased or pruned, as entries say`);
+  if (unpublished > 0) notes.push(`${unpublished} checkpoints wait to be published`);
+  return notes;
+}
+
+async function consistency(given: [string, string], o: Options, io: Io): Promise<void> {
+  const verifier = verifierOf(o);
+  await withLog(async (log) => {
+    const known = [...(await log.checkpoints()), ...(outsideOf(o) ?? [])].map(({ note }) => note);
+    const [first, second] = given.map((name) => checkpointsNamed(name, known, verifier)) as [Signed[], Signed[]];
+    const [from, to] = [first[0]!.size, second[0]!.size];
+    if (from > to) throw new CommandError(`the first one is the longer: ${from} entries, the second ${to}`);
+    const leaves = await leavesOf(log, to, io);
+    const proof = leaves.length === to && from > 0 ? consistencyProof(leaves, from) : [];
+    const pairs = first.flatMap((a) => second.map((b) => ({ a, b })));
+    const isWell = pairs.every(({ a, b }) => isConsistent({ first: a, second: b, proof }));
+    if (!isWell) io.exit(EXIT.bad);
+    const hashes = proof.map((hash) => hash.toString('base64'));
+    const notes = [first, second].map((some) => some.map(({ note }) => note));
+    if (o.json) return io.out(JSON.stringify({ ok: isWell, from, to, proof: hashes, checkpoints: notes }));
+    for (const hash of hashes) io.out(`  ${hash}`);
+    for (const note of notes.flat()) io.out(`\n${note.trimEnd()}`);
+    if (isWell) return io.out(`\nok: the ${to} entries begin with the same ${from}`);
+    const why = leaves.length < to ? `the log has ${leaves.length} entries` : 'the stored entries do not prove it';
+    io.out(`\nNOT OK: that the checkpoint of size ${to} continues the one of size ${from} is not so: ${why}`);
+  });
+}
+
+interface Signed {
+  note: string;
+  size: number;
+  root: Buffer;
+}
+
+/** All that have this size (two are a fork, of which one at most can be continued), or the one in this file. */
+function checkpointsNamed(name: string, known: readonly string[], verifier: NoteVerifier): Signed[] {
+  const isSize = /^\d{1,15}$/.test(name);
+  const found = new Map<string, Signed>();
+  for (const note of isSize ? known : [noteIn(name)]) {
+    const opened = openCheckpoint(verifier, note);
+    if (opened && (!isSize || opened.size === Number(name)))
+      found.set(opened.root.toString('base64'), { note, ...opened });
+  }
+  if (found.size > 0) return [...found.values()];
+  throw new CommandError(
+    isSize ? `there is no signed checkpoint of size ${name}` : `${name} holds no checkpoint signed by this key`,
+  );
+}
+
+function noteIn(file: string): string {
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch {
+    throw new CommandError(`the checkpoint cannot be read: ${file} (a size, or a file)`);
+  }
+  const last = text.trimEnd().split('\n').at(-1) ?? '';
+  return readCheckpointLine(last)?.note ?? text;
 }
 
 async function prove(text: string, o: Options, io: Io): Promise<void> {
@@ -161,7 +240,7 @@ async function checkpoint(o: Options, io: Io): Promise<void> {
 
 async function exportLog(o: Options, io: Io): Promise<void> {
   const verifier = verifierOf(o);
-  const published = publishedOf(o) ?? [];
+  const published = outsideOf(o) ?? [];
   const file = o.out ?? '';
   await withLog(async (log) => {
     let out: fs.WriteStream;
@@ -234,11 +313,12 @@ function verifierOf(o: Options): NoteVerifier {
   }
 }
 
-const publishedOf = (o: Options): ReturnType<typeof readCheckpointFile> | null => {
-  const file =
-    o.checkpoints ?? parseEnv(z.object({ AUDIT_CHECKPOINT_FILE: env.path.optional() })).AUDIT_CHECKPOINT_FILE;
-  return file === undefined || file === 'stdout' ? null : readCheckpointFile(file);
-};
+/** Of several audit processes each has its own file. */
+function outsideOf(o: Options): CheckpointSources['outside'] {
+  const set = parseEnv(z.object({ AUDIT_CHECKPOINT_FILE: env.path.optional() })).AUDIT_CHECKPOINT_FILE;
+  const files = o.checkpoints ?? (set === undefined || set === 'stdout' ? [] : [set]);
+  return files.length === 0 ? null : files.flatMap(readCheckpointFile);
+}
 
 const progressOf =
   (io: Io) =>

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import {
   type CheckpointRecord,
+  type CheckpointSources,
   decodeEntry,
   type ExportLine,
   isIndexedAs,
@@ -30,7 +31,9 @@ export function readCheckpointFile(file: string): CheckpointRecord[] {
   }
   const lines = text.split('\n');
   // A line that a crash cut short is no checkpoint: it is the last one, or the whole one follows it.
-  const whole = lines.slice(0, -1).filter((line, i) => readCheckpointLine(line) || !lines[i + 1]?.startsWith(line));
+  const isTorn = (line: string, next: string | undefined): boolean =>
+    line.length > 0 && next?.startsWith(line) === true && readCheckpointLine(next) !== null;
+  const whole = lines.slice(0, -1).filter((line, i) => readCheckpointLine(line) ?? !isTorn(line, lines[i + 1]));
   return whole.map((line) => readCheckpointLine(line) ?? { note: '', leaves: [] });
 }
 
@@ -38,10 +41,10 @@ export function readCheckpointFile(file: string): CheckpointRecord[] {
 export async function verifyStored(
   log: LogRepository,
   verifier: NoteVerifier | null,
-  published: CheckpointRecord[],
+  outside: CheckpointSources['outside'],
   progress: Progress,
 ): Promise<VerifyReport> {
-  const check = new LogVerifier(verifier, [...published, ...(await log.checkpoints())]);
+  const check = new LogVerifier(verifier, { inside: await log.checkpoints(), outside });
   const days = await log.days();
   const total = await log.count();
   let read = 0;
@@ -69,10 +72,10 @@ function addRow(check: LogVerifier, row: StoredEntry, days: ReadonlySet<string>)
 export async function verifyExport(
   file: string,
   verifier: NoteVerifier | null,
-  published: CheckpointRecord[],
+  outside: CheckpointSources['outside'],
   progress: Progress,
 ): Promise<VerifyReport> {
-  const reader = new ExportReader(file, verifier, published);
+  const reader = new ExportReader(file, verifier, outside);
   let shown = 0;
   for await (const lines of linesOf(file)) {
     for (const line of lines) reader.read(line);
@@ -85,21 +88,19 @@ class ExportReader {
   records = 0;
   private isOpen = false;
   private check: LogVerifier | null = null;
-  private readonly checkpoints: CheckpointRecord[];
+  private readonly inside: CheckpointRecord[] = [];
 
   constructor(
     private readonly file: string,
     private readonly verifier: NoteVerifier | null,
-    published: CheckpointRecord[],
-  ) {
-    this.checkpoints = [...published];
-  }
+    private readonly outside: CheckpointSources['outside'],
+  ) {}
 
   read(line: string): void {
     const found = readExportLine(line);
     if (!this.isOpen) return this.open(found);
-    if (found?.kind === 'checkpoint' && !this.check) return void this.checkpoints.push(found.checkpoint);
-    this.check ??= new LogVerifier(this.verifier, this.checkpoints);
+    if (found?.kind === 'checkpoint' && !this.check) return void this.inside.push(found.checkpoint);
+    this.check ??= this.verifierOf();
     // A line that is no record stands for the entry that should be there.
     this.check.add(found?.kind === 'record' ? found.record : { entry: line, parts: [] });
     this.records += 1;
@@ -107,7 +108,11 @@ class ExportReader {
 
   finish(): VerifyReport {
     if (!this.isOpen) throw new CommandError(`${this.file} is empty`);
-    return (this.check ?? new LogVerifier(this.verifier, this.checkpoints)).finish();
+    return (this.check ?? this.verifierOf()).finish();
+  }
+
+  private verifierOf(): LogVerifier {
+    return new LogVerifier(this.verifier, { inside: this.inside, outside: this.outside });
   }
 
   private open(first: ExportLine | null): void {

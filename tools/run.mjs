@@ -63,6 +63,7 @@ const COMMANDS = {
     quiet: true,
   },
   'client-build': { file: 'dist/tools/client/build.js', what: 'makes the types of libs/client', tolerant: true },
+  'docs-build': { file: 'dist/tools/docs/build.js', what: 'writes the documents that are made from the code' },
   'models-build': { file: 'dist/tools/models/build.js', what: 'makes models/ from its sources' },
   'kernels-build': { file: 'dist/tools/kernels/build.js', what: 'compiles the kernels of the pipeline' },
   'models-verify': { file: 'dist/tools/models/verify.js', what: 'compares models/ with its manifest' },

@@ -6,17 +6,20 @@ const mailFrom = z
   .string('must be set: the sender of security mail')
   .regex(/^[^\p{Cc}]*@[^\p{Cc}]*$/u, 'must be an address, or a name and an address in angle brackets');
 
-const auditConfigSchema = z.object({
+export const auditConfigSchema = z.object({
   MONGODB_URI: env.mongoUri,
   REDIS_URL: env.redisUrl,
   REDIS_BLOB_URL: env.redisUrl.optional(),
   AUDIT_HOST: env.host.default('127.0.0.1'),
   AUDIT_PORT: env.port,
   AUDIT_SHARED_SECRET: env.secret,
-  /** Both or none; without, queries are in clear, which production refuses. */
+  /** The certificate of the audit service, together with its key; without both, queries are in clear. */
   AUDIT_TLS_CERT_FILE: env.path.optional(),
+  /** The private key of that certificate. */
   AUDIT_TLS_KEY_FILE: env.path.optional(),
+  /** The mail server that security mails are handed to. */
   SMTP_URL: env.smtpUrl,
+  /** The sender of security mails. */
   MAIL_FROM: mailFrom,
   /** Opens the secrets of mail rows; the gateway has the same one. */
   MAIL_KEY: env.keySet,

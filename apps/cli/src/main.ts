@@ -1,36 +1,15 @@
 import readline from 'node:readline';
 import { Writable } from 'node:stream';
-import { Command, CommanderError } from 'commander';
-import { auditCommands } from './audit/commands.js';
-import { clientCommands } from './clients/commands.js';
-import { databaseCommands } from './database/commands.js';
-import { doctorCommands } from './doctor/commands.js';
-import { keyCommands } from './keys/commands.js';
-import { userCommands } from './users/commands.js';
-import { CommandError, type CommandGroup, EXIT, type ExitCode, type Io } from './command.js';
-
-/** One folder a group. */
-const GROUPS: readonly CommandGroup[] = [
-  auditCommands,
-  clientCommands,
-  databaseCommands,
-  doctorCommands,
-  keyCommands,
-  userCommands,
-];
+import { CommanderError } from 'commander';
+import { CommandError, EXIT, type ExitCode, type Io } from './command.js';
+import { cliProgram } from './program.js';
 
 const PROGRESS_MS = 10_000;
 
 async function main(argv: string[]): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
-  const program = new Command('countersign')
-    .description(
-      "The operator's command line. Exit codes: 0 well, 1 not as it should be, 2 wrong usage or unreachable.",
-    )
-    .showHelpAfterError('(--help says more)')
-    .exitOverride();
   const io = terminal((given) => (code = given > code ? given : code));
-  for (const group of GROUPS) group(program, io);
+  const program = cliProgram(io).exitOverride();
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {

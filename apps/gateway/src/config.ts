@@ -20,20 +20,29 @@ const trustedProxiesSchema = z
   .refine((parts) => parts.every(isAddressOrNetwork), { error: 'must be addresses or CIDR networks, comma separated' });
 
 export const gatewayEnvSchema = z.object({
+  /** The address that the gateway listens on. */
   GATEWAY_HOST: env.host.default('127.0.0.1'),
+  /** The port that the gateway listens on. */
   GATEWAY_PORT: env.port.default(8080),
+  /** The address under which people reach the gateway: it stands in mailed links and in the API document. */
   PUBLIC_URL: env.publicUrl.default('http://localhost:8080'),
+  /** The database that holds accounts, face states, templates and the audit log. */
   MONGODB_URI: env.mongoUri,
   /**
    * Longest that a request waits for one operation of MongoDB, milliseconds; then it is answered with 503. Half a second
    * below the 2 s in which that is promised: on a busy machine the answer itself takes its time.
    */
   MONGODB_WAIT_MS: env.count.default(1_500),
+  /** The Redis of sessions, limits and job queues; its maxmemory-policy must be noeviction. */
   REDIS_URL: env.redisUrl,
+  /** The Redis of frames and templates in flight, one that never writes to disk; by default REDIS_URL. */
   REDIS_BLOB_URL: env.redisUrl.optional(),
+  /** Where the audit service answers the gateway. */
   AUDIT_HOST: env.host.default('127.0.0.1'),
+  /** The port on which the audit service answers the gateway. */
   AUDIT_PORT: env.port,
   AUDIT_SHARED_SECRET: env.secret,
+  /** The authority that signed the certificate of the audit service. */
   AUDIT_TLS_CA_FILE: env.path.optional(),
   /** Records of sessions, and the other keyed digests. */
   SESSION_KEY: env.keySet,
@@ -41,15 +50,16 @@ export const gatewayEnvSchema = z.object({
   FRAME_PUBLIC_KEY: env.keySet,
   /** What a worker signed with one of these is believed. */
   RESULT_PUBLIC_KEYS: env.keySet,
-  /** Opens similarities. */
+  /** Opens similarities that workers sealed to the gateways. */
   SIMILARITY_PRIVATE_KEYS: env.keySet,
   MAIL_KEY: env.keySet,
   /** Opens the key that seals a person's part of his events; audit has the same one. */
   EVENT_KEK: env.keySet,
+  /** Which models are in use, with their digests and thresholds. */
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   /** `verified`: no answer tells who has an account; a person enters after the mailed link was followed. */
   REGISTRATION: z.enum(['open', 'verified', 'closed'], 'must be open, verified or closed').default('open'),
-  /** From one address. */
+  /** How many accounts may be registered from one address in an hour. */
   REGISTRATIONS_PER_HOUR: env.count.default(60),
   /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
@@ -57,6 +67,7 @@ export const gatewayEnvSchema = z.object({
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
   /** How long a face that was enrolled after a recovery raises nothing to pwd+face. */
   ENROLMENT_HOLD_HOURS: env.count.default(GUARD_LIMITS.holdHours),
+  /** Proxies whose X-Forwarded-For is believed: addresses or CIDR networks, comma separated. */
   TRUSTED_PROXIES: trustedProxiesSchema,
   /** Captures that may be live at the same time, over all gateways. */
   CAPTURES_MAX: env.count.default(200),
@@ -66,9 +77,12 @@ export const gatewayEnvSchema = z.object({
   BLOB_BYTES_MAX: env.count.default(1024 * 1024 * 1024),
   /** For so long after SIGTERM requests are still taken, until balancers know that this gateway is not ready. */
   SHUTDOWN_DRAIN_SECONDS: z.coerce.number('must be a number of seconds').min(0).max(60).default(5),
+  /** `yes`: run on a Redis whose version lacks a security fix, because its distribution has mended it. */
   ALLOW_OLD_REDIS: env.allowOld,
+  /** `yes`: run on a MongoDB whose version lacks a security fix, because its distribution has mended it. */
   ALLOW_OLD_MONGODB: env.allowOld,
   NODE_ENV: env.nodeEnv,
+  /** How much is logged. */
   LOG_LEVEL: env.logLevel,
 });
 

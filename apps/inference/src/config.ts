@@ -1,21 +1,23 @@
 import { z } from 'zod';
 import { env, parseEnv } from '#config';
 
-const inferenceConfigSchema = z.object({
+export const inferenceConfigSchema = z.object({
   REDIS_URL: env.redisUrl,
   REDIS_BLOB_URL: env.redisUrl.optional(),
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   /** Analysis threads; the cores of the machine or of its cgroup if not set. */
   INFERENCE_THREADS: env.count.optional(),
+  /** The address on which the worker answers health probes. */
   HEALTH_HOST: env.host.default('127.0.0.1'),
+  /** The port on which a process without a public listener answers health probes. */
   HEALTH_PORT: env.port,
   /** Wraps the keys of templates. */
   TEMPLATE_KEK: env.keySet,
-  /** Evidence between the workers of the fleet. */
+  /** Seals what a step showed (embeddings, samples) for the worker that decides the attempt. */
   EVIDENCE_KEY: env.keySet,
   /** Opens frames that gateways sealed. */
   FRAME_PRIVATE_KEYS: env.keySet,
-  /** The first signs results. */
+  /** The first key signs the results of this worker. */
   RESULT_PRIVATE_KEY: env.keySet,
   /** Similarities are sealed to the first. */
   SIMILARITY_PUBLIC_KEY: env.keySet,

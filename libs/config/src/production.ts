@@ -71,3 +71,21 @@ export function productionProblems(names: readonly string[], given: Readonly<Rec
 function sameServer(a: string | undefined, b: string): boolean {
   return a !== undefined && URL.canParse(a) && URL.canParse(b) && new URL(a).host === new URL(b).host;
 }
+
+/** What a deployment may hold while nobody attacks it: each is refused by the rule of its variable, if there is one. */
+const FIT_FOR_DEVELOPMENT = [
+  'redis://localhost',
+  'mongodb://localhost/?w=1',
+  'http://localhost',
+  'smtp://localhost',
+  'debug',
+  'dev',
+];
+
+/** What production asks of a variable beyond its type, in words for the documentation; null if nothing. */
+export function productionDemand(name: string): string | null {
+  if (NEEDED.includes(name)) return 'must be set in production';
+  const rule = ruleOf(name);
+  if (!rule) return null;
+  return FIT_FOR_DEVELOPMENT.map(rule).find((must) => must !== null) ?? null;
+}

@@ -1,3 +1,6 @@
+// Seen by every test process before a library is loaded; what a test sets in its sandbox is not (see no-telemetry.ts).
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 /** Three sizes of test and the repository's own rules, each a project: `npx jest --selectProjects unit`. */
 const common = {
   transform: { '^.+\\.(t|m?j)s$': '@swc/jest' },

@@ -1,11 +1,11 @@
 /** A child process of `bench -- inference`: the same decodes, crops and kernels without queue, threads or sealing. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import * as ort from 'onnxruntime-node';
 import { repositoryRoot } from '#stack';
 import type { Frame } from '#testing';
 import { readModelFiles } from '../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../apps/inference/src/model/onnx.js';
+import * as ort from '../apps/inference/src/model/runtime.js';
 import { type DecodedFrame, StepAnalyser } from '../apps/inference/src/pipeline/analyse.js';
 import {
   antispoofInput,

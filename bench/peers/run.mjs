@@ -169,6 +169,7 @@ async function faceplugin() {
 
 /** Not the package as anybody gets it: its graphs on native onnxruntime, its pre-processing ported line by line. */
 async function facepluginMoved() {
+  process.env.ORT_DISABLE_TELEMETRY = '1'; // it reports to its maker unless told before it is loaded
   const ort = require('onnxruntime-node');
   const folder = path.join(packageFolder(FACEPLUGIN), 'model');
   const open = (name) =>

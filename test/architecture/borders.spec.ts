@@ -59,6 +59,8 @@ const PLANTED: { rule: string; file: string; imports: string; target?: string }[
   { rule: 'one-home-ioredis', file: 'apps/audit/src/a.ts', imports: 'ioredis' },
   { rule: 'one-home-mongoose', file: 'apps/audit/src/a.service.ts', imports: 'mongoose' },
   { rule: 'one-home-onnxruntime-node', file: 'apps/inference/src/pipeline/a.ts', imports: 'onnxruntime-node' },
+  { rule: 'one-home-onnxruntime-node', file: 'tools/a.ts', imports: 'onnxruntime-node' },
+  { rule: 'one-home-onnxruntime-node', file: 'apps/inference/src/model/a.ts', imports: 'onnxruntime-node' },
   { rule: 'one-home-sharp', file: 'apps/gateway/src/a.ts', imports: 'sharp' },
   { rule: 'one-home--node-rs-argon-', file: 'apps/gateway/src/a.ts', imports: '@node-rs/argon2' },
   { rule: 'one-home-nodemailer', file: 'apps/gateway/src/a.ts', imports: 'nodemailer' },

@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Frame } from '#testing';
+import '../../apps/inference/src/model/no-telemetry.js';
 import type { ModelBytes } from '../../apps/inference/src/model/onnx.js';
 import type { StepAnalysis } from '../../apps/inference/src/pipeline/analyse.js';
+import { NativeGate } from '../../apps/inference/src/threads/native-gate.js';
 import type { Look } from './camera.js';
 import type { Film } from './film.js';
 import type { KeptAnalyses } from './kept-analyses.js';
@@ -13,6 +15,12 @@ export interface AnalysisTask {
   look: Look;
   /** The frames as sent, or what the product finds in them. */
   wanted: 'frames' | 'analysis';
+}
+
+/** What a thread is started with. */
+export interface AnalysisThreadData {
+  models: ModelBytes;
+  gate: SharedArrayBuffer;
 }
 
 export type AnalysisMessage =
@@ -31,6 +39,7 @@ interface Waiting {
 export class AnalysisPool {
   private readonly idle: Worker[] = [];
   private readonly workers: Worker[] = [];
+  private readonly gates: NativeGate[] = [];
   private readonly waiting: Waiting[] = [];
   private readonly running = new Map<number, Waiting>();
   private readonly known = new Map<string, Promise<StepAnalysis>>();
@@ -79,6 +88,8 @@ export class AnalysisPool {
   }
 
   async stop(): Promise<void> {
+    for (const gate of this.gates) gate.close();
+    await Promise.all(this.gates.map((gate) => gate.untilIdle()));
     await Promise.all(this.workers.map((w) => w.terminate()));
   }
 
@@ -91,7 +102,10 @@ export class AnalysisPool {
 
   private open(models: ModelBytes): Promise<void> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(path.join(__dirname, 'analysis-thread-main.js'), { workerData: models, env: {} });
+      const gate = new NativeGate();
+      const workerData: AnalysisThreadData = { models, gate: gate.memory };
+      const worker = new Worker(path.join(__dirname, 'analysis-thread-main.js'), { workerData, env: {} });
+      this.gates.push(gate);
       this.workers.push(worker);
       worker.on('message', (message: AnalysisMessage) => {
         if (message.kind === 'ready') resolve();

@@ -13,6 +13,11 @@ revealed one at a time. Footage is of two men, so the rows tell how a *kind* of 
 Attempts of one species share filmings (column "steps": different steps that were analysed for it), so the bounds, exact
 (Clopper–Pearson, 95 %, one-sided upper 3/n for zero of n), are those of independent attempts and optimistic.
 \`npm run -s eval -- attempt\` measures the same on footage of your own.
+
+**One photo is enough for whoever holds the password and can inject frames.** A single still picture of the person, warped
+by program into the asked gestures and fed in as a camera's frames, was verified 12 of 12 times through the real API (review
+of November 2026, core 1). No species below plays it yet; the rows with photos are of photos held still, turned, bent or
+covered, and say nothing about it.
 `;
 
 const TITLES: Readonly<Record<Bar, string>> = {

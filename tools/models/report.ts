@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as ort from 'onnxruntime-node';
 import { readModelFiles } from '../../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../../apps/inference/src/model/onnx.js';
+import * as ort from '../../apps/inference/src/model/runtime.js';
 import { antispoofInput, expressionInput, eyeInput, recogniserInput } from '../../apps/inference/src/pipeline/crops.js';
 import { decodeDetections, DETECTOR_SIDE, detectorInput } from '../../apps/inference/src/pipeline/detector.js';
 import { meshInput, regionOfDetection, toPicture } from '../../apps/inference/src/pipeline/mesh.js';

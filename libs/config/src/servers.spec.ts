@@ -1,4 +1,4 @@
-import { checkServer, serverPolicy } from './servers.js';
+import { checkServer, redisServer, serverPolicy } from './servers.js';
 
 describe('versions of servers', () => {
   it.each([
@@ -8,6 +8,9 @@ describe('versions of servers', () => {
     ['redis', '8.2.2'],
     ['redis', '8.4.0'],
     ['redis', '9.0.0'],
+    ['valkey', '7.2.11'],
+    ['valkey', '8.1.4'],
+    ['valkey', '9.1.2'],
     ['mongodb', '7.0.28'],
     ['mongodb', '8.0.17'],
     ['mongodb', '8.2.3-rc1'],
@@ -24,6 +27,9 @@ describe('versions of servers', () => {
     ['redis', '8.1.9'],
     ['redis', '8.2.1'],
     ['redis', ''],
+    ['valkey', '7.2.4'],
+    ['valkey', '8.0.5'],
+    ['valkey', '8.1.3'],
     ['mongodb', '6.0.27'],
     ['mongodb', '7.0.27'],
     ['mongodb', '8.0.16'],
@@ -32,12 +38,24 @@ describe('versions of servers', () => {
   ] as const)('%s %s is refused by name of its variable, and the override is named', (server, version) => {
     const check = (): unknown => checkServer(server, version, 'refuse');
     const [variable, override] =
-      server === 'redis' ? ['REDIS_URL', 'ALLOW_OLD_REDIS'] : ['MONGODB_URI', 'ALLOW_OLD_MONGODB'];
+      server === 'mongodb' ? ['MONGODB_URI', 'ALLOW_OLD_MONGODB'] : ['REDIS_URL', 'ALLOW_OLD_REDIS'];
     expect(check).toThrow(`${variable}: must name`);
     expect(check).toThrow(`${override}=yes`);
     expect(check).not.toThrow('canary');
     expect(checkServer(server, version, 'warn')).toContain(variable);
   });
+
+  it.each([
+    ['# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n', 'valkey', '9.1.2'],
+    ['redis_version:8.0.6\r\nredis_mode:standalone\r\n', 'redis', '8.0.6'],
+    ['redis_version:7.2.4\nserver_name:other\nvalkey_version:9.1.2\n', 'redis', '7.2.4'],
+    ['', 'redis', ''],
+  ] as const)(
+    'case 9: a server is judged by its own version, not by the one it is compatible with',
+    (info, server, version) => {
+      expect(redisServer(info)).toEqual({ server, version });
+    },
+  );
 
   it('an old one is refused in production only, and not when its operator vouches for it', () => {
     expect(serverPolicy('production', 'no')).toBe('refuse');

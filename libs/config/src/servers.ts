@@ -12,9 +12,19 @@ export type ServerPolicy = 'refuse' | 'warn';
  */
 const FLOORS = {
   redis: { title: 'Redis', variable: 'REDIS_URL', override: 'ALLOW_OLD_REDIS', lines: [[7, 2, 11], [7, 4, 6], [8, 0, 4], [8, 2, 2]] },
+  // Valkey says the version of Redis that it is compatible with, for ever; its own is another one, with lines of its own.
+  valkey: { title: 'Valkey', variable: 'REDIS_URL', override: 'ALLOW_OLD_REDIS', lines: [[7, 2, 11], [8, 0, 6], [8, 1, 4]] },
   mongodb: { title: 'MongoDB', variable: 'MONGODB_URI', override: 'ALLOW_OLD_MONGODB', lines: [[7, 0, 28], [8, 0, 17], [8, 2, 3]] },
 } as const; // prettier-ignore
 export type Server = keyof typeof FLOORS;
+
+/** Which server the answer to INFO is of, and its own version. */
+export function redisServer(info: string): { server: 'redis' | 'valkey'; version: string } {
+  const read = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
+  const own = read('valkey_version');
+  if (read('server_name') === 'valkey' && own !== undefined) return { server: 'valkey', version: own };
+  return { server: 'redis', version: read('redis_version') ?? '' };
+}
 
 /** What to do about an old server: `allowed` is what the operator has set. */
 export const serverPolicy = (nodeEnv: string, allowed: 'yes' | 'no'): ServerPolicy =>

@@ -5,6 +5,15 @@ import { TransportDownError } from './errors.js';
 const COMMAND_TIMEOUT_MS = 800;
 const BOOT_TIMEOUT_MS = 10_000;
 
+/**
+ * Errors by which a Redis says that it is not, or not yet, the server to ask: after a failover the old one stays reachable
+ * as a replica that refuses writes. A new connection leads to whoever has taken its place. A script wraps the same words.
+ */
+const WRONG_SERVER = /(^|-)(READONLY|LOADING|MASTERDOWN|UNBLOCKED|CLUSTERDOWN)\b/;
+
+/** Whether an answer means that the connection must be made anew; for every connection to Redis there is. */
+export const isWrongServer = (error: Error): boolean => WRONG_SERVER.test(error.message);
+
 const reconnect = (times: number): number => Math.min(times * 100, 1_000);
 
 /** For whoever asks and must not wait: fails fast while Redis is away, reconnects by itself. */
@@ -56,7 +65,7 @@ export async function asking<T>(command: () => Promise<T>): Promise<T> {
 }
 
 function open(url: string, options: RedisOptions): Redis {
-  const redis = new Redis(url, { ...options, retryStrategy: reconnect });
+  const redis = new Redis(url, { ...options, retryStrategy: reconnect, reconnectOnError: isWrongServer });
   // Every failed command reports its own error; without a listener the connection's own errors end the process.
   redis.on('error', () => undefined);
   return redis;

@@ -1,4 +1,5 @@
 export { BlobStore } from './blob-store.js';
+export { isWrongServer } from './connections.js';
 export { PermanentError, RetryableError, TransportDownError } from './errors.js';
 export { countWorkers, inspectRedis } from './inspect.js';
 export { type JobContext, JobHandler } from './job-handler.js';

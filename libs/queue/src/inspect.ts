@@ -1,10 +1,12 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
+import { redisServer } from '#config';
 import type { QueueName } from '#contracts';
 import { askingConnection } from './connections.js';
 
 export interface RedisFacts {
-  /** As `INFO` names it: 8.0.6. */
+  server: 'redis' | 'valkey';
+  /** The server's own, as `INFO` names it: 8.0.6. */
   version: string;
   /** `noeviction` and others; null where the server does not tell. */
   evictionPolicy: string | null;
@@ -36,7 +38,7 @@ export async function inspectRedis(url: string): Promise<RedisFacts> {
       () => false,
     );
     return {
-      version: field('redis_version') ?? '0',
+      ...redisServer(info),
       evictionPolicy: field('maxmemory_policy') ?? null,
       persists: field('aof_enabled') === '1' || saves,
       now: new Date(Number(seconds) * 1_000),

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { checkServer, ConfigError, type ServerPolicy } from '#config';
+import { checkServer, ConfigError, redisServer, type ServerPolicy } from '#config';
 import type { AppLogger } from '#observability';
 import { asking } from './connections.js';
 import type { QueueModuleOptions } from './options.js';
@@ -31,5 +31,6 @@ function judge(info: string, variable: string, policyOfOld: ServerPolicy): strin
   const policy = read('maxmemory_policy');
   if (policy !== '' && policy !== 'noeviction')
     throw new ConfigError([{ variable, must: 'must name a Redis with maxmemory-policy noeviction: a full one may refuse, but not forget' }]); // prettier-ignore
-  return checkServer('redis', read('redis_version'), policyOfOld);
+  const { server, version } = redisServer(info);
+  return checkServer(server, version, policyOfOld);
 }

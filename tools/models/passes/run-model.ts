@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import '../../../apps/inference/src/model/no-telemetry.js';
 import { createModel, encodeModel, floatTensor, type Model, type Node, valueInfo } from '../graph.js';
 
 /** A small graph from `input` to `output`, both of one shape, with named float constants. */

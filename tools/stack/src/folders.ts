@@ -48,13 +48,28 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
     );
   }
   const xdg = env.XDG_CACHE_HOME && path.join(env.XDG_CACHE_HOME, 'countersign');
-  if (!user) return prepare(xdg || path.join(os.homedir(), '.cache', 'countersign'));
+  if (!user) return prepare(xdg || path.join(homeFolder(), '.cache', 'countersign'));
   if (xdg && canEnter(prepare(xdg), user)) return xdg;
   return prepare('/var/cache/countersign');
 }
 
+/** A user without a line in /etc/passwd, as containers have them, has none unless HOME is set. */
+function homeFolder(): string {
+  try {
+    return os.homedir();
+  } catch (cause) {
+    throw new Error('this user has no home folder: set COUNTERSIGN_CACHE_DIR to a folder of its own', { cause });
+  }
+}
+
 function prepare(dir: string): string {
-  fs.mkdirSync(dir, { recursive: true });
+  try {
+    fs.mkdirSync(dir, { recursive: true });
+  } catch (cause) {
+    throw new Error(`${dir} cannot be made: set COUNTERSIGN_CACHE_DIR to a folder that this user can write to`, {
+      cause,
+    });
+  }
   const { uid, mode } = fs.statSync(dir);
   const me = process.getuid?.() ?? uid;
   // Programs are run from here: a folder others can write to would let them run theirs as us.

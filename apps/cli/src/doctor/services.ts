@@ -22,9 +22,11 @@ export function node(version = process.versions.node): Finding {
 }
 
 /** As the processes judge it when they start. */
-function version(server: 'redis' | 'mongodb', says: string, { NODE_ENV, ...given }: Environment): Finding {
+function version(server: 'redis' | 'valkey' | 'mongodb', says: string, { NODE_ENV, ...given }: Environment): Finding {
   const [check, allowed] =
-    server === 'redis' ? (['Redis', given.ALLOW_OLD_REDIS] as const) : (['MongoDB', given.ALLOW_OLD_MONGODB] as const);
+    server === 'mongodb'
+      ? (['MongoDB', given.ALLOW_OLD_MONGODB] as const)
+      : (['Redis', given.ALLOW_OLD_REDIS] as const);
   try {
     const old = checkServer(server, says, serverPolicy(NODE_ENV, allowed));
     return old === null ? ok(check, says) : note(check, says, `${old}: upgrade it`);
@@ -91,9 +93,9 @@ export async function redis(given: Environment, now: () => number): Promise<Find
   const { REDIS_URL: url, REDIS_BLOB_URL: blobUrl } = given;
   const findings: Finding[] = [];
   try {
-    const { version: says, evictionPolicy, now: theirs } = await inspectRedis(url);
+    const { server, version: says, evictionPolicy, now: theirs } = await inspectRedis(url);
     findings.push(
-      version('redis', says, given),
+      version(server, says, given),
       evictionPolicy === null || evictionPolicy === 'noeviction'
         ? ok('Redis maxmemory-policy', evictionPolicy ?? 'not told')
         : bad(

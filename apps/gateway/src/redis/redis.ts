@@ -1,6 +1,6 @@
 import { Inject, Injectable, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import { TransportDownError } from '#queue';
+import { isWrongServer, TransportDownError } from '#queue';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 
 const TIMEOUT_MS = 700;
@@ -21,6 +21,7 @@ export class RedisStore implements OnModuleInit, OnApplicationShutdown {
       connectTimeout: TIMEOUT_MS,
       commandTimeout: TIMEOUT_MS,
       retryStrategy: (times) => Math.min(times * 100, 1_000),
+      reconnectOnError: isWrongServer,
     });
     // Each command reports its own failure; without a listener the connection's errors would end the process.
     this.client.on('error', () => undefined);

@@ -1,10 +1,11 @@
-import * as ort from 'onnxruntime-node';
 import { MODEL_ROLES, type ModelRole } from '#contracts';
 import { ANTISPOOF_SIDE, EXPRESSION_SIDE, EYE_SIDE } from '../pipeline/crops.js';
 import { DETECTOR_SIDE } from '../pipeline/detector.js';
 import { MESH_SIDE } from '../pipeline/mesh.js';
 import type { FaceModels, FaceNets } from '../pipeline/nets.js';
 import { candidateTensor, type Recogniser } from '../pipeline/recognisers.js';
+import type { Within } from '../threads/native-gate.js';
+import { InferenceSession, Tensor } from './runtime.js';
 
 /** Verified model files, and what must be known of the recognisers to use them. */
 export interface ModelBytes {
@@ -21,7 +22,7 @@ const SHAPES: Record<ModelRole, readonly number[]> = {
   expression: [1, 3, EXPRESSION_SIDE, EXPRESSION_SIDE],
   eye: [1, 1, EYE_SIDE, EYE_SIDE],
 };
-const OPTIONS: ort.InferenceSession.SessionOptions = {
+const OPTIONS: InferenceSession.SessionOptions = {
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   executionMode: 'sequential',
@@ -35,34 +36,38 @@ const CLOSED = 0;
 const LIVE = 0;
 
 /**
- * The models of one thread: loaded from bytes that were verified before, warmed, run, released. The only file that
- * imports onnxruntime. One session a model with one thread: parallel work comes from threads, not from a session.
+ * The models of one thread: loaded from bytes that were verified before, warmed, run, released. One session a model with one thread: parallel work comes from threads, not from a session.
  */
 export class OnnxNets implements FaceModels {
   readonly recognisers: readonly Recogniser[];
 
   private constructor(
-    private readonly sessions: Record<ModelRole, ort.InferenceSession>,
-    private readonly embedders: readonly { session: ort.InferenceSession; recogniser: Recogniser }[],
+    private readonly sessions: Record<ModelRole, InferenceSession>,
+    private readonly embedders: readonly { session: InferenceSession; recogniser: Recogniser }[],
+    private readonly within: Within,
   ) {
     this.recognisers = embedders.map(({ recogniser }) => recogniser);
   }
 
-  /** Creates the sessions and runs each once. Throws when a file is no model, or has other inputs or outputs. */
-  static async load(models: ModelBytes): Promise<OnnxNets> {
-    const opened: ort.InferenceSession[] = [];
-    const open = async (bytes: Uint8Array): Promise<ort.InferenceSession> => {
-      const session = await ort.InferenceSession.create(bytes, OPTIONS);
+  /**
+   * Creates the sessions and runs each once. Throws when a file is no model, or has other inputs or outputs.
+   *
+   * @param within is told of each call into the library, for a thread that may be ended from outside.
+   */
+  static async load(models: ModelBytes, within: Within = (call) => call()): Promise<OnnxNets> {
+    const opened: InferenceSession[] = [];
+    const open = async (bytes: Uint8Array): Promise<InferenceSession> => {
+      const session = await within(() => InferenceSession.create(bytes, OPTIONS));
       opened.push(session);
       return session;
     };
     try {
-      const sessions: Partial<Record<ModelRole, ort.InferenceSession>> = {};
+      const sessions: Partial<Record<ModelRole, InferenceSession>> = {};
       for (const role of MODEL_ROLES) sessions[role] = await open(models.nets[role]);
       const embedders: OnnxNets['embedders'][number][] = [];
       for (const { bytes, recogniser } of models.recognisers)
         embedders.push({ session: await open(bytes), recogniser });
-      const nets = new OnnxNets(sessions as Record<ModelRole, ort.InferenceSession>, embedders);
+      const nets = new OnnxNets(sessions as Record<ModelRole, InferenceSession>, embedders, within);
       await nets.warm();
       return nets;
     } catch (error) {
@@ -96,7 +101,7 @@ export class OnnxNets implements FaceModels {
     if (!embedder) throw new RangeError(`the set has no recogniser ${which}`);
     const { side, length, format } = embedder.recogniser;
     const shape = [1, format.colour === 'grey' ? 1 : 3, side, side];
-    const answer = await embedder.session.run({ input: new ort.Tensor('float32', input, shape) });
+    const answer = await this.within(() => embedder.session.run({ input: new Tensor('float32', input, shape) }));
     return numbers(answer, 'embedding', length);
   }
 
@@ -122,14 +127,14 @@ export class OnnxNets implements FaceModels {
     await this.eyeClosed(zeros('eye'));
   }
 
-  private run(role: ModelRole, input: Float32Array): Promise<ort.InferenceSession.OnnxValueMapType> {
-    return this.sessions[role].run({ input: new ort.Tensor('float32', input, SHAPES[role]) });
+  private run(role: ModelRole, input: Float32Array): Promise<InferenceSession.OnnxValueMapType> {
+    return this.within(() => this.sessions[role].run({ input: new Tensor('float32', input, SHAPES[role]) }));
   }
 }
 
-function numbers(outputs: ort.InferenceSession.OnnxValueMapType, name: string, length: number): Float32Array {
+function numbers(outputs: InferenceSession.OnnxValueMapType, name: string, length: number): Float32Array {
   const value = outputs[name];
-  if (!(value instanceof ort.Tensor) || !(value.data instanceof Float32Array) || value.data.length !== length)
+  if (!(value instanceof Tensor) || !(value.data instanceof Float32Array) || value.data.length !== length)
     throw new Error(`a model has no output ${name} of ${length} float32 numbers`);
   return value.data;
 }

@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import { CAPTURE_LIMITS } from '#contracts';
 import type { Picture } from '../pipeline/picture.js';
 import { decodeBaseline } from './jpeg.js';
+import type { Within } from './native-gate.js';
 
 /** Longest side of a decoded frame: larger faces gain nothing, and JPEG scales while decoding. */
 export const DECODED_SIDE_MAX = 640;
@@ -16,8 +17,15 @@ export interface Decoder {
   readonly ahead: number;
 }
 
-/** Once per process: libvips may load nothing but JPEG and WebP from memory, on this thread, with nothing cached. */
-export function prepareDecoder(): void {
+let within: Within = (call) => call();
+
+/**
+ * Once per process or thread: libvips may load nothing but JPEG and WebP from memory, on this thread, with nothing cached.
+ *
+ * @param guard is told of each call into libvips, for a thread that may be ended from outside.
+ */
+export function prepareDecoder(guard: Within = within): void {
+  within = guard;
   sharp.concurrency(1);
   sharp.cache(false);
   sharp.block({ operation: ['VipsForeignLoad'] });
@@ -32,7 +40,7 @@ export function prepareDecoder(): void {
  * @param memory for the pixels; used if it is large enough and the picture of the first kind.
  */
 export async function decode(bytes: Uint8Array, memory?: Uint8Array): Promise<Picture | null> {
-  return decodeBaseline(bytes, memory) ?? decodeAny(bytes);
+  return decodeBaseline(bytes, memory) ?? within(() => decodeAny(bytes));
 }
 
 async function decodeAny(bytes: Uint8Array): Promise<Picture | null> {

@@ -3,7 +3,9 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Action } from '#contracts';
 import { RetryableError } from '#queue';
 import { movable } from '../memory.js';
+import '../model/no-telemetry.js';
 import type { ModelBytes } from '../model/onnx.js';
+import { NativeGate } from './native-gate.js';
 import type { StepOutcome, ThreadData, ThreadMessage, ThreadOrder } from './protocol.js';
 
 export interface PoolOptions {
@@ -11,6 +13,10 @@ export interface PoolOptions {
   models: ModelBytes;
   /** A task that takes longer costs its thread. */
   taskMs?: number;
+  /** How long a thread that was asked to end may take before it is made to. */
+  endMs?: number;
+  /** Told before the process ends itself, as a thread does not come back from native code. */
+  onStuck?: () => void;
   /** The thread's compiled file; tests replace it. */
   file?: string;
 }
@@ -25,6 +31,7 @@ interface Task {
 
 interface Thread {
   worker: Worker;
+  gate: NativeGate;
   ready: boolean;
   task: Task | null;
   timer: NodeJS.Timeout | null;
@@ -36,6 +43,8 @@ const RESTART_MS = 500;
 const YOUNG_GENERATION_MB = 2;
 /** How long a thread may take to end by itself: a frame's worth of work, with time to spare. */
 const END_MS = 2_000;
+/** A native call that lasts longer is taken for one that never ends. */
+const STUCK_MS = 30_000;
 
 /**
  * Threads that analyse steps, one task each at a time; waiting tasks queue up in order. A thread that dies or hangs is
@@ -98,14 +107,15 @@ export class ThreadPool {
 
   private open(): Promise<void> {
     return new Promise((resolve, reject) => {
+      const gate = new NativeGate();
       const worker = new Worker(this.options.file ?? path.join(__dirname, 'thread.js'), {
-        workerData: { models: this.options.models } satisfies ThreadData,
+        workerData: { models: this.options.models, gate: gate.memory } satisfies ThreadData,
         // Nothing of the environment is needed there, the template key least of all.
         env: {},
         // Decoded pictures lie outside the heap and go when it is swept: a small young generation is swept often.
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       });
-      const thread: Thread = { worker, ready: false, task: null, timer: null };
+      const thread: Thread = { worker, gate, ready: false, task: null, timer: null };
       this.threads.add(thread);
       thread.timer = setTimeout(() => void this.end(thread), START_MS);
       worker.on('message', (message: ThreadMessage) => {
@@ -134,16 +144,24 @@ export class ThreadPool {
   }
 
   /**
-   * Asks first: onnxruntime aborts the whole process when its thread is terminated within a run. What does not answer
-   * hangs in JavaScript, where that cannot happen.
+   * Asks first. What does not answer hangs in JavaScript, where it can be terminated, or is in native code, on a busy
+   * machine or while models are loaded: that must be waited for, or the process ends with it (see `NativeGate`).
    */
   private async end(thread: Thread): Promise<void> {
     thread.ready = false;
     const ended = new Promise((resolve) => thread.worker.once('exit', resolve));
     thread.worker.postMessage({ kind: 'stop' } satisfies ThreadOrder);
-    const force = setTimeout(() => void thread.worker.terminate(), END_MS);
+    const force = setTimeout(() => void this.force(thread), this.options.endMs ?? END_MS);
     await ended;
     clearTimeout(force);
+  }
+
+  private async force({ worker, gate }: Thread): Promise<void> {
+    gate.close();
+    if (await gate.untilIdle(STUCK_MS)) return void (await worker.terminate());
+    this.options.onStuck?.();
+    // By a signal that leaves no time to run into the same wall: others take up the jobs, a supervisor starts us again.
+    process.kill(process.pid, 'SIGKILL');
   }
 
   private settle(thread: Thread, message: ThreadMessage): void {

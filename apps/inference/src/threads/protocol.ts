@@ -6,6 +6,8 @@ import type { ModelBytes } from '../model/onnx.js';
 /** What a thread is started with. */
 export interface ThreadData {
   models: ModelBytes;
+  /** Memory of the `NativeGate`. */
+  gate: SharedArrayBuffer;
 }
 
 /** One step to analyse. `body` is moved, not copied. */

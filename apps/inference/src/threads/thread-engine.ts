@@ -34,7 +34,7 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
     const started = performance.now();
     const { threads } = this.options;
     const { manifest, bytes } = await this.orTell(readModelFiles(this.options.manifestPath));
-    const pool = new ThreadPool({ threads, models: bytes });
+    const pool = new ThreadPool({ threads, models: bytes, onStuck: () => this.tellStuck() });
     await this.orTell(pool.start(), manifest.digest);
     this.pool = pool;
     this.manifest = manifest;
@@ -68,6 +68,10 @@ export class ThreadEngine implements Engine, OnModuleInit, OnApplicationShutdown
   analyse(body: Uint8Array, action: Action, signal?: AbortSignal): Promise<StepOutcome> {
     if (!this.pool) throw new Error('the engine has not been started');
     return this.pool.analyse(body, action, signal);
+  }
+
+  private tellStuck(): void {
+    this.logger.error({ state: 'stuck_thread' }, 'a thread does not come back from native code: this process ends');
   }
 
   private async orTell<T>(work: Promise<T>, modelDigest?: string): Promise<T> {

@@ -5,6 +5,7 @@ import { StepAnalyser } from '../pipeline/analyse.js';
 import { analyseBody } from './analyse-body.js';
 import { assist, AssistedNets } from './assist.js';
 import { prepareDecoder } from './decode.js';
+import { NativeGate } from './native-gate.js';
 import type { ThreadData, ThreadMessage, ThreadOrder, ThreadTask } from './protocol.js';
 
 /** Entry of an analysis thread: its own sessions, one task at a time. Errors leave by name; texts may hold anything. */
@@ -12,9 +13,10 @@ async function main(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('to be started as a worker thread');
   const say = (message: ThreadMessage, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved);
-  prepareDecoder();
-  const { models } = workerData as ThreadData;
-  const nets = await OnnxNets.load(models);
+  const { models, gate: memory } = workerData as ThreadData;
+  const gate = new NativeGate(memory);
+  prepareDecoder(gate.within);
+  const nets = await OnnxNets.load(models, gate.within);
   const assisted = new AssistedNets(nets);
   const analyser = new StepAnalyser(assisted);
   let task: Promise<void> = Promise.resolve();
@@ -27,8 +29,12 @@ async function main(): Promise<void> {
       if (order.id === taskId) assisted.cancel();
     } else {
       assisted.cancel();
-      // Ends this thread only, and between two runs: one that is ended within a run takes the process with it.
-      void task.then(() => process.exit(0));
+      // Ends this thread only, and between two native calls, those for another thread's task included.
+      void task.then(async () => {
+        gate.close();
+        await gate.untilIdle();
+        process.exit(0);
+      });
     }
   });
   async function run({ id, body, action, helper }: ThreadTask): Promise<void> {

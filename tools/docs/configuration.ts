@@ -99,7 +99,7 @@ function allVariables(): Map<string, Variable> {
   const fragments = docComments(path.join(repositoryRoot(), 'libs/config/src/env.ts'));
   for (const [name, { schema, file }] of Object.entries(PROCESSES)) {
     const comments = docComments(path.join(repositoryRoot(), file));
-    for (const [variable, type] of Object.entries(schema.shape)) {
+    for (const [variable, type] of Object.entries<z.core.$ZodType>(schema.shape)) {
       const known = found.get(variable);
       const meaning =
         comments.get(variable) ?? known?.meaning ?? KEY_MEANINGS[variable] ?? fragments.get(camel(variable));

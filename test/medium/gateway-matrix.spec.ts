@@ -61,7 +61,7 @@ function expected(access: Access | undefined, actor: Actor): string {
   return 'admitted';
 }
 
-describe('who may call what (real Redis and MongoDB)', () => {
+describe('T42: who may call what (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
     world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32' });

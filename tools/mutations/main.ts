@@ -11,7 +11,7 @@ const HELP = `npm run -s mutations [-- --only TEXT] [-- --list] [-- --jobs N]
 
 Takes away one condition of the guard after the other, each in a copy of the source, and runs the tests that must
 notice, on a real database. Exits with 0 only if every mutation was killed: if a test failed by an assertion, after the
-same tests passed on the unchanged source. --only runs those whose name contains TEXT.`;
+same tests passed on the unchanged source (T50). --only runs those whose name contains TEXT.`;
 
 /** Everything that the specs need; node_modules is linked. */
 const COPIED = ['apps', 'libs', 'tools', 'test', 'package.json', 'tsconfig.json', 'jest.config.cjs', '.swcrc'];

@@ -36,7 +36,8 @@ const CLOSED = 0;
 const LIVE = 0;
 
 /**
- * The models of one thread: loaded from bytes that were verified before, warmed, run, released. One session a model with one thread: parallel work comes from threads, not from a session.
+ * The models of one thread: loaded from bytes that were verified before, warmed, run, released. One session a model
+ * with one thread: parallel work comes from threads, not from a session.
  */
 export class OnnxNets implements FaceModels {
   readonly recognisers: readonly Recogniser[];

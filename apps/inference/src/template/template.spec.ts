@@ -43,7 +43,7 @@ describe('templates', () => {
     await expect(openTemplate(new LocalKeks([next]), sealed)).rejects.toThrow(UnknownKekError);
   });
 
-  it('do not open with the key or the face of another row, an older one of the same person included', async () => {
+  it('T39: do not open with the key or the face of another row, an older one of the same person included', async () => {
     const older = await sealTemplate(keks, elsewhere, face);
     expect(older.ciphertext).not.toBe(sealed.ciphertext);
     await refused({ wrappedDek: older.wrappedDek });

@@ -9,7 +9,7 @@ const PROGRESS_MS = 10_000;
 async function main(argv: string[]): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
   const io = terminal((given) => (code = given > code ? given : code));
-  const program = cliProgram(io).exitOverride();
+  const program = cliProgram(io);
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {

@@ -17,13 +17,19 @@ const GROUPS: readonly CommandGroup[] = [
   userCommands,
 ];
 
-/** The command line with all its commands; what they print goes to `io`. */
+/**
+ * The command line with all its commands; what they print goes to `io`.
+ *
+ * Usage errors are thrown as CommanderError instead of ending the process.
+ */
 export function cliProgram(io: Io): Command {
   const program = new Command('countersign')
     .description(
       "The operator's command line. Exit codes: 0 well, 1 not as it should be, 2 wrong usage or unreachable.",
     )
-    .showHelpAfterError('(--help says more)');
+    .showHelpAfterError('(--help says more)')
+    // Before the commands are added: they take it over.
+    .exitOverride();
   for (const group of GROUPS) group(program, io);
   return program;
 }

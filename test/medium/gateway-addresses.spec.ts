@@ -82,18 +82,34 @@ describe('addresses and names that a client makes up (real Redis and MongoDB)', 
         request.end(JSON.stringify(body));
       });
   };
-  /** How often each status came, of so many requests over all connections. */
-  const tally = async (count: number, send: () => Promise<Reply>): Promise<Record<number, number>> => {
+  /**
+   * How often each status came, of so many requests over all connections. A busy machine answers a few with 503: they are
+   * sent again, as clients do, and at most five, or one in a hundred, may be.
+   */
+  const tally = async (
+    count: number,
+    send: () => Promise<Reply>,
+  ): Promise<{ counts: Record<number, number>; resent: number }> => {
     const counts: Record<number, number> = {};
     let left = count;
+    let resent = 0;
     const lane = async (): Promise<void> => {
       while (left-- > 0) {
-        const { status } = await send();
+        let { status } = await send();
+        for (; status === 503; { status } = await send()) resent++;
         counts[status] = (counts[status] ?? 0) + 1;
       }
     };
     await Promise.all(Array.from({ length: CONNECTIONS }, lane));
-    return counts;
+    expect(resent).toBeLessThanOrEqual(Math.max(5, count / 100));
+    return { counts, resent };
+  };
+  /** So many tries were looked at, less those whose answer was a 503 after they had been counted; all others throttled. */
+  const expectThrottled = ({ counts, resent }: Awaited<ReturnType<typeof tally>>, looked: number, of: number): void => {
+    const tried = counts[401] ?? 0;
+    expect(tried).toBeLessThanOrEqual(looked);
+    expect(tried).toBeGreaterThanOrEqual(looked - resent);
+    expect(counts).toEqual({ 401: tried, 429: of - tried });
   };
 
   describe.each([
@@ -105,16 +121,13 @@ describe('addresses and names that a client makes up (real Redis and MongoDB)', 
       const account = await world.account({ consent: false });
       expect(await post('/v1/auth/login', { email: account.email, password: PASSWORD })).toMatchObject({ status: 200 });
       const guess = { email: account.email, password: 'not the password' };
-      expect(await tally(REQUESTS, () => post('/v1/auth/login', guess))).toEqual({
-        401: OF_PAIR,
-        429: REQUESTS - OF_PAIR,
-      });
+      expectThrottled(await tally(REQUESTS, () => post('/v1/auth/login', guess)), OF_PAIR, REQUESTS);
       // The throttle of the account itself is far away: its owner gets in from elsewhere.
       expect(await world.client().login(account.email, PASSWORD)).toMatchObject({ status: 200 });
 
       const others = OF_ADDRESS - OF_PAIR;
       const anybody = () => post('/v1/auth/login', { email: `${randomUUID()}@example.org`, password: PASSWORD });
-      expect(await tally(others + 50, anybody)).toEqual({ 401: others, 429: 50 });
+      expectThrottled(await tally(others + 50, anybody), others, others + 50);
 
       const { outbox } = (await world.guard(account.userId)) as { outbox: { event?: OutboxEvent }[] };
       const logins = outbox.flatMap(({ event }) => (event?.type === 'login_ok' ? [event] : []));

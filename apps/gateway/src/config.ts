@@ -24,7 +24,7 @@ export const gatewayEnvSchema = z.object({
   GATEWAY_HOST: env.host.default('127.0.0.1'),
   /** The port that the gateway listens on. */
   GATEWAY_PORT: env.port.default(8080),
-  /** The address under which people reach the gateway: it stands in mailed links and in the API document. */
+  /** The address under which people reach the gateway: it stands in mailed links and in the API document. It has no path: pages and API are at the root of their host. */
   PUBLIC_URL: env.publicUrl.default('http://localhost:8080'),
   /** The database that holds accounts, face states, templates and the audit log. */
   MONGODB_URI: env.mongoUri,

@@ -16,6 +16,24 @@ describe('parseEnv', () => {
     expect(config.KEY).toHaveLength(32);
   });
 
+  it.each([
+    ['https://portal.example', true],
+    ['https://portal.example/', true],
+    ['http://localhost:8080', true],
+    ['https://portal.example/stepup', false],
+    ['https://portal.example/stepup/', false],
+    ['https://portal.example//', false],
+    ['https://portal.example/?', false],
+    ['https://portal.example/#', false],
+    ['https://portal.example?tenant=1', false],
+    ['https://me:pw@portal.example', false],
+    ['portal.example', false],
+  ])('case 15: PUBLIC_URL %j is taken: %s', (text, taken) => {
+    const parse = () => parseEnv(z.object({ PUBLIC_URL: env.publicUrl }), { PUBLIC_URL: text });
+    if (taken) expect(parse()).toEqual({ PUBLIC_URL: text });
+    else expect(parse).toThrow(/PUBLIC_URL: must be .*http/);
+  });
+
   it('names every bad variable and prints no value', () => {
     const attempt = () => parseEnv(schema, { REDIS_URL: 'http://secret-host', KEY: 'hunter2hunter2', PORT: '70000' });
     expect(attempt).toThrow(ConfigError);

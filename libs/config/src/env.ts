@@ -16,6 +16,13 @@ const url = (what: string, protocols: readonly string[]) =>
     error: `must be ${what}`,
   });
 
+/** Nothing behind host and port but one slash. What is no URL at all has been refused before. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return true;
+  const { pathname, search, hash, username, password, href } = new URL(text);
+  return pathname === '/' && !/[?#]/.test(href) && search + hash + username + password === '';
+}
+
 const KEY = 'must be 32 random bytes, base64url, with or without a name before it (name:key)';
 const KEYS = 'must be name:key, 32 bytes base64url each, comma separated, the one that makes first, no name twice';
 const keyBytes = (text: string): Buffer => Buffer.from(text, 'base64url');
@@ -41,7 +48,10 @@ export const env = {
   redisUrl: url('a redis:// or rediss:// URL', ['redis:', 'rediss:']),
   mongoUri: url('a mongodb:// or mongodb+srv:// URI', ['mongodb:', 'mongodb+srv:']),
   smtpUrl: url('an smtp:// or smtps:// URL', ['smtp:', 'smtps:']),
-  publicUrl: url('an http:// or https:// URL', ['http:', 'https:']),
+  /** Pages, cookies and links are at the root of their host: a path would be kept by some of them only. */
+  publicUrl: url('an http:// or https:// URL', ['http:', 'https:']).refine(isOrigin, {
+    error: 'must be an http:// or https:// URL without path, query, fragment and credentials: give it a host name of its own', // prettier-ignore
+  }),
   host: z.string().min(1, 'must be a host name or address'),
   /** A TCP port; 0 lets the system choose. */
   port: z.coerce.number('must be a port').int('must be a port').min(0, 'must be a port').max(65_535, 'must be a port'),

@@ -124,6 +124,7 @@ export class AuthController {
   @Answers({
     summary: 'This session: its level, and the state of the face',
     schema: sessionSchema,
+    safe: true,
     errors: ['account_inactive'],
   })
   async session(

@@ -40,6 +40,7 @@ export class ConsentController {
   @Answers({
     summary: 'The text in force, and what was agreed to',
     schema: consentViewSchema,
+    safe: true,
     errors: ['account_inactive'],
   })
   async get(@CurrentSession() session: Principal): Promise<ConsentView> {

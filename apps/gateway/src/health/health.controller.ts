@@ -20,13 +20,17 @@ export class HealthController {
 
   /** The process answers. What it depends on is not its life. */
   @Get('live')
-  @Answers({ summary: 'The process answers', schema: statusSchema })
+  @Answers({ summary: 'The process answers', schema: statusSchema, safe: true })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }
 
   @Get('ready')
-  @Answers({ summary: 'Redis and MongoDB answer, too, and the process is not about to end', schema: statusSchema })
+  @Answers({
+    summary: 'Redis and MongoDB answer, too, and the process is not about to end',
+    schema: statusSchema,
+    safe: true,
+  })
   async ready(): Promise<{ status: string }> {
     const { status } = await this.health.check([
       () => this.mongo.pingCheck('mongodb', { timeout: ANSWER_MS }),

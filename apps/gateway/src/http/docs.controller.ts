@@ -28,7 +28,7 @@ export class DocsController implements OnApplicationBootstrap {
   }
 
   @Get('docs-json')
-  @Answers({ summary: 'This description as OpenAPI 3.1', schema: z.looseObject({ openapi: z.string() }) })
+  @Answers({ summary: 'This description as OpenAPI 3.1', schema: z.looseObject({ openapi: z.string() }), safe: true })
   json(): Record<string, unknown> {
     return this.document;
   }
@@ -36,7 +36,7 @@ export class DocsController implements OnApplicationBootstrap {
   @Get('docs')
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', CSP)
-  @Answers({ summary: 'This description for people', schema: z.string(), media: 'text/html' })
+  @Answers({ summary: 'This description for people', schema: z.string(), media: 'text/html', safe: true })
   page(): string {
     return this.html;
   }

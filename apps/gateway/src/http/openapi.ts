@@ -35,7 +35,9 @@ export function openApiDocument(routes: readonly Route[], serverUrl: string): Js
     info: {
       title: 'Countersign',
       version: '1',
-      description: 'Face step-up authentication. Times are ISO 8601 in UTC. Errors are RFC 9457 with a stable code.',
+      description:
+        'Face step-up authentication. Times are RFC 3339, in answers in UTC. Errors are RFC 9457 with a stable code. ' +
+        'Every GET answers HEAD, too; where a GET changes or records something, HEAD does neither.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: serverUrl }],

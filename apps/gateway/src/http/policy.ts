@@ -98,8 +98,11 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /v1/privacy/erasures/:id': anyone,
 };
 
-export const accessOf = (method: string, route: string | undefined): Access | undefined =>
-  Object.hasOwn(POLICY, `${method} ${route}`) ? POLICY[`${method} ${route}`] : undefined;
+/** HEAD is where GET is, for the same callers (RFC 9110, 9.1). */
+export function accessOf(method: string, route: string | undefined): Access | undefined {
+  const line = `${method === 'HEAD' ? 'GET' : method} ${route}`;
+  return Object.hasOwn(POLICY, line) ? POLICY[line] : undefined;
+}
 
 const ROUTES = Object.keys(POLICY).map((line) => {
   const [method = '', route = ''] = line.split(' ');
@@ -108,4 +111,6 @@ const ROUTES = Object.keys(POLICY).map((line) => {
 
 /** The methods that a path takes, none for a path that is nowhere. */
 export const methodsAt = (path: string): string[] =>
-  ROUTES.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+  ROUTES.filter(({ pattern }) => pattern.test(path)).flatMap(({ method }) =>
+    method === 'GET' ? ['GET', 'HEAD'] : [method],
+  );

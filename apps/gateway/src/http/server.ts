@@ -34,7 +34,7 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     genReqId: requestId,
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEADERS_MS },
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     routerOptions: { maxParamLength: 100 },
     forceCloseConnections: 'idle',
     // Whoever still comes on an open connection is served.

@@ -53,7 +53,7 @@ export class ErasuresController {
   /** The session is gone by then: whoever holds the receipt's random id may ask. It says nothing about whom. */
   @Get(':id')
   @Accepts({ params: erasureParams })
-  @Answers({ summary: 'How far an erasure is', schema: receiptSchema, errors: ['not_found'] })
+  @Answers({ summary: 'How far an erasure is', schema: receiptSchema, safe: true, errors: ['not_found'] })
   async state(@Param() { id }: z.infer<typeof erasureParams>): Promise<Receipt> {
     const row = await this.erasures.find(id);
     if (!row) throw new Problem('not_found');

@@ -52,7 +52,7 @@ export class SecurityEventsController {
   /** One's own, without similarity: it would tell how close a forgery came. */
   @Get('security/events')
   @Accepts({ query: ownQuery })
-  @Answers({ summary: "What happened to one's own account", schema: eventsSchema })
+  @Answers({ summary: "What happened to one's own account", schema: eventsSchema, safe: true })
   async own(@CurrentSession() session: Principal, @Query() query: z.infer<typeof ownQuery>): Promise<EventsView> {
     const page = await this.audit.listEvents({ ...query, userId: session.record.userId, withSimilarity: false });
     return { events: page.events.map(withoutSimilarity), nextCursor: page.nextCursor };

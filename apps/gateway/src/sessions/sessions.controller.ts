@@ -37,7 +37,7 @@ export class SessionsController {
   ) {}
 
   @Get()
-  @Answers({ summary: 'Where one is signed in', schema: sessionsSchema })
+  @Answers({ summary: 'Where one is signed in', schema: sessionsSchema, safe: true })
   async list(
     @CurrentSession() session: Principal,
     @CurrentUser() user: UserRow,

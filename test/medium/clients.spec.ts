@@ -163,4 +163,18 @@ describe('relying applications (real Redis and MongoDB, the real command line)',
     for (let i = 0; i < 25; i++) statuses.add((await guess()).status);
     expect([...statuses]).toEqual([401, 429]);
   });
+
+  it('http B4: strangers at its own address do not keep it out, and who brings no credential has guessed nothing', async () => {
+    const app = made('create', 'shared-egress', '--scope', 'introspect');
+    const { client } = await world.account({ consent: false });
+    const statuses = new Set<number>();
+    for (let i = 0; i < 30; i++) {
+      const stranger = { clientId: i % 2 ? app.clientId : randomUUID(), secret: `countersign_${'A'.repeat(43)}` };
+      statuses.add((await ask(stranger, { token: client.token })).status);
+    }
+    expect(statuses).toContain(429);
+    expect(await ask(app, { token: client.token })).toMatchObject({ status: 200, body: { active: true } });
+    for (let i = 0; i < 30; i++) expect(await ask(null, { token: client.token })).toMatchObject({ status: 401 });
+    expect(await ask(app, { token: client.token })).toMatchObject({ status: 200, body: { active: true } });
+  });
 });

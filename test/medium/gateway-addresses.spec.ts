@@ -9,9 +9,9 @@ jest.setTimeout(240_000);
 
 const REQUESTS = 10_000;
 const CONNECTIONS = 20;
-/** Tries at a password before the throttle: of one account from one address, and of all accounts from one address. */
+/** Tries at a password before the throttle: of one account from one address, and accounts tried from one address. */
 const OF_PAIR = 10;
-const OF_ADDRESS = 100;
+const ACCOUNTS_OF_ADDRESS = 100;
 const PROXY = '127.0.0.1';
 const [DIRECT, BEHIND] = ['127.0.0.2', '127.0.0.3'];
 
@@ -56,7 +56,10 @@ describe('addresses and names that a client makes up (real Redis and MongoDB)', 
   let proxy: http.Server;
   const agents: http.Agent[] = [];
   beforeAll(async () => {
-    world = await GatewayWorld.start({ TRUSTED_PROXIES: `${PROXY}/32` });
+    world = await GatewayWorld.start({
+      TRUSTED_PROXIES: `${PROXY}/32`,
+      LOGIN_ACCOUNTS_PER_NETWORK: String(ACCOUNTS_OF_ADDRESS),
+    });
     proxy = await startProxy(world.url);
   });
   afterAll(async () => {
@@ -125,7 +128,7 @@ describe('addresses and names that a client makes up (real Redis and MongoDB)', 
       // The throttle of the account itself is far away: its owner gets in from elsewhere.
       expect(await world.client().login(account.email, PASSWORD)).toMatchObject({ status: 200 });
 
-      const others = OF_ADDRESS - OF_PAIR;
+      const others = ACCOUNTS_OF_ADDRESS - 1;
       const anybody = () => post('/v1/auth/login', { email: `${randomUUID()}@example.org`, password: PASSWORD });
       expectThrottled(await tally(others + 50, anybody), others, others + 50);
 

@@ -27,6 +27,7 @@ const GOOD = {
     ...mongo,
     ...audit,
     AUDIT_TLS_CA_FILE: '/run/tls/ca.pem',
+    TRUSTED_PROXIES: 'none',
     SESSION_KEY: key(),
     MAIL_KEY: key(),
     EVENT_KEK: key(),
@@ -83,6 +84,8 @@ const ROWS: [what: string, app: App, variable: string, value: string][] = [
   ['a secret of development', 'audit', 'AUDIT_SHARED_SECRET', `dev-20261101-${randomBytes(32).toString('base64url')}`],
   ['audit reads without TLS', 'audit', 'AUDIT_TLS_CERT_FILE', ''],
   ['audit reads without TLS', 'gateway', 'AUDIT_TLS_CA_FILE', ''],
+  ['no word about proxies (http B3)', 'gateway', 'TRUSTED_PROXIES', ''],
+  ['proxies that are everybody (http E)', 'gateway', 'TRUSTED_PROXIES', '0.0.0.0/1,128.0.0.0/1'],
   ['a missing key', 'inference', 'FRAME_PRIVATE_KEYS', ''],
   ['a name twice', 'inference', 'FRAME_PRIVATE_KEYS', `${key('k1')},${key('k1')}`],
 ];

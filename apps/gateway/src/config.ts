@@ -1,23 +1,31 @@
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { env, parseEnv } from '#config';
-import { GUARD_LIMITS, manifestSchema } from '#contracts';
+import { addressRangeOf, GUARD_LIMITS, manifestSchema, shareCovered } from '#contracts';
 
 /** Injection token of the parsed configuration. */
 export const GATEWAY_CONFIG = Symbol('gateway config');
 
+/** A sixteenth of all addresses: fc00::/7 and all private networks of IPv4 are far below, 2000::/3 and 0.0.0.0/1 above. */
+const TRUSTED_SHARE_MAX = 1 / 16;
+
 const trustedProxiesSchema = z
   .string()
-  .default('')
+  .default('none')
   .transform((text) =>
     text
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== ''),
   )
+  .transform((parts) => (parts.length === 1 && parts[0]?.toLowerCase() === 'none' ? [] : parts))
   // `true` would let every client choose its own address (CWE-348): only addresses and networks are taken.
-  .refine((parts) => parts.every(isAddressOrNetwork), { error: 'must be addresses or CIDR networks, comma separated' });
+  .refine((parts) => parts.every((part) => addressRangeOf(part) !== null), {
+    error: 'must be addresses or CIDR networks, comma separated, or none',
+  })
+  .refine(areFewAddresses, {
+    error: 'must not add up to more than a sixteenth of all addresses: whoever is in them chooses his own',
+  });
 
 export const gatewayEnvSchema = z.object({
   /** The address that the gateway listens on. */
@@ -59,15 +67,37 @@ export const gatewayEnvSchema = z.object({
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   /** `verified`: no answer tells who has an account; a person enters after the mailed link was followed. */
   REGISTRATION: z.enum(['open', 'verified', 'closed'], 'must be open, verified or closed').default('open'),
-  /** How many accounts may be registered from one address in an hour. */
+  /**
+   * How many accounts may be registered from one network in an hour. A network is an IPv4 address or the /64 of an IPv6
+   * address, here and in all limits; the /48 around it has four times as much.
+   */
   REGISTRATIONS_PER_HOUR: env.count.default(60),
+  /** How many requests of people without a session may set off a mail, or bring a wrong token, from one network in an hour. */
+  ANONYMOUS_REQUESTS_PER_HOUR: env.count.default(600),
+  /** How many mails one account can be made to send in an hour. */
+  MAILS_PER_ACCOUNT_PER_HOUR: env.count.default(5),
+  /** The time in which failed logins are counted, minutes. */
+  LOGIN_WINDOW_MINUTES: env.count.default(15),
+  /** How many wrong passwords of one account one network may try in that time. */
+  LOGIN_TRIES_PER_NETWORK: env.count.default(10),
+  /** How many wrong passwords of one account all networks together may try in that time. */
+  LOGIN_TRIES_PER_ACCOUNT: env.count.default(50),
+  /** Of how many accounts one network may try wrong passwords in that time; who enters in the end does not count. */
+  LOGIN_ACCOUNTS_PER_NETWORK: env.count.default(600),
+  /** After so many wrong credentials of relying applications from one network in 15 minutes the answer is 429. */
+  CLIENT_FAILURES_PER_NETWORK: env.count.default(20),
+  /** How many questions one relying application may ask in ten seconds. */
+  CLIENT_QUESTIONS_PER_10_SECONDS: env.count.default(5_000),
   /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
   /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
   /** How long a face that was enrolled after a recovery raises nothing to pwd+face. */
   ENROLMENT_HOLD_HOURS: env.count.default(GUARD_LIMITS.holdHours),
-  /** Proxies whose X-Forwarded-For is believed: addresses or CIDR networks, comma separated. */
+  /**
+   * Proxies whose X-Forwarded-For is believed: addresses or CIDR networks, comma separated; `none`: people reach the
+   * gateway itself. Behind a proxy that is not named here all of them are one address, with the limits of one.
+   */
   TRUSTED_PROXIES: trustedProxiesSchema,
   /** Captures that may be live at the same time, over all gateways. */
   CAPTURES_MAX: env.count.default(200),
@@ -95,16 +125,7 @@ export function loadConfig(source?: Record<string, string | undefined>): Gateway
   return { ...parsed, REDIS_BLOB_URL: parsed.REDIS_BLOB_URL ?? parsed.REDIS_URL, modelDigest: manifest.digest };
 }
 
-function isAddressOrNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || rest.length > 0) return false;
-  if (bits === undefined) return true;
-  if (!/^\d{1,3}$/.test(bits)) return false;
-  try {
-    new BlockList().addSubnet(address, Number(bits), version === 6 ? 'ipv6' : 'ipv4');
-    return Number(bits) > 0;
-  } catch {
-    return false;
-  }
+function areFewAddresses(parts: readonly string[]): boolean {
+  const ranges = parts.flatMap((part) => addressRangeOf(part) ?? []);
+  return (['ipv4', 'ipv6'] as const).every((family) => shareCovered(ranges, family) <= TRUSTED_SHARE_MAX);
 }

@@ -8,7 +8,7 @@ export {
   openCheckpoint,
   signCheckpoint,
 } from './note.js';
-export { openMailOrigin, openPersonal, prefixOf, sealMailOrigin, sealPersonal, SearchTags } from './personal.js';
+export { openMailOrigin, openPersonal, sealMailOrigin, sealPersonal, SearchTags } from './personal.js';
 export {
   type CheckpointRecord,
   exportCheckpoint,

@@ -1,6 +1,14 @@
 import { createHmac, hkdfSync } from 'node:crypto';
-import { isIP } from 'node:net';
-import { type Origin, originSchema, PAYLOAD_PARTS, type PayloadPart, type Personal, type SealedPart } from '#contracts';
+import {
+  canonicalAddress,
+  eventNetworkOf,
+  type Origin,
+  originSchema,
+  PAYLOAD_PARTS,
+  type PayloadPart,
+  type Personal,
+  type SealedPart,
+} from '#contracts';
 import { type KeySet, open, openText, seal, SealError, sealText } from '#sealing';
 
 /** Binds a part to its place: the ciphertext of one event does not open as that of another. */
@@ -10,7 +18,7 @@ const mailAad = (userId: string): string => `mail-origin:v1:${userId}`;
 /** What is personal in an event, in the parts that live for different times and are read by different roles. */
 export function sealPersonal(eventId: string, personal: Personal, dek: Uint8Array): SealedPart[] {
   const { ipAddress, deviceModel, similarity } = personal;
-  const ipPrefix = ipAddress && prefixOf(ipAddress);
+  const ipPrefix = ipAddress && eventNetworkOf(ipAddress);
   const parts: Record<PayloadPart, object | undefined> = {
     address: ipAddress === undefined ? undefined : { ipAddress },
     origin: ipPrefix === undefined && deviceModel === undefined ? undefined : { ipPrefix, deviceModel },
@@ -55,7 +63,6 @@ export function openMailOrigin(userId: string, sealed: string, dek: Uint8Array):
 }
 
 const TAG_BYTES = 16;
-const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').toLowerCase();
 
 /**
  * Keyed digests by which events of a device, an address or its network are found without anything in clear. The key is
@@ -71,9 +78,10 @@ export class SearchTags {
 
   /** At most three: `a` address, `n` network, `d` device. */
   of({ ipAddress, deviceModel }: Personal): string[] {
-    const network = ipAddress && prefixOf(ipAddress);
+    const address = canonicalAddress(ipAddress);
+    const network = address && eventNetworkOf(address);
     return [
-      ...(ipAddress ? this.tags('a', unmapped(ipAddress)).slice(0, 1) : []),
+      ...(address ? this.tags('a', address).slice(0, 1) : []),
       ...(network ? this.tags('n', network).slice(0, 1) : []),
       ...(deviceModel ? this.tags('d', deviceModel.toLowerCase()).slice(0, 1) : []),
     ];
@@ -86,7 +94,11 @@ export class SearchTags {
 
   /** Of an address, or of a network as it is shown (`192.0.2.0/24`, `2001:db8:1::/48`). */
   address(text: string): string[] {
-    return text.includes('/') ? this.tags('n', text.trim().toLowerCase()) : this.tags('a', unmapped(text.trim()));
+    const given = text.trim().toLowerCase();
+    const [address = '', bits] = given.split('/');
+    if (bits !== undefined) return this.tags('n', eventNetworkOf(address) ?? given);
+    // Before 0.2.0 what a proxy sent was tagged as it came.
+    return [...new Set([canonicalAddress(address) ?? given, given])].flatMap((one) => this.tags('a', one));
   }
 
   private tags(kind: 'a' | 'n' | 'd', value: string): string[] {
@@ -95,19 +107,4 @@ export class SearchTags {
       return kind + mac.subarray(0, TAG_BYTES).toString('base64url');
     });
   }
-}
-
-/** The network that an address is in: /24 of IPv4, /48 of IPv6. Undefined for what is no address. */
-export function prefixOf(address: string): string | undefined {
-  const mapped = unmapped(address);
-  if (isIP(mapped) === 4) return `${mapped.split('.').slice(0, 3).join('.')}.0/24`;
-  if (isIP(mapped) !== 6) return undefined;
-  const [head = '', tail = ''] = mapped.replace(/%.*$/, '').split('::', 2);
-  const left = head.split(':').filter(Boolean);
-  const right = mapped.includes('::') ? tail.split(':').filter(Boolean) : [];
-  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
-  return `${groups
-    .slice(0, 3)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/48`;
 }

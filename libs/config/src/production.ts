@@ -7,7 +7,14 @@ export interface Problem {
 type Rule = (value: string) => string | null;
 
 /** Variables that development does without, or shares, and production does not. */
-const NEEDED = ['REDIS_BLOB_URL', 'AUDIT_TLS_CERT_FILE', 'AUDIT_TLS_KEY_FILE', 'AUDIT_TLS_CA_FILE'];
+const NEEDED = [
+  'REDIS_BLOB_URL',
+  'AUDIT_TLS_CERT_FILE',
+  'AUDIT_TLS_KEY_FILE',
+  'AUDIT_TLS_CA_FILE',
+  // Unset behind a balancer, all people would share the limits of one address; `none` says that there is none.
+  'TRUSTED_PROXIES',
+];
 const SECRET = /(_KEYS?|_KEK|_SECRET)$/;
 /** Names and texts that people, examples and our own tools use where nobody attacks. */
 const NOT_SECRET = /^(dev|test|demo)\b|^(dev|test|demo)[-_.]|change.?me|default|example|password|secret/i;

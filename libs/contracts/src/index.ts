@@ -1,3 +1,4 @@
+export * from './addresses.js';
 export * from './audit-queries.js';
 export * from './erasure.js';
 export * from './errors.js';

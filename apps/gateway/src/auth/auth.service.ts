@@ -77,10 +77,10 @@ export class AuthService {
 
   /** A session must not be a way to guess the password faster than at login. */
   async assertPassword(user: UserRow, password: string, origin: Origin): Promise<void> {
-    const address = origin.ipAddress ?? '';
-    await this.throttle.take(user.email, address);
+    const { ipAddress } = origin;
+    await this.throttle.take(user.email, ipAddress);
     if (!(await verifyPassword(user.passwordHash, password))) throw new Problem('invalid_credentials');
-    await this.throttle.giveBack(user.email, address);
+    await this.throttle.giveBack(user.email, ipAddress);
   }
 
   /** Ends every other session; this one goes on under the new epoch. */
@@ -117,7 +117,7 @@ export class RegistrationService {
   async register(email: string, password: string, origin: Origin, locale?: string): Promise<Registered> {
     const { REGISTRATION } = this.config;
     if (REGISTRATION === 'closed') throw new Problem('registration_closed');
-    await this.throttle.take('registration', origin.ipAddress ?? '');
+    await this.throttle.take('registration', origin.ipAddress);
     if (isCommonPassword(password, email)) throw new Problem('password_too_common');
     const passwordHash = await hashPassword(password);
     const account = { email, passwordHash, origin, ...(locale === undefined ? {} : { locale }) };
@@ -136,7 +136,7 @@ export class RegistrationService {
     const created = await this.accounts.create(account);
     if (created.kind === 'created') return this.emails.sendVerification(created.user);
     const owner = await this.accounts.users.findByEmail(account.email);
-    if (!owner || !(await this.throttle.mayTake('mail_of_account', owner._id))) return;
+    if (!owner || !(await this.throttle.mayMail(owner._id))) return;
     await this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });
   }
 }

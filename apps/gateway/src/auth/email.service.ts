@@ -52,7 +52,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   async resendVerification(user: UserRow): Promise<void> {
-    await this.throttle.take('mail_of_account', user._id);
+    await this.throttle.takeMail(user._id);
     if (!user.emailVerified) await this.sendVerification(user);
   }
 
@@ -64,7 +64,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
   async askForChange(user: UserRow, email: string, origin: Origin): Promise<void> {
-    await this.throttle.take('mail_of_account', user._id);
+    await this.throttle.takeMail(user._id);
     await this.links.revoke(user._id, ['confirm_new_email', 'cancel_new_email']);
     await this.users.askForNewEmail(user._id, email);
     const [userId, params] = [user._id, { hours: this.config.EMAIL_CHANGE_HOLD_HOURS }];

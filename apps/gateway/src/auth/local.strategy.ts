@@ -19,11 +19,11 @@ export class LocalStrategy extends PassportStrategy(Strategy) {
   }
 
   async validate(request: unknown, email: string, password: string): Promise<UserRow> {
-    const { ip } = request as FastifyRequest;
-    await this.throttle.take(email, ip);
-    const user = await this.auth.authenticate(email, password, originOf(request as FastifyRequest));
+    const origin = originOf(request as FastifyRequest);
+    await this.throttle.take(email, origin.ipAddress);
+    const user = await this.auth.authenticate(email, password, origin);
     if (!user) throw new Problem('invalid_credentials');
-    await this.throttle.giveBack(email, ip);
+    await this.throttle.giveBack(email, origin.ipAddress);
     return user;
   }
 }

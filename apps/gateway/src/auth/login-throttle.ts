@@ -1,65 +1,43 @@
-import { Injectable } from '@nestjs/common';
-import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import { Problem } from '../http/problem.js';
-import { Keys } from '../store/keys.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { AddressLimiter, Limiter, refuseAfter } from '../redis/limiter.js';
 import { RedisStore } from '../redis/redis.js';
-
-const WINDOW_SECONDS = 15 * 60;
-/** Tries in a window. Successes are given back, so only failures count. */
-const TRIES = { pair: 10, account: 50, address: 100 } as const;
-type Scope = keyof typeof TRIES;
-const SCOPES = Object.keys(TRIES) as Scope[];
+import { Keys } from '../store/keys.js';
 
 /**
- * Slows guessing of passwords: by account and address together, by account, by address. An account is throttled, never
- * locked (CWE-645): the pair is the tight limit, so a stranger's tries do not keep the owner out.
+ * Slows guessing of passwords: by account and network together, by network, by account. An account is throttled, never
+ * locked (CWE-645): the first is the tight limit, so that one stranger does not use up what the account has.
  */
 @Injectable()
 export class LoginThrottle {
-  private readonly limiters: Record<Scope, RateLimiterRedis>;
+  private readonly pairs: AddressLimiter;
+  private readonly networks: AddressLimiter;
+  private readonly accounts: Limiter;
 
-  constructor(
-    private readonly redis: RedisStore,
-    private readonly keys: Keys,
-  ) {
-    const limiter = (scope: Scope): RateLimiterRedis =>
-      new RateLimiterRedis({
-        storeClient: redis.client,
-        keyPrefix: `login-${scope}`,
-        points: TRIES[scope],
-        duration: WINDOW_SECONDS,
-      });
-    this.limiters = { pair: limiter('pair'), account: limiter('account'), address: limiter('address') };
+  constructor(redis: RedisStore, keys: Keys, @Inject(GATEWAY_CONFIG) config: GatewayConfig) {
+    const budget = (points: number) => ({ points, seconds: config.LOGIN_WINDOW_MINUTES * 60 });
+    const { LOGIN_TRIES_PER_NETWORK, LOGIN_ACCOUNTS_PER_NETWORK, LOGIN_TRIES_PER_ACCOUNT } = config;
+    this.pairs = new AddressLimiter(redis, keys, 'login-pair', budget(LOGIN_TRIES_PER_NETWORK));
+    this.networks = new AddressLimiter(redis, keys, 'login-network', budget(LOGIN_ACCOUNTS_PER_NETWORK));
+    this.accounts = new Limiter(redis, keys, 'login-account', budget(LOGIN_TRIES_PER_ACCOUNT));
   }
 
   /** Counts a try before it is checked, so that parallel tries cannot slip through. */
-  async take(email: string, address: string): Promise<void> {
-    for (const [scope, key] of this.scopes(email, address)) {
-      const refusal = await this.redis.ask(() => consume(this.limiters[scope], key));
-      if (refusal) throw new Problem('too_many_requests', { retryAfterSeconds: refusal.msBeforeNext / 1000 });
-    }
+  async take(email: string, address: string | undefined): Promise<void> {
+    const pair = await this.pairs.take(address, about(email));
+    refuseAfter(pair.refusedMs);
+    // Accounts are counted, not tries: an office of five hundred mistypes more often than anybody who sprays may try.
+    refuseAfter(
+      pair.count === 1 ? (await this.networks.take(address)).refusedMs : await this.networks.refusedMs(address),
+    );
+    refuseAfter((await this.accounts.take(email)).refusedMs);
   }
 
-  async giveBack(email: string, address: string): Promise<void> {
-    for (const [scope, key] of this.scopes(email, address)) {
-      await this.redis.ask(() => this.limiters[scope].reward(key));
-    }
-  }
-
-  private scopes(email: string, address: string): [Scope, string][] {
-    const account = this.keys.mac('address', email).toString('base64url');
-    const key: Record<Scope, string> = { pair: `${account}:${address}`, account, address };
-    return SCOPES.map((scope) => [scope, key[scope]]);
+  /** After a right password: neither this try counts nor what was mistyped before it from the same network. */
+  async giveBack(email: string, address: string | undefined): Promise<void> {
+    if (await this.pairs.forget(address, about(email))) await this.networks.giveBack(address);
+    await this.accounts.giveBack(email);
   }
 }
 
-/** The library rejects with a value for "no" and with an Error for "cannot say". */
-async function consume(limiter: RateLimiterRedis, key: string): Promise<RateLimiterRes | null> {
-  try {
-    await limiter.consume(key);
-    return null;
-  } catch (rejected) {
-    if (rejected instanceof RateLimiterRes) return rejected;
-    throw rejected;
-  }
-}
+const about = (email: string): string => `${email}\n`;

@@ -27,23 +27,25 @@ export class PasswordResetService {
 
   /** Nothing of what is done for an account that exists is waited for, so neither answer nor time tells of it. */
   async request(email: string, origin: Origin): Promise<void> {
-    await this.throttle.take('anonymous', origin.ipAddress ?? '');
+    await this.throttle.take('anonymous', origin.ipAddress);
     void this.send(email).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
   }
 
   async confirm(token: string, password: string, origin: Origin): Promise<void> {
-    await this.throttle.take('anonymous', origin.ipAddress ?? '');
     await this.choose('reset_password', token, password, origin);
   }
 
   async acceptInvitation(token: string, password: string, origin: Origin): Promise<void> {
-    await this.throttle.take('anonymous', origin.ipAddress ?? '');
     await this.choose('invite', token, password, origin);
   }
 
   private async choose(kind: 'reset_password' | 'invite', token: string, password: string, origin: Origin) {
     const link = await this.links.take(kind, token);
-    if (!link) throw new Problem('token_invalid');
+    if (!link) {
+      // Only wrong ones count: everybody of an office may accept an invitation in the same hour.
+      await this.throttle.take('anonymous', origin.ipAddress);
+      throw new Problem('token_invalid');
+    }
     if (isCommonPassword(password, link.email)) {
       await this.links.giveBack(token);
       throw new Problem('password_too_common');
@@ -58,7 +60,7 @@ export class PasswordResetService {
 
   private async send(email: string): Promise<void> {
     const user = await this.users.findByEmail(email);
-    if (!user || user.disabled || !(await this.throttle.mayTake('mail_of_account', user._id))) return;
+    if (!user || user.disabled || !(await this.throttle.mayMail(user._id))) return;
     await this.mails.send({
       userId: user._id,
       template: 'password_reset',

@@ -1,46 +1,34 @@
-import { Injectable } from '@nestjs/common';
-import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import { Problem } from '../http/problem.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { AddressLimiter, Limiter, refuseAfter } from '../redis/limiter.js';
 import { RedisStore } from '../redis/redis.js';
+import { Keys } from '../store/keys.js';
 
-/** Wrong credentials from one address in a quarter of an hour. Right ones are not counted. */
-const WRONG = { points: 20, duration: 15 * 60 } as const;
-/** Questions of one client in ten seconds: a backend asks once a request, a loop that ran wild much more often. */
-const ASKED = { points: 5_000, duration: 10 } as const;
+const WRONG_SECONDS = 15 * 60;
+const ASKED_SECONDS = 10;
 
-/** Slows guessing of client secrets by address, never by client, whom a stranger could shut out. Bounds what one client asks. */
+/**
+ * Bounds what one client asks, and by address what wrong credentials set off. A right credential is looked at before
+ * either: strangers shut nobody out, and a secret of 256 bits needs no lock.
+ */
 @Injectable()
 export class ClientThrottle {
-  private readonly wrong: RateLimiterRedis;
-  private readonly asked: RateLimiterRedis;
+  private readonly wrong: AddressLimiter;
+  private readonly asked: Limiter;
 
-  constructor(private readonly redis: RedisStore) {
-    this.wrong = new RateLimiterRedis({ storeClient: redis.client, keyPrefix: 'client-wrong', ...WRONG });
-    this.asked = new RateLimiterRedis({ storeClient: redis.client, keyPrefix: 'client-asked', ...ASKED });
+  constructor(redis: RedisStore, keys: Keys, @Inject(GATEWAY_CONFIG) config: GatewayConfig) {
+    const wrong = { points: config.CLIENT_FAILURES_PER_NETWORK, seconds: WRONG_SECONDS };
+    const asked = { points: config.CLIENT_QUESTIONS_PER_10_SECONDS, seconds: ASKED_SECONDS };
+    this.wrong = new AddressLimiter(redis, keys, 'client-wrong', wrong);
+    this.asked = new Limiter(redis, keys, 'client-asked', asked);
   }
 
-  async assertMayTry(address: string): Promise<void> {
-    const so = await this.redis.ask(() => this.wrong.get(address));
-    if (so && so.consumedPoints >= WRONG.points) throw tooMany(so);
-  }
-
-  async countWrong(address: string): Promise<void> {
-    await this.redis.ask(() => this.wrong.penalty(address));
+  /** Throws once there were too many from that address. */
+  async countWrong(address: string | undefined): Promise<void> {
+    refuseAfter((await this.wrong.take(address)).refusedMs);
   }
 
   async countAsked(clientId: string): Promise<void> {
-    const refusal = await this.redis.ask(async () => {
-      try {
-        await this.asked.consume(clientId);
-        return null;
-      } catch (rejected) {
-        if (rejected instanceof RateLimiterRes) return rejected;
-        throw rejected;
-      }
-    });
-    if (refusal) throw tooMany(refusal);
+    refuseAfter((await this.asked.take(clientId)).refusedMs);
   }
 }
-
-const tooMany = ({ msBeforeNext }: RateLimiterRes): Problem =>
-  new Problem('too_many_requests', { retryAfterSeconds: msBeforeNext / 1000 });

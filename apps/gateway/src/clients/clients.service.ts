@@ -25,16 +25,18 @@ export class ClientsService {
     private readonly systemOutbox: SystemOutbox,
   ) {}
 
-  /** Unknown, wrong, expired and disabled are one answer. */
+  /**
+   * Unknown, wrong, expired and disabled are one answer. A right credential is never asked to wait for what others did,
+   * and who brings none guesses nothing.
+   */
   async authenticate(given: { clientId: string; secret: string } | null, origin: Origin): Promise<ClientView> {
-    const address = origin.ipAddress ?? '';
-    await this.throttle.assertMayTry(address);
-    const clientId = clientIdSchema.safeParse(given?.clientId).data;
-    const found = given && clientId ? await this.clients.verify(clientId, given.secret) : null;
+    if (given === null) throw new Problem('invalid_client');
+    const clientId = clientIdSchema.safeParse(given.clientId).data;
+    const found = clientId ? await this.clients.verify(clientId, given.secret) : null;
     if (!found?.isGenuine) {
-      await this.throttle.countWrong(address);
       // Only a client there is: invented ids must not become entries of their own.
       this.systemOutbox.record({ type: 'login_failed', userId: null, origin, clientId: found?.client.clientId });
+      await this.throttle.countWrong(origin.ipAddress);
       throw new Problem('invalid_client');
     }
     await this.throttle.countAsked(found.client.clientId);

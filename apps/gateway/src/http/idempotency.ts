@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { RedisStore } from '../redis/redis.js';
 import { Keys } from '../store/keys.js';
 import { answeredBy } from './answers.js';
+import { clientAddressOf } from './origin.js';
 import { Problem } from './problem.js';
 import { principalOf } from './session.guard.js';
 
@@ -48,7 +49,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   private async claim(request: FastifyRequest, given: string) {
-    const owner = principalOf(request)?.record.sessionId ?? request.ip;
+    const owner = principalOf(request)?.record.sessionId ?? clientAddressOf(request) ?? '';
     const route = `${request.method} ${request.routeOptions.url}`;
     const name = `idem:${this.keys.mac('idempotency', owner, route, given).toString('base64url')}`;
     const digest = this.keys.mac('idempotency', 'request', JSON.stringify(request.body ?? null)).toString('base64url');

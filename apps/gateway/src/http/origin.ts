@@ -1,19 +1,35 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import Bowser from 'bowser';
 import type { FastifyRequest } from 'fastify';
-import type { Origin } from '#contracts';
+import { addressRangeOf, canonicalAddress, isInRanges, type Origin } from '#contracts';
 import { principalOf } from './session.guard.js';
 
 const TEXT_MAX = 120;
 const UNKNOWN = 'an unknown device';
 
-/** Where a request came from. The address is the peer's, or the one a trusted proxy names (TRUSTED_PROXIES). */
+/** Whether that peer or hop is one of TRUSTED_PROXIES, however it is written: a port must not make a stranger of it. */
+export function trusts(proxies: readonly string[]): (hop: string) => boolean {
+  const ranges = proxies.flatMap((proxy) => addressRangeOf(proxy) ?? []);
+  return (hop) => {
+    const address = canonicalAddress(hop);
+    return address !== undefined && isInRanges(address, ranges);
+  };
+}
+
+/**
+ * Whom the request came from: the peer, or whom the last trusted proxy names (TRUSTED_PROXIES). The only place that reads
+ * it, so that limits, events, tags and mails know one address by one name. Undefined where the proxy names none.
+ */
+export const clientAddressOf = ({ ip }: Pick<FastifyRequest, 'ip'>): string | undefined => canonicalAddress(ip);
+
+/** Where a request came from. */
 export function originOf(request: FastifyRequest): Origin {
   const sessionId = principalOf(request)?.record.sessionId;
+  const ipAddress = clientAddressOf(request);
   return {
     ...(sessionId === undefined ? {} : { sessionId }),
     deviceModel: deviceModel(request.headers),
-    ipAddress: request.ip.slice(0, 45),
+    ...(ipAddress === undefined ? {} : { ipAddress }),
   };
 }
 

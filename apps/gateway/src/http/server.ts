@@ -9,6 +9,7 @@ import { AppModule } from '../app.module.js';
 import type { GatewayConfig } from '../config.js';
 import { Drain } from '../health/drain.js';
 import { toProblem } from './faults.js';
+import { trusts } from './origin.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
 import { markReceived } from './received-at.js';
@@ -30,7 +31,7 @@ const SECURITY_HEADERS = {
 /** The gateway as an application, not yet listening. */
 export async function createGateway(config: GatewayConfig): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
-    trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
+    trustProxy: config.TRUSTED_PROXIES.length > 0 ? trusts(config.TRUSTED_PROXIES) : false,
     genReqId: requestId,
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEADERS_MS },

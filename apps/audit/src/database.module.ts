@@ -35,7 +35,7 @@ export class DatabaseModule {
           useFactory: (connection: Connection, subjects: SubjectsRepository) =>
             createGuardStore({
               collection: guardsOf(connection),
-              sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK)),
+              sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK), 'leave_out'),
             }),
         },
         {

@@ -29,6 +29,7 @@ export {
   newSubject,
   nobodyOf,
   openSubject,
+  readSubject,
   rewrapped,
   type Subject,
   type SubjectRow,

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Origin, Personal, SealedPersonal } from '#contracts';
-import { type KeySet, newestOf, openWithAny, seal } from '#sealing';
+import { type KeySet, newestOf, openWithAny, seal, SealError } from '#sealing';
 import { sealMailOrigin, sealPersonal, type SearchTags } from './personal.js';
 
 /**
@@ -23,8 +23,10 @@ export interface Subject {
   id: string;
   /** Null once it is forgotten. */
   pseudonym: string | null;
-  /** Null once it is destroyed. */
+  /** Null once it is destroyed, and while it does not open. */
   dek: Buffer | null;
+  /** There is a key and no known KEK opens it. */
+  isClosed?: true;
 }
 
 /** Whose key seals an event of nobody: one for all of that day. */
@@ -51,8 +53,27 @@ export function rewrapped(row: SubjectRow, keks: KeySet): ReturnType<typeof wrap
 
 /** @throws SealError when the row was wrapped by a KEK that is not among these. */
 export function openSubject(row: SubjectRow, keks: KeySet): Subject {
-  const dek = row.wrappedDek && openWithAny(keks, dekAad(row._id), Buffer.from(row.wrappedDek, 'base64url'));
-  return { id: row._id, pseudonym: row.pseudonym ?? null, dek: dek || null };
+  const subject = readSubject(row, keks);
+  if (subject.isClosed) throw new SealError();
+  return subject;
+}
+
+/** The same, whatever lies in the row: for whoever looks at many, of whom one must not hold up the others. */
+export function readSubject({ _id: id, pseudonym, wrappedDek }: SubjectRow, keks: KeySet): Subject {
+  const known = { id, pseudonym: typeof pseudonym === 'string' ? pseudonym : null };
+  if (wrappedDek === undefined) return { ...known, dek: null };
+  const dek = typeof wrappedDek === 'string' ? openedKey(id, wrappedDek, keks) : null;
+  return dek ? { ...known, dek } : { ...known, dek, isClosed: true };
+}
+
+function openedKey(id: string, wrapped: string, keks: KeySet): Buffer | null {
+  try {
+    const dek = openWithAny(keks, dekAad(id), Buffer.from(wrapped, 'base64url'));
+    return dek.length === 32 ? dek : null;
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
 }
 
 /** Where the rows are. */
@@ -81,6 +102,7 @@ export class SubjectKeys {
     private readonly o: { rememberMs: number; rememberMax: number },
   ) {}
 
+  /** One whose key does not open is there, `isClosed`: he is no reason to leave out the others. */
   async resolve(ids: readonly string[]): Promise<Map<string, Subject>> {
     const found = new Map<string, Subject>();
     const wanted = [...new Set(ids)];
@@ -92,7 +114,7 @@ export class SubjectKeys {
       const missing = wanted.filter((id) => !found.has(id));
       if (missing.length === 0) break;
       if (round > 0) await Promise.all(missing.map((id) => this.rows.insert(newSubject(id, this.keks))));
-      for (const row of await this.rows.find(missing)) found.set(row._id, this.remember(openSubject(row, this.keks)));
+      for (const row of await this.rows.find(missing)) found.set(row._id, this.remember(readSubject(row, this.keks)));
     }
     if (found.size < wanted.length) throw new Error('a subject vanished while it was made');
     return found;
@@ -100,7 +122,7 @@ export class SubjectKeys {
 
   private remember(subject: Subject): Subject {
     const { rememberMs, rememberMax } = this.o;
-    if (rememberMs === 0) return subject;
+    if (rememberMs === 0 || subject.isClosed) return subject;
     this.remembered.delete(subject.id);
     // The oldest goes: a map keeps the order of insertion.
     for (const id of this.remembered.keys()) {
@@ -112,12 +134,19 @@ export class SubjectKeys {
   }
 }
 
-/** Seals under a subject's own key. Of an erased one nothing personal is kept at all. */
-export function createEventSealer(keys: SubjectKeys, tags: SearchTags) {
+/**
+ * Seals under a subject's own key. Of an erased one nothing personal is kept at all.
+ *
+ * `closed`: what happens where there is a key and no known KEK opens it. To refuse (`of` throws SealError) loses no
+ * evidence; audit leaves it out, so that erasures and other people's business go on.
+ */
+export function createEventSealer(keys: SubjectKeys, tags: SearchTags, closed: 'refuse' | 'leave_out' = 'refuse') {
   return {
     /** `id`: a userId, or `nobodyOf` a day. */
     async of(id: string) {
-      const dek = (await keys.resolve([id])).get(id)?.dek ?? null;
+      const subject = (await keys.resolve([id])).get(id);
+      if (subject?.isClosed && closed === 'refuse') throw new SealError();
+      const dek = subject?.dek ?? null;
       return {
         event: (eventId: string, personal: Personal): SealedPersonal =>
           dek ? { parts: sealPersonal(eventId, personal, dek), tags: tags.of(personal) } : { parts: [], tags: [] },

@@ -12,7 +12,7 @@ const WRITE = { writeConcern: WRITE_CONCERN, maxTimeMS: OPERATION_MS } as const;
  * that was first noticed, by the database's clock: no process's own clock can make a young one look old.
  */
 export interface NewGuards {
-  find(limit: number): Promise<string[]>;
+  find(limit: number, except: readonly string[]): Promise<string[]>;
   /** Their accounts are there; they are not found again. */
   confirm(userIds: readonly string[]): Promise<void>;
   /** Notes that they have none. Returns those who have been so for ten minutes, whose outbox is empty. */
@@ -31,8 +31,11 @@ export function createNewGuards(o: { collection: mongo.Collection<GuardDocument>
     ...nowFilter(clock, (now) => lte(add(field('aloneSince'), ALONE_MS), now)),
   };
   return {
-    async find(limit) {
-      const found = guards.find({ isNew: true }, { projection: { _id: 1 }, maxTimeMS: OPERATION_MS });
+    async find(limit, except) {
+      const found = guards.find(
+        { isNew: true, _id: { $nin: [...except] } },
+        { projection: { _id: 1 }, maxTimeMS: OPERATION_MS },
+      );
       return (await found.limit(limit).toArray()).map((guard) => guard._id);
     },
     async confirm(userIds) {

@@ -219,8 +219,12 @@ class MongoGuardStore implements GuardStore {
     return (await this.find(where(this.s.clock, userId, () => isIn(event.eventId, field('ops'))))) !== null;
   }
 
-  async findWaiting(limit: number): Promise<string[]> {
-    const waiting = this.guards.find({ hasOutbox: true }, { projection: { _id: 1 }, maxTimeMS: OPERATION_MS });
+  async findWaiting(limit: number, except: readonly string[] = []): Promise<string[]> {
+    const others = except.length > 0 ? { _id: { $nin: [...except] } } : {};
+    const waiting = this.guards.find(
+      { hasOutbox: true, ...others },
+      { projection: { _id: 1 }, maxTimeMS: OPERATION_MS },
+    );
     return (await waiting.limit(limit).toArray()).map((guard) => guard._id);
   }
 

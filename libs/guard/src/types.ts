@@ -265,7 +265,7 @@ export interface GuardStore {
   /** An event that changes nothing else (login_ok, logout, recovery_sent, refused …). Dropped past twice the outbox cap only for types that are counted elsewhere. */
   appendEvent(userId: string, event: AuditEventInput): Promise<boolean>;
   /** Outbox: waiting guards (equality flag), read, and pull of what has been stored elsewhere. */
-  findWaiting(limit: number): Promise<string[]>;
+  findWaiting(limit: number, except?: readonly string[]): Promise<string[]>;
   readOutbox(userId: string): Promise<OutboxEntry[]>;
   pull(userId: string, ids: string[]): Promise<void>;
   /** Last step of an erasure: only while the outbox is empty and the state is `erasing`. */

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
+import { eachAlone } from '../each-alone.js';
 import { GUARD_STORE } from '../guard-store.js';
 import { LogWriter } from '../log/log-writer.js';
 import { MailNudge } from '../notifications/mail-nudge.js';
@@ -8,7 +9,6 @@ import { MailsRepository } from '../notifications/mails.repository.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 
-const SWEEP_PAGE = 100;
 const SWEEP_PARALLEL = 4;
 /** A guard may be written to while it is drained; what comes after so many rounds waits for the next nudge. */
 const ROUNDS_MAX = 20;
@@ -42,46 +42,29 @@ export class DrainService {
   }
 
   async drainSystem(): Promise<void> {
-    for (const processId of await this.system.findWaiting(SWEEP_PAGE)) {
-      const entries = await this.system.read(processId);
-      const { events, malformed } = sortSystemOutbox(entries, new Date());
-      if (malformed > 0) this.logger.error({ count: malformed }, 'malformed system outbox entries');
-      await this.log.append(events);
-      await this.system.pull(processId, entries);
-    }
+    await eachAlone({
+      find: (limit, except) => this.system.findWaiting(limit, except),
+      work: (processId) => this.drainProcess(processId),
+      failed: (_, err) => this.logger.warn({ err }, 'drain of a process failed, the next sweep tries again'),
+    });
+  }
+
+  private async drainProcess(processId: string): Promise<void> {
+    const entries = await this.system.read(processId);
+    const { events, malformed } = sortSystemOutbox(entries, new Date());
+    if (malformed > 0) this.logger.error({ count: malformed }, 'malformed system outbox entries');
+    await this.log.append(events);
+    await this.system.pull(processId, entries);
   }
 
   /** Every outbox that waits. One that fails does not hold up the others. */
   async sweep(): Promise<void> {
-    await this.attempt(undefined, () => this.drainSystem());
-    let waiting: string[];
-    let failed: number;
-    do {
-      waiting = await this.guard.findWaiting(SWEEP_PAGE);
-      failed = await this.drainAll(waiting);
-    } while (waiting.length === SWEEP_PAGE && failed === 0);
-  }
-
-  private async drainAll(userIds: readonly string[]): Promise<number> {
-    const left = [...userIds];
-    let failed = 0;
-    const workers = Array.from({ length: SWEEP_PARALLEL }, async () => {
-      for (let id = left.shift(); id !== undefined; id = left.shift()) {
-        const userId = id;
-        if (!(await this.attempt(userId, () => this.drainUser(userId)))) failed += 1;
-      }
+    await this.drainSystem().catch((err: unknown) => this.logger.warn({ err }, 'outboxes of processes were not found'));
+    await eachAlone({
+      find: (limit, except) => this.guard.findWaiting(limit, except),
+      work: (userId) => this.drainUser(userId),
+      failed: (userId, err) => this.logger.warn({ userId, err }, 'drain failed, the next sweep tries again'),
+      parallel: SWEEP_PARALLEL,
     });
-    await Promise.all(workers);
-    return failed;
-  }
-
-  private async attempt(userId: string | undefined, drain: () => Promise<void>): Promise<boolean> {
-    try {
-      await drain();
-      return true;
-    } catch (err) {
-      this.logger.warn({ userId, err }, 'drain failed, the next sweep tries again');
-      return false;
-    }
   }
 }

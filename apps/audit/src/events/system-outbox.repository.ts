@@ -17,10 +17,10 @@ export class SystemOutboxRepository {
     this.outboxes = connection.collection<SystemOutbox>('system_outboxes');
   }
 
-  /** Process ids whose outbox waits. */
-  async findWaiting(limit: number): Promise<string[]> {
+  /** Process ids whose outbox waits, without those given. */
+  async findWaiting(limit: number, except: readonly string[]): Promise<string[]> {
     const found = await this.outboxes
-      .find({ hasOutbox: true }, { projection: { _id: 1 }, limit, maxTimeMS: 2_000 })
+      .find({ hasOutbox: true, _id: { $nin: [...except] } }, { projection: { _id: 1 }, limit, maxTimeMS: 2_000 })
       .toArray();
     return found.map((outbox) => outbox._id);
   }

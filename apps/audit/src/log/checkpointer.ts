@@ -35,14 +35,15 @@ export class Checkpointer {
     this.signer = noteSigner(origin, config.CHECKPOINT_KEY);
   }
 
-  /** `even`: also when fewer than 256 entries have come. */
-  async advance(size: number, { even }: { even: boolean }): Promise<void> {
+  /** `even`: also when fewer than 256 entries have come. Returns how many entries are signed. */
+  async advance(size: number, { even }: { even: boolean }): Promise<number> {
     this.tree ??= await this.resume();
     while (size - this.tree.size >= CHECKPOINT_ENTRIES) await this.sign(this.tree.size + CHECKPOINT_ENTRIES);
     if (even && size > this.tree.size) await this.sign(size);
     if (size < this.tree.size)
       this.logger.error({ state: 'log_shorter_than_signed', count: size }, 'entries are missing');
     await this.publish();
+    return this.tree?.size ?? 0;
   }
 
   private async sign(size: number): Promise<void> {

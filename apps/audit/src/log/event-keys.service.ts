@@ -4,7 +4,6 @@ import { TurnsRepository } from '../turns.repository.js';
 import { SubjectsRepository } from './subjects.repository.js';
 
 const EVERY_MS = 10 * 60_000;
-const PAGE = 500;
 
 /** After a change of EVENT_KEK: wraps each person's key by the new one. The events themselves stay as they are. */
 @Injectable()
@@ -20,15 +19,10 @@ export class EventKeysService {
   }
 
   async rewrap(): Promise<void> {
-    let count = 0;
-    for (;;) {
-      const { done, closed } = await this.subjects.rewrap(PAGE);
-      count += done;
-      if (closed > 0)
-        this.logger.error({ state: 'event_keys_closed', count: closed }, 'no known EVENT_KEK opens some keys');
-      if (done === 0 || done + closed < PAGE) break;
-    }
-    if (count > 0)
-      this.logger.info({ state: 'event_keys_rewrapped', count }, 'all keys are under the newest EVENT_KEK');
+    const { done, closed } = await this.subjects.rewrap();
+    if (closed > 0)
+      this.logger.error({ state: 'event_keys_closed', count: closed }, 'no known EVENT_KEK opens some keys');
+    if (done > 0)
+      this.logger.info({ state: 'event_keys_rewrapped', count: done }, 'keys are wrapped by the newest EVENT_KEK');
   }
 }

@@ -71,6 +71,16 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
     });
   }
 
+  /** Signs to the end of the log. @throws Error when that cannot be now: nothing may go yet that an entry tells of. */
+  cover(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.takeLease();
+      this.head ??= await this.entries.headFrom(await this.lease.notedHead());
+      const signed = await this.checkpoints.advance(this.head.size, { even: true });
+      if (signed !== this.head.size) throw new Error('the log could not be signed to its end');
+    });
+  }
+
   private inTurn(work: () => Promise<void>): Promise<void> {
     this.work = this.work.then(work, work);
     return this.work;
@@ -84,8 +94,20 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
         for (const { done } of batch) done();
       } catch (error) {
         this.head = null;
-        for (const { failed } of batch) failed(error);
+        if (batch.length === 1) batch[0]!.failed(error);
+        else for (const one of batch) await this.appendAlone(one);
       }
+    }
+  }
+
+  /** What was brought together failed: what one brought must not fail for another's sake. */
+  private async appendAlone({ events, done, failed }: Waiting): Promise<void> {
+    try {
+      await this.write(events);
+      done();
+    } catch (error) {
+      this.head = null;
+      failed(error);
     }
   }
 
@@ -111,7 +133,8 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
   /** False: the log does not end there any more. */
   private async insert(events: LogEvent[], end: Head): Promise<boolean> {
     const ids = events.flatMap((event) => [subjectIdOf(event), ...(event.actorId ? [event.actorId] : [])]);
-    const { rows, head } = makeEntries(events, await this.subjects.keys.resolve(ids), end);
+    const subjects = await this.subjects.keys.resolve(ids);
+    const { rows, head } = makeEntries(events, subjects, end);
     try {
       await this.entries.insert(rows);
     } catch (error) {
@@ -120,6 +143,9 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
       return false;
     }
     this.head = head;
+    for (const userId of [...subjects.values()].flatMap(({ id, isClosed }) => (isClosed ? [id] : []))) {
+      this.logger.error({ userId, state: 'event_key_closed' }, 'events were stored without what is personal in them');
+    }
     await this.afterInsert(head);
     return true;
   }

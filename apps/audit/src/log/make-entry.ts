@@ -28,13 +28,15 @@ export function makeEntries(
 
 function makeEntry(event: LogEvent, subjects: ReadonlyMap<string, Subject>, head: Head): StoredEntry {
   const subject = subjects.get(subjectIdOf(event));
-  // As it was sealed where it happened. Of an erased person nothing more is kept, though nobody could open it.
+  // As it was sealed where it happened. Of an erased person nothing more is kept, though nobody could open it, and
+  // nothing either under a key that does not open: the entry says so for ever.
+  const detail = subject?.isClosed ? { ...event.detail, keyClosed: true } : event.detail;
   const { parts: payload, tags } = (subject?.dek && event.sealed) || { parts: [], tags: [] };
   const pseudonym = event.userId === null ? null : (subject?.pseudonym ?? null);
   const [seq, prevHash, ts] = [head.size, head.hash, event.timestamp.toISOString()];
   const isErasure = event.type === 'erasure_completed' && pseudonym !== null && seq > 0;
   const entry = encodeEntry({
-    v: event.detail ? 2 : 1,
+    v: detail ? 2 : 1,
     seq,
     eventId: event.eventId,
     ts,
@@ -51,7 +53,7 @@ function makeEntry(event: LogEvent, subjects: ReadonlyMap<string, Subject>, head
     policyVer: null,
     lockEpoch: event.lockEpoch ?? null,
     count: event.count ?? null,
-    ...(event.detail ? { detail: event.detail } : {}),
+    ...(detail ? { detail } : {}),
     range: isErasure ? { from: 0, to: seq - 1, parts: [...PAYLOAD_PARTS] } : (event.range ?? null),
     payloadCommits: payload.map(({ part, data }) => ({ part, sha256: payloadCommit(Buffer.from(data, 'base64url')) })),
     prevHash,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
-import { openSubject, rewrapped, type Subject, SubjectKeys, type SubjectRow, type SubjectRows } from '#audit-log';
+import { readSubject, rewrapped, type Subject, SubjectKeys, type SubjectRow, type SubjectRows } from '#audit-log';
 import { makesIndexes } from '#config';
 import { type KeySet, newestOf, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
@@ -45,7 +45,7 @@ export class SubjectsRepository implements SubjectRows, OnModuleInit {
 
   async findOne(id: string): Promise<Subject | null> {
     const [row] = await this.find([id]);
-    return row ? openSubject(row, this.keks) : null;
+    return row ? readSubject(row, this.keks) : null;
   }
 
   /** Whose pseudonyms and keys these are; those that nobody has are left out. */
@@ -53,7 +53,7 @@ export class SubjectsRepository implements SubjectRows, OnModuleInit {
     const rows = await this.rows
       .find({ $or: [{ pseudonym: { $in: [...pseudonyms] } }, { _id: { $in: [...ids] } }] }, { maxTimeMS: MAX_TIME_MS })
       .toArray();
-    return rows.map((row) => openSubject(row, this.keks));
+    return rows.map((row) => readSubject(row, this.keks));
   }
 
   /** From here on nothing sealed for him can be opened, and nothing more is sealed. Returns his pseudonym, if he had one. */
@@ -67,11 +67,11 @@ export class SubjectsRepository implements SubjectRows, OnModuleInit {
   }
 
   /** Wraps keys by the newest KEK that another one wraps. How many are done, and how many no known KEK opens. */
-  async rewrap(limit: number): Promise<{ done: number; closed: number }> {
+  async rewrap(): Promise<{ done: number; closed: number }> {
     const newest = newestOf(this.keks).id;
-    const others = this.rows.find({ kek: { $ne: newest }, wrappedDek: { $exists: true } }, { limit });
     let [done, closed] = [0, 0];
-    for (const row of await others.toArray()) {
+    // All of them in one pass: however many do not open, those behind them have their turn.
+    for await (const row of this.rows.find({ kek: { $ne: newest }, wrappedDek: { $exists: true } })) {
       const fields = this.rewrappedOf(row);
       if (!fields || row.wrappedDek === undefined) closed += 1;
       else {

@@ -57,7 +57,12 @@ export class MailerService {
     const leaseId = randomUUID();
     const claimed = await this.mails.claim(mailId, leaseId);
     if (!claimed) return;
-    const outcome = await this.attempt(claimed);
+    // Whatever goes wrong on the way is noted: an error that nobody notes would come again for ever.
+    const outcome = await this.attempt(claimed).catch((err: unknown): Outcome => ({
+      kind: 'retry',
+      reason: 'failed',
+      err,
+    }));
     const state = await this.note(claimed, leaseId, outcome);
     const fields = { mailId, template: String(claimed.template), state, tries: claimed.attempts };
     if (outcome.kind === 'sent') this.logger.info(fields, 'mail sent');

@@ -12,6 +12,8 @@ import { OrphanTemplatesRepository, type TemplateAt } from './templates.reposito
 const GUARDS_EVERY_MS = 60_000;
 const TEMPLATES_EVERY_MS = 15 * 60_000;
 const PAGE = 500;
+/** So many that have no account are gone over in one sweep. */
+const WITHOUT_MAX = 20_000;
 
 /**
  * Takes away what a killed process left: a guard whose account was never made, a template row that no guard names (of
@@ -35,19 +37,22 @@ export class OrphansService {
   }
 
   async sweepGuards(): Promise<void> {
+    const without: string[] = [];
     let found: string[];
-    let confirmed: number;
     do {
-      found = await this.guards.find(PAGE);
+      found = await this.guards.find(PAGE, without);
       const withAccount = await this.users.existing(found);
-      confirmed = withAccount.size;
-      if (confirmed > 0) await this.guards.confirm([...withAccount]);
+      if (withAccount.size > 0) await this.guards.confirm([...withAccount]);
       const alone = found.filter((userId) => !withAccount.has(userId));
+      // However many have to wait, those behind them are looked at.
+      without.push(...alone);
       for (const { userId, since } of alone.length > 0 ? await this.guards.leaveAlone(alone) : []) {
-        await this.record('orphan_guard', userId, since);
-        await this.guards.remove(userId);
+        await this.attempt(userId, async () => {
+          await this.record('orphan_guard', userId, since);
+          await this.guards.remove(userId);
+        });
       }
-    } while (found.length === PAGE && confirmed > 0);
+    } while (found.length === PAGE && without.length < WITHOUT_MAX);
   }
 
   async sweepTemplates(): Promise<void> {
@@ -68,8 +73,18 @@ export class OrphansService {
     const orphans = page.filter(({ templateId }) => !named.has(templateId)).map(({ templateId }) => templateId);
     if (orphans.length === 0) return;
     for (const { templateId, since } of await this.templates.noteOrphans(orphans)) {
-      await this.record('orphan_template', templateId, since);
-      await this.templates.removeOrphan(templateId);
+      await this.attempt(undefined, async () => {
+        await this.record('orphan_template', templateId, since);
+        await this.templates.removeOrphan(templateId);
+      });
+    }
+  }
+
+  private async attempt(userId: string | undefined, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (err) {
+      this.logger.warn({ userId, err }, 'a leftover was not removed, the next sweep tries again');
     }
   }
 

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AppLogger } from '#observability';
+import { eachAlone } from '../each-alone.js';
 import { ERASURE_STEPS, ErasureSteps } from './erasure-steps.js';
 import { ErasuresRepository } from './erasures.repository.js';
-
-const SWEEP_PAGE = 20;
 
 /** Runs erasures from the ledger to their end, however often they are interrupted: every run starts from the first step. */
 @Injectable()
@@ -32,22 +31,20 @@ export class ErasureService {
   }
 
   async sweep(): Promise<void> {
-    for (const erasureId of await this.ledger.findUnfinished(SWEEP_PAGE)) {
-      await this.attempt(erasureId, () => this.run(erasureId));
-    }
-    for (const row of await this.ledger.findRepeatDue(SWEEP_PAGE)) {
-      await this.attempt(row._id, async () => {
-        await this.steps.removeLate(row);
-        await this.ledger.markRepeated(row._id);
-      });
-    }
-  }
-
-  private async attempt(erasureId: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (err) {
+    const failed = (erasureId: string, err: unknown): void =>
       this.logger.warn({ erasureId, err }, 'erasure interrupted, the next sweep goes on');
-    }
+    await eachAlone({
+      find: (limit, except) => this.ledger.findUnfinished(limit, except),
+      work: (erasureId) => this.run(erasureId),
+      failed,
+    });
+    await eachAlone({
+      find: (limit, except) => this.ledger.findRepeatDue(limit, except),
+      work: async (erasureId) => {
+        await this.steps.removeLate(await this.ledger.read(erasureId));
+        await this.ledger.markRepeated(erasureId);
+      },
+      failed,
+    });
   }
 }

@@ -28,10 +28,10 @@ export class ErasuresRepository implements OnModuleInit {
     await this.model.init();
   }
 
-  async findUnfinished(limit: number): Promise<string[]> {
+  async findUnfinished(limit: number, except: readonly string[]): Promise<string[]> {
     const rows = await this.rows
       .find(
-        { state: { $in: ['requested', 'running'] }, ...IS_FREE },
+        { state: { $in: ['requested', 'running'] }, _id: { $nin: [...except] }, ...IS_FREE },
         { projection: { _id: 1 }, limit, maxTimeMS: 2_000 },
       )
       .toArray();
@@ -78,14 +78,20 @@ export class ErasuresRepository implements OnModuleInit {
   }
 
   /** Completed a while ago and not gone over a second time. */
-  async findRepeatDue(limit: number): Promise<ErasureRow[]> {
+  async findRepeatDue(limit: number, except: readonly string[]): Promise<string[]> {
     const isOld = {
       $expr: {
         $let: { vars: { now: '$$NOW' }, in: { $lte: ['$completedAt', { $subtract: ['$$now', REPEAT_AFTER_MS] }] } },
       },
     };
-    const rows = await this.rows.find({ repeatDue: true, ...isOld }, { limit, maxTimeMS: 2_000 }).toArray();
-    return rows.map((row) => erasureRowSchema.parse(row));
+    const due = { repeatDue: true, _id: { $nin: [...except] }, ...isOld };
+    const rows = await this.rows.find(due, { projection: { _id: 1 }, limit, maxTimeMS: 2_000 }).toArray();
+    return rows.map((row) => row._id);
+  }
+
+  /** @throws ZodError when it is not what it should be. */
+  async read(erasureId: string): Promise<ErasureRow> {
+    return erasureRowSchema.parse(await this.rows.findOne({ _id: erasureId }, { maxTimeMS: 2_000 }));
   }
 
   async markRepeated(erasureId: string): Promise<void> {

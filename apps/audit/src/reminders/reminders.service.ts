@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { GuardStore } from '#guard';
+import { AppLogger } from '#observability';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { GUARD_STORE } from '../guard-store.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
@@ -24,6 +25,7 @@ export class RemindersService {
     @Inject(GUARD_STORE) private readonly guard: GuardStore,
     private readonly templates: EnrolledTemplatesRepository,
     private readonly mails: MailsRepository,
+    private readonly logger: AppLogger,
   ) {}
 
   async sweep(): Promise<void> {
@@ -49,7 +51,11 @@ export class RemindersService {
     let after = '';
     for (;;) {
       const page = await this.templates.enrolledOn(day, after, PAGE);
-      for (const template of page) await this.remindOf(template, now);
+      for (const template of page) {
+        await this.remindOf(template, now).catch((err: unknown) =>
+          this.logger.warn({ userId: template.userId, err }, 'not reminded, the next sweep tries again'),
+        );
+      }
       const last = page.at(-1);
       if (!last || page.length < PAGE) return;
       after = last.templateId;

@@ -2,9 +2,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { LogEntry, StoredEntry } from '#audit-log';
 import type { OutboxEvent, PayloadPart } from '#contracts';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
+import { Checkpointer } from '../../apps/audit/src/log/checkpointer.js';
 import { EntriesRepository } from '../../apps/audit/src/log/entries.repository.js';
 import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
 import { RetentionService } from '../../apps/audit/src/retention/retention.service.js';
+import { TurnsRepository } from '../../apps/audit/src/turns.repository.js';
 import { addUser, type AuditUnderTest, startAudit } from './audit-harness.js';
 
 const DAY = 24 * 3_600_000;
@@ -89,5 +91,37 @@ describe('details of events past their time (real MongoDB)', () => {
   it('a part that is missing without such an entry is tampering', async () => {
     await rows().updateOne({ seq: 5 }, { $set: { payload: [] } });
     expect(await audit.verify()).toMatchObject({ ok: false, first: { seq: 5, kind: 'payload_missing' } });
+  });
+
+  it('core 5: judges by the clock of the database, refuses jumps of its own, and removes nothing that it cannot sign', async () => {
+    const turns = jest.spyOn(audit.app.get(TurnsRepository), 'take').mockResolvedValue(true);
+    const prune = jest.spyOn(retention, 'prune').mockResolvedValue();
+    await retention.sweep();
+    expect(Math.abs(prune.mock.calls[0]![0].getTime() - Date.now())).toBeLessThan(60_000);
+    const real = Date.now();
+    for (const off of [181 * DAY, -181 * DAY]) {
+      const wall = jest.spyOn(Date, 'now').mockImplementation(() => real + off);
+      await retention.sweep();
+      wall.mockRestore();
+    }
+    expect(prune).toHaveBeenCalledTimes(1);
+    expect(audit.logs.join('')).toContain('clocks_differ');
+    // What the database said to another process before.
+    const clock = audit.collection<{ _id: string; latest: Date }>('audit_retention');
+    const before = await clock.findOne({ _id: 'clock' });
+    await clock.updateOne({ _id: 'clock' }, { $set: { latest: inDays(2) } });
+    await retention.sweep();
+    expect(audit.logs.join('')).toContain('clock_set_back');
+    await clock.updateOne({ _id: 'clock' }, { $set: { latest: before!.latest } });
+    await retention.sweep();
+    expect(prune).toHaveBeenCalledTimes(2);
+    turns.mockRestore();
+    prune.mockRestore();
+
+    await audit.app.get(LogWriter).append([later(400)]);
+    const had = await withPart('address');
+    jest.spyOn(audit.app.get(Checkpointer), 'advance').mockResolvedValue(0);
+    await expect(retention.prune(inDays(450))).rejects.toThrow('signed');
+    expect(await withPart('address')).toEqual(had);
   });
 });

@@ -110,7 +110,7 @@ export class ErasureSteps implements Record<ErasureStep, (row: ErasureRow) => Pr
 
   /** Only now that a signed entry says so: a payload that is missing without one would look like tampering. */
   async removePayload(row: ErasureRow): Promise<void> {
-    await this.log.checkpoint();
+    await this.log.cover();
     const pseudonym = (await this.subjects.findOne(row.userId))?.pseudonym;
     if (pseudonym) await this.entries.removePayload(pseudonym);
     await this.subjects.forgetPseudonym(row.userId);

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { StoredEntry } from '#audit-log';
+import { decodeEntry, type StoredEntry } from '#audit-log';
 import type { PayloadPart } from '#contracts';
 import { AppLogger } from '#observability';
 import { uuidOf } from '#sealing';
@@ -7,6 +7,7 @@ import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { EntriesRepository } from '../log/entries.repository.js';
 import { LogWriter } from '../log/log-writer.js';
 import { TurnsRepository } from '../turns.repository.js';
+import { Clocks } from './clocks.js';
 import { RetentionRepository } from './retention.repository.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -27,6 +28,7 @@ interface PayloadClass {
 @Injectable()
 export class RetentionService {
   private readonly classes: PayloadClass[];
+  private readonly clocks = new Clocks();
 
   constructor(
     @Inject(AUDIT_CONFIG) config: Pick<AuditConfig, 'EVENT_ADDRESS_DAYS' | 'EVENT_DETAIL_DAYS'>,
@@ -43,11 +45,33 @@ export class RetentionService {
   }
 
   async sweep(): Promise<void> {
-    if (await this.turns.take('retention', EVERY_MS)) await this.prune(new Date());
+    if (!(await this.turns.take('retention', EVERY_MS))) return;
+    const now = await this.believedTime();
+    if (now) await this.prune(now);
   }
 
+  /** By the database's clock; null while it is in doubt. */
+  async believedTime(): Promise<Date | null> {
+    const { said, latest } = await this.progress.readClock();
+    const doubt = this.clocks.doubt({
+      database: said.getTime(),
+      wall: Date.now(),
+      monotonic: performance.now(),
+      latest: latest && latest.getTime(),
+    });
+    if (doubt === null) {
+      await this.progress.noteClock(said);
+      return said;
+    }
+    this.logger.error({ state: doubt }, 'no details of events are removed while the clocks are in doubt');
+    return null;
+  }
+
+  /** Each class by itself: what holds up one holds up no other. */
   async prune(now: Date): Promise<void> {
-    for (const one of this.classes) await this.pruneClass(one, now);
+    const failures: unknown[] = [];
+    for (const one of this.classes) await this.pruneClass(one, now).catch((err: unknown) => failures.push(err));
+    if (failures.length > 0) throw failures[0];
   }
 
   private async pruneClass({ name, parts, days }: PayloadClass, now: Date): Promise<void> {
@@ -60,7 +84,7 @@ export class RetentionService {
       const eventId = uuidOf(`pruned:${name}:${from}:${end}`);
       const said = { type: 'pruned', reason: 'retention', timestamp: now, range, detail: { days } } as const;
       await this.log.append([{ eventId, userId: null, ...said }]);
-      await this.log.checkpoint();
+      await this.log.cover();
       await this.entries.removeParts(from, end - 1, parts);
       this.logger.info({ state: name, count: found }, 'details of events past their time were removed');
     }
@@ -77,15 +101,26 @@ export class RetentionService {
     for (;;) {
       const rows = await this.entries.range(end, end + PAGE);
       for (const row of rows) {
-        if (row.seq !== end || keeps(row)) return { end, found };
-        if (row.payload.some(({ part }) => parts.includes(part))) found += 1;
-        end += 1;
+        // A place that is empty though the log goes on is a fault of its own, and no reason to keep what is past its time.
+        if (keeps(row)) return { end, found };
+        if (Array.isArray(row.payload) && row.payload.some(({ part }) => parts.includes(part))) found += 1;
+        end = row.seq + 1;
       }
-      if (rows.length < PAGE) return { end, found };
+      if (rows.length === 0) return { end, found };
     }
   }
 }
 
-/** A time that nobody vouches for, or that is yet to come, holds up nothing. */
-const isKept = ({ day, timestamp, type }: StoredEntry, firstDayKept: string, now: Date): boolean =>
-  day >= firstDayKept && timestamp <= now && type !== 'malformed';
+/**
+ * By the entry itself, as what stands beside it can be changed without being signed. A time that nobody vouches for, or
+ * that is yet to come, holds up nothing.
+ */
+function isKept(row: StoredEntry, firstDayKept: string, now: Date): boolean {
+  const entry = decodeEntry(row.entry);
+  return (
+    entry !== null &&
+    entry.type !== 'malformed' &&
+    entry.ts.slice(0, 10) >= firstDayKept &&
+    entry.ts <= now.toISOString()
+  );
+}

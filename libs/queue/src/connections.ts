@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { TransportDownError } from './errors.js';
+import { withinRunTime } from './run-time.js';
 
 /** Longest a request waits for Redis: begin must answer 503 within a second. */
 const COMMAND_TIMEOUT_MS = 800;
@@ -22,7 +23,6 @@ export function askingConnection(url: string): Redis {
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     connectTimeout: COMMAND_TIMEOUT_MS,
-    commandTimeout: COMMAND_TIMEOUT_MS,
     lazyConnect: true,
   });
 }
@@ -55,10 +55,15 @@ export async function connect(redis: Redis): Promise<void> {
   await ready;
 }
 
-/** Turns every error of the driver into one that says what it means. */
-export async function asking<T>(command: () => Promise<T>): Promise<T> {
+/**
+ * Asks Redis, and turns every error of the driver into one that says what it means. Not the driver's own `commandTimeout`:
+ * that one gives up on answers which have come while the process was held up (see `withinRunTime`).
+ *
+ * @throws TransportDownError also after `timeoutMs` without an answer.
+ */
+export async function asking<T>(command: () => Promise<T>, timeoutMs = COMMAND_TIMEOUT_MS): Promise<T> {
   try {
-    return await command();
+    return await withinRunTime(command(), timeoutMs, () => new Error(`no answer for ${timeoutMs} ms`));
   } catch (cause) {
     throw new TransportDownError('Redis does not answer', { cause });
   }

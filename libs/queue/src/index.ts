@@ -1,7 +1,8 @@
 export { BlobStore } from './blob-store.js';
-export { isWrongServer } from './connections.js';
+export { asking, isWrongServer } from './connections.js';
 export { PermanentError, RetryableError, TransportDownError } from './errors.js';
 export { countWorkers, inspectRedis } from './inspect.js';
 export { type JobContext, JobHandler } from './job-handler.js';
 export { JobQueue } from './job-queue.js';
 export { QueueModule, type QueueModuleOptions } from './queue.module.js';
+export { withinRunTime } from './run-time.js';

@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { redisServer } from '#config';
 import type { QueueName } from '#contracts';
-import { askingConnection } from './connections.js';
+import { asking, askingConnection } from './connections.js';
 
 export interface RedisFacts {
   server: 'redis' | 'valkey';
@@ -55,7 +55,7 @@ export async function countWorkers(redisUrl: string, queue: QueueName): Promise<
     await redis.connect();
     const jobs = new Queue(queue, { connection: redis, skipVersionCheck: true });
     jobs.on('error', () => undefined);
-    const clients = await jobs.getWorkers();
+    const clients = await asking(() => jobs.getWorkers(), TIMEOUT_MS);
     // Redis lists the clients of all its numbered databases.
     return clients.filter((client) => client.db === String(redis.options.db ?? 0)).length;
   } finally {

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import { isWrongServer, TransportDownError } from '#queue';
+import { asking, isWrongServer } from '#queue';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 
 const TIMEOUT_MS = 700;
@@ -19,7 +19,6 @@ export class RedisStore implements OnModuleInit, OnApplicationShutdown {
       maxRetriesPerRequest: 1,
       enableOfflineQueue: false,
       connectTimeout: TIMEOUT_MS,
-      commandTimeout: TIMEOUT_MS,
       retryStrategy: (times) => Math.min(times * 100, 1_000),
       reconnectOnError: isWrongServer,
     });
@@ -31,12 +30,8 @@ export class RedisStore implements OnModuleInit, OnApplicationShutdown {
     await this.ask((redis) => redis.connect());
   }
 
-  async ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
-    try {
-      return await command(this.client);
-    } catch (cause) {
-      throw new TransportDownError('Redis does not answer', { cause });
-    }
+  ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
+    return asking(() => command(this.client), TIMEOUT_MS);
   }
 
   onApplicationShutdown(): void {

@@ -1,3 +1,5 @@
+import { withinRunTime } from '#queue';
+
 export interface Limits {
   /** Longest that a request waits for one operation, milliseconds. */
   waitMs: number;
@@ -39,14 +41,5 @@ const leftAlone = (): Promise<void> => Promise.resolve();
 const isOfTheDriver = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && ('findOneAndUpdate' in value || 'toArray' in value);
 
-async function inTime<T>(operation: Promise<T>, waitMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new MongoTimeLimitError('MongoDB does not answer in time')), waitMs);
-  });
-  try {
-    return await Promise.race([operation, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const inTime = <T>(operation: Promise<T>, waitMs: number): Promise<T> =>
+  withinRunTime(operation, waitMs, () => new MongoTimeLimitError('MongoDB does not answer in time'));

@@ -7,14 +7,14 @@ import { runGate } from './gate.js';
 
 const HELP = `npm test
 
-The gate of "npm run check", then all tests (unit, architecture, medium, e2e) against a Redis and a MongoDB that are
+The gate of "npm run check", then all tests (unit, architecture, medium, deployment, e2e) against a Redis and a MongoDB that are
 started once. The last line is "N passed, N failed". To run some tests only:
 
   node tools/run.mjs jest -- JEST-ARGUMENTS      for example: test/medium/guard.spec.ts -t "200 parallel"`;
 
 /** End-to-end tests act in real time, as people do: one at a time, or a busy machine is mistaken for a slow person. */
 const PARTS = [
-  ['--selectProjects', 'unit', 'architecture', 'medium', '--maxWorkers=2'],
+  ['--selectProjects', 'unit', 'architecture', 'medium', 'deployment', '--maxWorkers=2'],
   ['--selectProjects', 'e2e', '--maxWorkers=1'],
 ];
 

@@ -41,6 +41,8 @@ export const auditConfigSchema = z.object({
   EVENT_ADDRESS_DAYS: env.count.default(30),
   /** How long they say from which network and device, and how similar the face was. */
   EVENT_DETAIL_DAYS: env.count.default(365),
+  /** The address on which a process without a public listener answers health probes. */
+  HEALTH_HOST: env.host.default('127.0.0.1'),
   HEALTH_PORT: env.port,
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,

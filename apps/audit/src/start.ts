@@ -8,7 +8,6 @@ import type { AuditConfig } from './config.js';
 
 /** A query is a few hundred characters; nobody unknown may make us hold more of his. */
 const QUERY_CHARS_MAX = 64 * 1024;
-const HEALTH_HOST = '127.0.0.1';
 
 export async function startAudit(config: AuditConfig): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), new FastifyAdapter(), {
@@ -32,7 +31,7 @@ export async function listen(app: NestFastifyApplication, config: AuditConfig): 
     },
   });
   await app.startAllMicroservices();
-  await app.listen(config.HEALTH_PORT, HEALTH_HOST);
+  await app.listen(config.HEALTH_PORT, config.HEALTH_HOST);
 }
 
 /** Answers hold addresses and similarities. Who asks is known by the shared secret, who answers by the certificate. */

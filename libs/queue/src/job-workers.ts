@@ -20,7 +20,7 @@ import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 type Call = (payload: unknown, context: JobContext) => Promise<void>;
 
 /** How long jobs in work may take to finish after SIGTERM; then they are left for redelivery. */
-const GRACE_MS = 20_000;
+export const SHUTDOWN_GRACE_MS = 20_000;
 
 /**
  * A worker that was killed is noticed after lockDuration + stalledInterval: its job is with another in about 3.5 s.
@@ -82,7 +82,7 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(
       this.workers.map(async ({ worker, connection }) => {
-        if ((await Promise.race([worker.close(), after(GRACE_MS)])) === 'late') await worker.close(true);
+        if ((await Promise.race([worker.close(), after(SHUTDOWN_GRACE_MS)])) === 'late') await worker.close(true);
         connection.disconnect();
       }),
     );

@@ -9,6 +9,7 @@ export {
 export { type Apps, type AppsOptions, startApps } from './apps.js';
 export { developmentCertificate } from './certificates.js';
 export { type Clock, movableClock } from './clock.js';
+export { findProgram, type Program } from './debian-program.js';
 export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
 export { developmentKeys } from './keys.js';
 export { isAlive, type Lock, tryLock } from './lock.js';

@@ -110,17 +110,6 @@ describe.each(SETUPS)('k8s: overlay %s with %j', (overlay, components) => {
     expect(validationErrors(objects)).toEqual([]);
   });
 
-  it('the checks name a misspelt field, a wrong type and a missing one', () => {
-    const gateway = named(objects, 'Deployment', 'gateway');
-    const spec = z.looseObject({}).parse(gateway.spec);
-    const without = Object.fromEntries(Object.entries(spec).filter(([key]) => key !== 'selector'));
-    expect(typeErrors([{ ...gateway, spec: { ...spec, revisionHistoryLimt: 5 } }]).join()).toContain(
-      'revisionHistoryLimt',
-    );
-    expect(typeErrors([{ ...gateway, spec: { ...spec, replicas: '2' } }])).toHaveLength(1);
-    expect(validationErrors([{ ...gateway, spec: without }])).toHaveLength(1);
-  });
-
   it('every pod fits the restricted Pod Security Standard, and nothing it runs may be written to but volumes', () => {
     const containers = workloads(objects).map((workload) => ({ workload, container: containerOf(workload) }));
     expect(containers.length).toBeGreaterThanOrEqual(4);
@@ -267,6 +256,17 @@ describe('k8s: scaling', () => {
   let objects: KubernetesObject[];
   beforeAll(async () => {
     objects = build(await findKustomize(), 'production', []);
+  });
+
+  it('the checks name a misspelt field, a wrong type and a missing one', () => {
+    const gateway = named(objects, 'Deployment', 'gateway');
+    const spec = z.looseObject({}).parse(gateway.spec);
+    const without = Object.fromEntries(Object.entries(spec).filter(([key]) => key !== 'selector'));
+    expect(typeErrors([{ ...gateway, spec: { ...spec, revisionHistoryLimt: 5 } }]).join()).toContain(
+      'revisionHistoryLimt',
+    );
+    expect(typeErrors([{ ...gateway, spec: { ...spec, replicas: '2' } }])).toHaveLength(1);
+    expect(validationErrors([{ ...gateway, spec: without }])).toHaveLength(1);
   });
 
   it('KEDA never scales to none, and counts jobs that wait well below the limit of admission', () => {

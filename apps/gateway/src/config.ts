@@ -84,6 +84,10 @@ export const gatewayEnvSchema = z.object({
   LOGIN_TRIES_PER_ACCOUNT: env.count.default(50),
   /** Of how many accounts one network may try wrong passwords in that time; who enters in the end does not count. */
   LOGIN_ACCOUNTS_PER_NETWORK: env.count.default(600),
+  /** How many wrong passwords a device from which the account was entered before may try in that time, or a session. */
+  LOGIN_TRIES_PER_KNOWN_DEVICE: env.count.default(10),
+  /** For how long a device from which an account was entered is known to it. */
+  LOGIN_KNOWN_DEVICE_DAYS: env.count.default(90),
   /** After so many wrong credentials of relying applications from one network in 15 minutes the answer is 429. */
   CLIENT_FAILURES_PER_NETWORK: env.count.default(20),
   /** How many questions one relying application may ask in ten seconds. */

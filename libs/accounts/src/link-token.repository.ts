@@ -7,6 +7,8 @@ const HOUR_MS = 3_600_000;
 const LIFE_MS = {
   verify_email: 48 * HOUR_MS,
   reset_password: HOUR_MS,
+  /** Opens one try with the password. */
+  login: HOUR_MS,
   invite: 7 * 24 * HOUR_MS,
   confirm_new_email: 24 * HOUR_MS,
   /** The hold, the time to confirm, and a day more. */

@@ -8,6 +8,7 @@ export const MAIL_TEMPLATES = [
   'account_exists',
   'account_invite',
   'password_reset',
+  'login_link',
   're_enrolment_reminder',
   'face_locked',
   'face_enrolled',

@@ -97,6 +97,21 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
+  login_link: (_params, { publicUrl }, token) => ({
+    subject: 'Melden Sie sich an, während andere Ihr Konto versuchen',
+    blocks: [
+      paragraph(
+        'Ein Link wurde verlangt, mit dem Sie sich mit Ihrem Passwort anmelden können, wie oft andere es auch versucht haben.',
+      ),
+      link('Öffnen Sie diesen Link, er gilt eine Stunde, für einen Versuch:', publicUrl, 'log-in', token),
+      paragraph('Wenn Ihre Anwendung nach dem Token selbst fragt, lautet es:'),
+      { kind: 'code', code: token },
+      paragraph(
+        'Wenn Sie ihn nicht verlangt haben, beachten Sie diese Nachricht nicht: Ohne Ihr Passwort öffnet der Link nichts.',
+      ),
+    ],
+  }),
+
   re_enrolment_reminder: ({ days, until }) => ({
     subject: 'Ihr Gesicht muss bald neu hinterlegt werden',
     blocks: [

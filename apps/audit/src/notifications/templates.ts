@@ -153,6 +153,22 @@ export const TEMPLATES = {
     }),
   }),
 
+  login_link: define({
+    params: z.object({}),
+    secret: 'sealed',
+    usefulMinutes: 60,
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'Sign in while others try your account',
+      blocks: [
+        paragraph('A link was asked for that lets you sign in with your password, however often others have tried it.'),
+        link('Open this link, it is valid for an hour, for one try:', publicUrl, 'log-in', token),
+        paragraph('If your application asks for the token itself, it is:'),
+        { kind: 'code', code: token },
+        paragraph('If you did not ask for it, ignore this message: without your password the link opens nothing.'),
+      ],
+    }),
+  }),
+
   re_enrolment_reminder: define({
     params: z.object({ days: someMinutes, until: someTime }),
     secret: 'none',

@@ -8,8 +8,10 @@ import {
   Inject,
   Post,
   Put,
+  Res,
   UseGuards,
 } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { emailSchema, localeSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
 import { acrSchema, amrSchema, mailLocaleOf, type Origin } from '#contracts';
@@ -22,6 +24,7 @@ import { RequestOrigin } from '../http/origin.js';
 import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { AuthService, RegistrationService } from './auth.service.js';
+import { KnownDevices } from './known-devices.js';
 import { loggedIn, LoginGuard } from './local.strategy.js';
 
 const registerSchema = z.strictObject({
@@ -73,6 +76,7 @@ export class AuthController {
   constructor(
     private readonly auth: AuthService,
     private readonly registration: RegistrationService,
+    private readonly devices: KnownDevices,
     @Inject(GUARD) private readonly guard: GuardStore,
   ) {}
 
@@ -107,9 +111,12 @@ export class AuthController {
   async login(
     @LoggedInUser() user: UserRow,
     @RequestOrigin() origin: Origin,
+    @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('accept-language') languages?: string,
+    @Headers('cookie') cookies?: string,
   ) {
     const session = await this.auth.openSession(user, origin, mailLocaleOf(languages));
+    void reply.header('set-cookie', this.devices.remember(cookies, user));
     return sessionAnswer(session.token, session.record);
   }
 
@@ -165,7 +172,11 @@ export class AuthController {
     @CurrentUser() user: UserRow,
     @Body() body: z.infer<typeof passwordChangeSchema>,
     @RequestOrigin() origin: Origin,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Headers('cookie') cookies?: string,
   ): Promise<void> {
-    await this.auth.changePassword(session, user, { current: body.currentPassword, next: body.newPassword }, origin);
+    const passwords = { current: body.currentPassword, next: body.newPassword };
+    const sessionEpoch = await this.auth.changePassword(session, user, passwords, origin);
+    void reply.header('set-cookie', this.devices.remember(cookies, { ...user, sessionEpoch }));
   }
 }

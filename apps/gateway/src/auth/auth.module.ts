@@ -11,18 +11,23 @@ import { EmailService } from './email.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { PasswordResetService } from './password-reset.service.js';
 import { RequestThrottle } from './request-throttle.js';
+import { KnownDevices } from './known-devices.js';
+import { LoginLinkController } from './login-link.controller.js';
+import { LoginLinkService } from './login-link.service.js';
 import { LocalStrategy } from './local.strategy.js';
 import { LoginThrottle } from './login-throttle.js';
 
 @Module({
   imports: [PassportModule, SessionModule, UserModule, MailModule],
-  controllers: [AuthController, EmailController, PasswordResetController, SessionsController],
+  controllers: [AuthController, EmailController, LoginLinkController, PasswordResetController, SessionsController],
   providers: [
     AuthService,
     EmailService,
     PasswordResetService,
     RegistrationService,
     RequestThrottle,
+    KnownDevices,
+    LoginLinkService,
     LocalStrategy,
     LoginThrottle,
   ],

@@ -22,7 +22,7 @@ import type { Principal } from '../http/session.guard.js';
 import { Mails } from '../mail/mail.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
-import { LoginThrottle } from './login-throttle.js';
+import { LoginThrottle, type Trier } from './login-throttle.js';
 import { RequestThrottle } from './request-throttle.js';
 
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
@@ -75,21 +75,24 @@ export class AuthService {
     await this.events.append(userId, 'logout', origin);
   }
 
-  /** A session must not be a way to guess the password faster than at login. */
+  /**
+   * A session must not be a way to guess the password faster than at login; nor do those who guess there keep out who is
+   * in already.
+   */
   async assertPassword(user: UserRow, password: string, origin: Origin): Promise<void> {
-    const { ipAddress } = origin;
-    await this.throttle.take(user.email, ipAddress);
+    const trier: Trier = { kind: 'known', id: origin.sessionId ?? user._id };
+    await this.throttle.take(trier);
     if (!(await verifyPassword(user.passwordHash, password))) throw new Problem('invalid_credentials');
-    await this.throttle.giveBack(user.email, ipAddress);
+    await this.throttle.giveBack(trier);
   }
 
-  /** Ends every other session; this one goes on under the new epoch. */
+  /** Ends every other session; this one goes on under the new epoch, which is returned. */
   async changePassword(
     session: Principal,
     user: UserRow,
     passwords: { current: string; next: string },
     origin: Origin,
-  ) {
+  ): Promise<number> {
     await this.assertPassword(user, passwords.current, origin);
     if (isCommonPassword(passwords.next, user.email)) throw new Problem('password_too_common');
     const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
@@ -97,6 +100,7 @@ export class AuthService {
     await this.guard.change(user._id, { kind: 'password_changed' }, origin, randomUUID());
     await this.sessions.update(session, { ...session.record, epoch });
     await this.sessions.endAll(user._id, session);
+    return epoch;
   }
 }
 

@@ -6,7 +6,8 @@ import type { UserRow } from '#accounts';
 import { originOf } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { AuthService } from './auth.service.js';
-import { LoginThrottle } from './login-throttle.js';
+import { KnownDevices } from './known-devices.js';
+import { LoginThrottle, type Trier } from './login-throttle.js';
 
 /** E-mail and password. The body has been parsed before: the input guard runs on every route, ahead of this one. */
 @Injectable()
@@ -14,16 +15,19 @@ export class LocalStrategy extends PassportStrategy(Strategy) {
   constructor(
     private readonly auth: AuthService,
     private readonly throttle: LoginThrottle,
+    private readonly devices: KnownDevices,
   ) {
     super({ usernameField: 'email', passwordField: 'password', session: false, passReqToCallback: true });
   }
 
   async validate(request: unknown, email: string, password: string): Promise<UserRow> {
     const origin = originOf(request as FastifyRequest);
-    await this.throttle.take(email, origin.ipAddress);
+    const id = await this.devices.find((request as FastifyRequest).headers.cookie, email);
+    const trier: Trier = id === null ? { kind: 'stranger', email, address: origin.ipAddress } : { kind: 'known', id };
+    await this.throttle.take(trier);
     const user = await this.auth.authenticate(email, password, origin);
     if (!user) throw new Problem('invalid_credentials');
-    await this.throttle.giveBack(email, origin.ipAddress);
+    await this.throttle.giveBack(trier);
     return user;
   }
 }

@@ -1,10 +1,12 @@
-import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailSchema, passwordSchema } from '#accounts';
+import { emailSchema, passwordSchema, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
+import { KnownDevices } from './known-devices.js';
 import { linkToken } from './link-token.js';
 import { PasswordResetService } from './password-reset.service.js';
 
@@ -15,7 +17,10 @@ const CHOOSE_ERRORS = ['token_invalid', 'password_too_common', 'too_many_request
 /** Passwords chosen by a mailed link: a forgotten one, and the first one of somebody invited. */
 @Controller('v1/auth')
 export class PasswordResetController {
-  constructor(private readonly resets: PasswordResetService) {}
+  constructor(
+    private readonly resets: PasswordResetService,
+    private readonly devices: KnownDevices,
+  ) {}
 
   @Post('password/reset')
   @HttpCode(202)
@@ -29,15 +34,30 @@ export class PasswordResetController {
   @HttpCode(204)
   @Accepts({ body: chooseSchema })
   @Answers({ summary: 'Sets a new password by the mailed token and ends every session', errors: CHOOSE_ERRORS })
-  async confirm(@Body() body: z.infer<typeof chooseSchema>, @RequestOrigin() origin: Origin): Promise<void> {
-    await this.resets.confirm(body.token, body.newPassword, origin);
+  async confirm(
+    @Body() body: z.infer<typeof chooseSchema>,
+    @RequestOrigin() origin: Origin,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Headers('cookie') cookies?: string,
+  ): Promise<void> {
+    this.remember(reply, await this.resets.confirm(body.token, body.newPassword, origin), cookies);
   }
 
   @Post('invitation/accept')
   @HttpCode(204)
   @Accepts({ body: chooseSchema })
   @Answers({ summary: 'Sets the first password of somebody invited', errors: CHOOSE_ERRORS })
-  async accept(@Body() body: z.infer<typeof chooseSchema>, @RequestOrigin() origin: Origin): Promise<void> {
-    await this.resets.acceptInvitation(body.token, body.newPassword, origin);
+  async accept(
+    @Body() body: z.infer<typeof chooseSchema>,
+    @RequestOrigin() origin: Origin,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Headers('cookie') cookies?: string,
+  ): Promise<void> {
+    this.remember(reply, await this.resets.acceptInvitation(body.token, body.newPassword, origin), cookies);
+  }
+
+  /** Who chose the password is no stranger to the account, even while strangers use up its tries. */
+  private remember(reply: FastifyReply, user: UserRow | null, cookies: string | undefined): void {
+    if (user) void reply.header('set-cookie', this.devices.remember(cookies, user));
   }
 }

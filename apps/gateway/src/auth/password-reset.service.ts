@@ -31,12 +31,14 @@ export class PasswordResetService {
     void this.send(email).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
   }
 
-  async confirm(token: string, password: string, origin: Origin): Promise<void> {
-    await this.choose('reset_password', token, password, origin);
+  /** The account as it is afterwards; null if it was erased meanwhile. */
+  confirm(token: string, password: string, origin: Origin): Promise<UserRow | null> {
+    return this.choose('reset_password', token, password, origin);
   }
 
-  async acceptInvitation(token: string, password: string, origin: Origin): Promise<void> {
-    await this.choose('invite', token, password, origin);
+  /** The same. */
+  acceptInvitation(token: string, password: string, origin: Origin): Promise<UserRow | null> {
+    return this.choose('invite', token, password, origin);
   }
 
   private async choose(kind: 'reset_password' | 'invite', token: string, password: string, origin: Origin) {
@@ -56,6 +58,7 @@ export class PasswordResetService {
     await this.sessions.endAll(link.userId);
     await this.links.revoke(link.userId, ['reset_password', 'invite', 'verify_email']);
     this.nudge.drain(link.userId);
+    return this.users.findById(link.userId);
   }
 
   private async send(email: string): Promise<void> {

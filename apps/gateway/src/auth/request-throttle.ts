@@ -31,8 +31,8 @@ export class RequestThrottle {
     refuseAfter((await this.mails.take(userId)).refusedMs);
   }
 
-  /** The same where a refusal must not show. */
-  async mayMail(userId: string): Promise<boolean> {
-    return (await this.mails.take(userId)).refusedMs === null;
+  /** The same where a refusal must not show. `kind`: mails that are counted by themselves. */
+  async mayMail(userId: string, kind?: 'login_link'): Promise<boolean> {
+    return (await this.mails.take(kind ? `${userId} ${kind}` : userId)).refusedMs === null;
   }
 }

@@ -11,8 +11,8 @@ interface LinkPage {
   button: string;
   done: string;
   action: string;
-  /** Whether a new password is asked for. */
-  password: boolean;
+  /** What is asked for beside the button: the member of the request's body. */
+  password: 'newPassword' | 'password' | null;
 }
 
 const STYLE = `
@@ -33,12 +33,15 @@ form.addEventListener('submit', async (event) => {
   const button = form.querySelector('button');
   button.disabled = true;
   const password = form.querySelector('input');
-  const body = JSON.stringify(password ? { token, newPassword: password.value } : { token });
+  const body = JSON.stringify(password ? { token, [password.name]: password.value } : { token });
   const headers = { 'Content-Type': 'application/json' };
   let text = 'This did not work: the service cannot be reached. Please try again.';
   try {
     const answer = await fetch(form.dataset.action, { method: 'POST', headers, body });
     if (answer.ok) {
+      // The page keeps no session: what counts is that this browser is known from here on.
+      const opened = answer.status === 200 && (await answer.json()).token;
+      if (opened) await fetch('/v1/auth/logout', { method: 'POST', headers: { Authorization: 'Bearer ' + opened } });
       form.remove();
       text = form.dataset.done;
     } else {
@@ -73,7 +76,23 @@ export class LinkPagesController {
       button: 'Set the password',
       done: 'The password is set. You can sign in with it.',
       action: '/v1/auth/password/reset/confirm',
-      password: true,
+      password: 'newPassword',
+    });
+  }
+
+  @Get('log-in')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  logIn(): string {
+    return page({
+      title: 'Show that it is you',
+      says: 'Others try your account. After this your own tries from this browser are counted apart from theirs. The link is for one try.',
+      button: 'This is my password',
+      done: 'This browser is known now. Go back to your application and sign in.',
+      action: '/v1/auth/login/link/confirm',
+      password: 'password',
     });
   }
 
@@ -89,7 +108,7 @@ export class LinkPagesController {
       button: 'Set the password',
       done: 'The password is set. You can sign in with it.',
       action: '/v1/auth/invitation/accept',
-      password: true,
+      password: 'newPassword',
     });
   }
 
@@ -105,7 +124,7 @@ export class LinkPagesController {
       button: 'This address is mine',
       done: 'Confirmed. The address changes when the waiting time is over.',
       action: '/v1/auth/email/change/confirm',
-      password: false,
+      password: null,
     });
   }
 
@@ -121,7 +140,7 @@ export class LinkPagesController {
       button: 'Keep the old address',
       done: 'The address stays. If it was not you who asked, change your password now.',
       action: '/v1/auth/email/change/cancel',
-      password: false,
+      password: null,
     });
   }
 
@@ -137,15 +156,18 @@ export class LinkPagesController {
       button: 'It was not me',
       done: 'Done. Choose a new password by "forgotten password" before you sign in again.',
       action: '/v1/security/not-me',
-      password: false,
+      password: null,
     });
   }
 }
 
 function page({ title, says, button, done, action, password }: LinkPage): string {
   const field =
-    '<label for="p">New password, 12 characters or more</label>' +
-    '<input id="p" type="password" minlength="12" maxlength="256" autocomplete="new-password" required>';
+    password === 'newPassword'
+      ? '<label for="p">New password, 12 characters or more</label>' +
+        '<input id="p" name="newPassword" type="password" minlength="12" maxlength="256" autocomplete="new-password" required>'
+      : '<label for="p">Password</label>' +
+        '<input id="p" name="password" type="password" maxlength="256" autocomplete="current-password" required>';
   return (
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title>` +
     `<meta name="viewport" content="width=device-width, initial-scale=1"><style>${STYLE}</style></head>` +

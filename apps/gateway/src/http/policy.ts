@@ -42,6 +42,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /docs-json': anyone,
   // Pages behind mailed links. Each does nothing before its button is pressed: mail scanners open links.
   'GET /reset-password': anyone,
+  'GET /log-in': anyone,
   'GET /accept-invitation': anyone,
   'GET /confirm-email-change': anyone,
   'GET /cancel-email-change': anyone,
@@ -49,6 +50,8 @@ export const POLICY: Readonly<Record<string, Access>> = {
 
   'POST /v1/auth/register': anyone,
   'POST /v1/auth/login': anyone,
+  'POST /v1/auth/login/link': anyone,
+  'POST /v1/auth/login/link/confirm': anyone,
   'POST /v1/auth/email/verify': anyone,
   'GET /v1/auth/email/verify': anyone,
   'POST /v1/auth/logout': anySession,

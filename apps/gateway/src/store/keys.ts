@@ -9,6 +9,7 @@ const PURPOSES = [
   'recovery-code',
   'address',
   'idempotency',
+  'known-device',
 ] as const;
 type KeyPurpose = (typeof PURPOSES)[number];
 

@@ -137,6 +137,7 @@ const beginInput = (userId: string): BeginInput => ({
   purpose: 'verify',
   actions: ['blink', 'turn_left', 'smile'],
   transportEpoch: 'bench',
+  storeEpoch: 'bench',
   currentConsentVersion: CONSENT,
   currentModelDigest: MODEL,
   templateId: null,

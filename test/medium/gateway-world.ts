@@ -173,10 +173,8 @@ export class GatewayWorld {
     const begun = await this.begin(client, kind, findings);
     if (begun.status !== 201) return begun;
     const attemptId = String(begun.body.attemptId);
-    for (let step = 1; step <= 3; step++) {
-      const sent = await this.sendStep(client, attemptId, step);
-      if (sent.status !== 202) return sent;
-    }
+    const sent = await this.sendSteps(client, attemptId);
+    if (sent.status !== 202) return sent;
     return this.outcome(client, attemptId);
   }
 
@@ -208,6 +206,14 @@ export class GatewayWorld {
   async sendStep(client: ApiClient, attemptId: string, step: number, body = stepBody()): Promise<Answer> {
     await sleep(350);
     return client.postBytes(`/v1/face/attempts/${attemptId}/steps/${step}`, body);
+  }
+
+  /** All steps: three, or more after an attempt that was not decided. Returns the last answer. */
+  async sendSteps(client: ApiClient, attemptId: string): Promise<Answer> {
+    for (let step = 1; ; step++) {
+      const sent = await patiently(() => this.sendStep(client, attemptId, step));
+      if (sent.body.status !== 'capturing') return sent;
+    }
   }
 
   /** The secret of a user's newest mail of a kind, opened as the audit service would. */

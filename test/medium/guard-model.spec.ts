@@ -50,7 +50,7 @@ afterAll(() => world.close());
 
 const SESSIONS = [randomUUID(), randomUUID()] as const;
 const VERDICTS: StepVerdict[] = [DONE, { kind: 'wrong_action' }, { kind: 'quality', code: 'blurred' }];
-const JUDGEMENTS: MatchResult['judgement'][] = ['ok', 'mismatch', 'spoof', 'not_compared'];
+const JUDGEMENTS: MatchResult['judgement'][] = ['ok', 'mismatch', 'spoof', 'not_compared', 'too_few_samples'];
 const CHANGES: EpochChange[] = [
   { kind: 'unlock', actorId: randomUUID() },
   { kind: 'consent_given', version: CONSENT },
@@ -127,6 +127,7 @@ async function step(run: Run, n: number, age: number, firstByteAgoMs: number): P
     step: n,
     digest: digestOf(r, n),
     transportEpoch: EPOCH,
+    storeEpoch: EPOCH,
     firstByteAgoMs,
   };
   return [word(await run.store.acceptStep(input)), run.machine.acceptStep(input)];
@@ -159,16 +160,16 @@ async function wholeAttempt(run: Run, judgement: MatchResult['judgement']): Prom
   const words = [await begin(run, 'verify', 0, EPOCH)];
   // Nothing more to learn from steps of an attempt that did not begin.
   if (words[0]?.[0] !== 'begun') return words;
-  for (const n of [1, 2, 3]) {
+  for (const n of pick(run, 0).actions.keys()) {
     run.pass(SECOND);
-    words.push(await step(run, n, 0, 0), await verdict(run, n, DONE, 0));
+    words.push(await step(run, n + 1, 0, 0), await verdict(run, n + 1, DONE, 0));
   }
   words.push(await decide(run, judgement, false, 0, 0, 2));
   return words;
 }
 
 const age = fc.constantFrom(0, 0, 0, 0, 1, 2);
-const stepNumber = fc.constantFrom(1, 2, 3);
+const stepNumber = fc.constantFrom(1, 2, 3, 4, 5, 6);
 const mostly = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> => fc.constantFrom(usual, usual, usual, usual, ...others);
 const commands: { weight: number; arbitrary: fc.Arbitrary<{ text: string; run: Command }> }[] = [];
 const command = <A extends unknown[]>(
@@ -214,7 +215,8 @@ command(
   ],
   async (r, purpose, verdicts, judgement) => {
     const words: [string, string][] = [await begin(r, purpose, 0, EPOCH)];
-    for (const [i, v] of verdicts.entries()) {
+    const more = Array<StepVerdict>(Math.max(0, pick(r, 0).actions.length - verdicts.length)).fill(DONE);
+    for (const [i, v] of [...verdicts, ...more].entries()) {
       r.pass(SECOND);
       words.push(await step(r, i + 1, 0, 0), await verdict(r, i + 1, v, 0));
     }
@@ -244,10 +246,22 @@ command(2, 'cancel', [age], async (r, a) => {
     r.machine.cancel({ attemptId, sessionId }),
   ];
 });
-command(2, 'reconcile', [mostly<string | null>(EPOCH, 'redis-2', null)], async (r, epoch) => [
-  word(await r.store.settleOverdue(r.userId, epoch)),
-  r.machine.settleOverdue(epoch),
-]);
+const epochs = mostly<string | null>(EPOCH, 'redis-2', null);
+command(2, 'reconcile', [epochs, epochs, mostly(false, true)], async (r, transportEpoch, storeEpoch, workersGone) => {
+  const seen = { transportEpoch, storeEpoch, workersGone };
+  return [word(await r.store.settleOverdue(r.userId, seen)), r.machine.settleOverdue(seen)];
+});
+command(
+  2,
+  'giveUp',
+  [age, fc.constantFrom('stalled_twice' as const, 'worker_failed' as const)],
+  async (r, a, reason) => {
+    const { attemptId, challengeId, purpose, lockEpoch, run } = pick(r, a);
+    const tuple = { attemptId, challengeId, purpose, lockEpoch, run, userId: r.userId };
+    const result = { ...tuple, kind: 'unjudged' as const, reason };
+    return [word(await r.store.giveUp(result)), r.machine.giveUp(result)];
+  },
+);
 command(2, 'redeem', [age], async (r, a) => {
   const { attemptId, sessionId } = pick(r, a);
   return [
@@ -286,7 +300,8 @@ function comparable(g: GuardDocument, nowMs: number): unknown {
   const outbox = [...eventsOf(g).map((e) => ({ ...e, eventId: '' })), ...mailsOf(g)];
   // The ring is pruned when it is written; what counts is its last day.
   const uncharged = g.uncharged.filter((t) => nowMs - t.getTime() < DAY);
-  return { ...Object.fromEntries(kept), outbox, uncharged };
+  const freeEnds = g.freeEnds.filter((t) => nowMs - t.getTime() < DAY);
+  return { ...Object.fromEntries(kept), outbox, uncharged, freeEnds };
 }
 const DATABASE_ONLY = new Set(['rev', 'ops', 'last', 'dueAt', 'hasDue', 'hasOutbox', 'outboxSince']);
 

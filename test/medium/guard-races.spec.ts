@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type MatchResult } from '#contracts';
-import { DONE, EPOCH, eventsOf, GuardWorld, mailsOf, SECOND, stepResult } from './guard-world.js';
+import { DONE, eventsOf, GuardWorld, mailsOf, SECOND, SEEN, stepResult } from './guard-world.js';
 
 /** What must hold whatever runs in parallel, against a real server. */
 let world: GuardWorld;
@@ -121,8 +121,8 @@ it('an attempt that is decided, cancelled, overdue and changed away at once ends
       shuffled<() => Promise<unknown>>([
         () => world.store.decide(result, 0.9),
         () => world.store.decide(result, 0.9),
-        () => world.store.settleOverdue(userId, 'redis-2'),
-        () => world.store.settleOverdue(userId, EPOCH),
+        () => world.store.settleOverdue(userId, { ...SEEN, transportEpoch: 'redis-2' }),
+        () => world.store.settleOverdue(userId, SEEN),
         () => world.begin(userId),
         () => world.store.change(userId, { kind: 'password_changed' }, {}, randomUUID()),
       ]).map((run) => run()),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
+import { CHALLENGE_STEPS } from '#contracts';
 import type { Action, AuditEvent, EnrolResult, GuardLimits, MatchResult, Origin, PayloadPart, Personal, Purpose, StepResult, StepVerdict } from '#contracts'; // prettier-ignore
 import {
   type BeginInput,
@@ -19,6 +20,8 @@ import {
 export const MODEL = 'a'.repeat(64);
 export const CONSENT = 'v1';
 export const EPOCH = 'redis-1';
+/** Nothing is away. */
+export const SEEN = { transportEpoch: EPOCH, storeEpoch: EPOCH, workersGone: false };
 export const DONE: StepVerdict = { kind: 'done' };
 export const WRONG: StepVerdict = { kind: 'wrong_action' };
 export const NO_FACE: StepVerdict = { kind: 'quality', code: 'no_face' };
@@ -145,6 +148,7 @@ export class GuardWorld {
       purpose: 'verify',
       actions: ['blink', 'turn_left', 'smile'] satisfies Action[],
       transportEpoch: EPOCH,
+      storeEpoch: EPOCH,
       currentConsentVersion: CONSENT,
       currentModelDigest: MODEL,
       templateId: o.purpose === 'enrol' ? randomUUID() : null,
@@ -172,6 +176,7 @@ export class GuardWorld {
       step,
       digest: digestOf(r, step),
       transportEpoch: EPOCH,
+      storeEpoch: EPOCH,
       firstByteAgoMs: 0,
       ...o,
     });
@@ -180,7 +185,9 @@ export class GuardWorld {
   /** Begins and uploads steps, with the verdicts given (one a step; `null`: the step came, its verdict not yet). */
   async captured(userId: string, verdicts: (StepVerdict | null)[], o: Partial<BeginInput> = {}): Promise<Reservation> {
     const r = await this.begun(userId, o);
-    for (const [i, verdict] of verdicts.entries()) {
+    // After an attempt that was not decided there are more steps.
+    const more = verdicts.length !== CHALLENGE_STEPS ? 0 : r.actions.length - verdicts.length;
+    for (const [i, verdict] of [...verdicts, ...Array<StepVerdict>(Math.max(0, more)).fill(DONE)].entries()) {
       this.pass(SECOND);
       const outcome = await this.step(userId, r, i + 1);
       if (outcome.kind !== 'accepted') throw new Error(`step refused: ${outcome.code}`);

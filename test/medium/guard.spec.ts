@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  type Action,
   type EventType,
   auditEventSchema,
   GUARD_LIMITS,
@@ -7,16 +8,16 @@ import {
   type MatchResult,
   type StepVerdict,
 } from '#contracts';
-import type { EpochChange, GuardDocument, Reservation } from '#guard';
+import type { BeginInput, EpochChange, GuardDocument, Reservation } from '#guard';
 import {
   DAY,
   DONE,
-  EPOCH,
   eventsOf,
   GuardWorld,
   HOUR,
   mailsOf,
   MINUTE,
+  SEEN,
   MODEL,
   NO_FACE,
   SECOND,
@@ -99,6 +100,18 @@ describe('rule 2: begin reserves the only attempt or refuses exactly', () => {
         { code: 'too_many_attempts', retryAfterSeconds: 72_000 },
       ],
       [
+        '3 free ends in 10 minutes',
+        () => ({ freeEnds: times(3, 4 * MINUTE) }),
+        { code: 'too_many_attempts', retryAfterSeconds: 360 },
+        { code: 'too_many_attempts', retryAfterSeconds: 360 },
+      ],
+      [
+        '10 free ends in a day',
+        () => ({ freeEnds: times(10, 4 * HOUR) }),
+        { code: 'too_many_attempts', retryAfterSeconds: 72_000 },
+        { code: 'too_many_attempts', retryAfterSeconds: 72_000 },
+      ],
+      [
         'an outbox at its cap',
         () => ({ outbox: Array.from({ length: 50 }, (_, i) => waitingEvent(i)) }),
         { code: 'busy' },
@@ -155,7 +168,7 @@ describe('rule 2: begin reserves the only attempt or refuses exactly', () => {
     const userId = await world.enrolledUser();
     const r = await world.captured(userId, [DONE, DONE, DONE]);
     world.pass(50 * SECOND);
-    const racing = world.storeThatReads(() => world.store.settleOverdue(userId, EPOCH));
+    const racing = world.storeThatReads(() => world.store.settleOverdue(userId, SEEN));
     expect(await racing.begin(world.beginInput(userId))).toMatchObject({ code: 'attempt_in_progress' });
     expect((await world.guard(userId)).reservation).toMatchObject({ attemptId: r.attemptId, run: 1 });
   });
@@ -249,7 +262,7 @@ describe('rule 3: a step is accepted once, in order and in its window', () => {
   it.each([
     ['a later step', 2, 'step_out_of_order'],
     ['step 0', 0, 'not_found'],
-    ['step 4', 4, 'not_found'],
+    ['step 7', 7, 'not_found'],
     ['half a step', 1.5, 'not_found'],
   ])('refuses %s', async (_what, step, code) => {
     const userId = await world.enrolledUser();
@@ -361,7 +374,7 @@ describe('rule 4: a reservation that leaves yields one entry and one event', () 
       async (u) => {
         await world.begun(u);
         world.pass(17 * SECOND);
-        await world.store.settleOverdue(u, EPOCH);
+        await world.store.settleOverdue(u, SEEN);
       },
     ],
     [
@@ -409,22 +422,28 @@ describe('rule 4: a reservation that leaves yields one entry and one event', () 
   });
 
   it('an expiry is an error, uncharged, when the transport lost its memory or cannot be reached', async () => {
-    for (const epoch of ['redis-2', null]) {
+    const outages = [
+      { transportEpoch: 'redis-2' },
+      { transportEpoch: null },
+      { storeEpoch: 'other' },
+      { storeEpoch: null },
+    ];
+    for (const outage of outages) {
       const userId = await world.enrolledUser();
       await world.begun(userId);
       world.pass(17 * SECOND);
-      expect(await world.store.settleOverdue(userId, epoch)).toMatchObject({
+      expect(await world.store.settleOverdue(userId, { ...SEEN, ...outage })).toMatchObject({
         kind: 'settled',
         attempt: { outcome: 'error', eventType: 'error', reason: 'transport_lost', charged: false },
       });
-      expect(await world.guard(userId)).toMatchObject({ uncharged: [], abandoned: 0 });
+      expect(await world.guard(userId)).toMatchObject({ uncharged: [], freeEnds: [], abandoned: 0 });
     }
   });
 
   it('before anything is overdue nothing is settled, and nobody is due', async () => {
     const userId = await world.enrolledUser();
     await world.begun(userId);
-    expect(await world.store.settleOverdue(userId, EPOCH)).toEqual({ kind: 'nothing' });
+    expect(await world.store.settleOverdue(userId, SEEN)).toEqual({ kind: 'nothing' });
     expect(await world.store.findDue(1_000)).not.toContain(userId);
     world.pass(17 * SECOND);
     expect(await world.store.findDue(1_000)).toContain(userId);
@@ -435,7 +454,7 @@ describe('rule 4: a reservation that leaves yields one entry and one event', () 
     await world.begun(userId);
     await world.put(userId, { dueAt: new Date(Date.now() + world.aheadMs - 1) });
     await world.guards.updateOne({ _id: userId }, { $set: { 'reservation.captureUntil': new Date(0) } });
-    expect(await world.store.settleOverdue(userId, EPOCH)).toMatchObject({
+    expect(await world.store.settleOverdue(userId, SEEN)).toMatchObject({
       kind: 'settled',
       attempt: { outcome: 'expired' },
     });
@@ -446,22 +465,22 @@ describe('rule 4: a reservation that leaves yields one entry and one event', () 
     await world.captured(userId, [DONE, DONE, null]);
     for (const run of [1, 2, 3]) {
       world.pass(13 * SECOND);
-      const outcome = await world.store.settleOverdue(userId, EPOCH);
+      const outcome = await world.store.settleOverdue(userId, SEEN);
       expect(outcome).toMatchObject({ kind: 'requeue', reservation: { run } });
     }
     world.pass(13 * SECOND);
-    expect(await world.store.settleOverdue(userId, EPOCH)).toMatchObject({
+    expect(await world.store.settleOverdue(userId, SEEN)).toMatchObject({
       kind: 'settled',
       attempt: { outcome: 'error', reason: 'worker_failed', charged: false },
     });
   });
 
   it('a late decision is not queued again once the transport lost its memory', async () => {
-    for (const epoch of ['redis-2', null]) {
+    for (const transportEpoch of ['redis-2', null]) {
       const userId = await world.enrolledUser();
       await world.captured(userId, [DONE, DONE, DONE]);
       world.pass(13 * SECOND);
-      const settled = await world.store.settleOverdue(userId, epoch);
+      const settled = await world.store.settleOverdue(userId, { ...SEEN, transportEpoch });
       expect(settled).toMatchObject({ kind: 'settled', attempt: { outcome: 'error', reason: 'transport_lost' } });
     }
   });
@@ -906,7 +925,7 @@ describe('what burns a strike', () => {
       (userId) => world.store.change(userId, { kind: 'password_changed' }, {}, randomUUID()),
       async (userId) => {
         world.pass(17 * SECOND);
-        await world.store.settleOverdue(userId, null);
+        await world.store.settleOverdue(userId, { ...SEEN, transportEpoch: null });
       },
     ];
     for (const end of ends) {
@@ -953,14 +972,75 @@ describe('what burns a strike', () => {
     expect(await world.guard(userId)).toMatchObject({ strikes: 0 });
   });
 
-  it('a job that killed its worker twice counts as abandoned', async () => {
+  it('13.2: never a job that killed its worker twice', async () => {
     const userId = await world.enrolledUser();
     const r = await world.captured(userId, [DONE, DONE, DONE]);
     const result = { ...(await world.result(userId, r, 'not_compared')), stalledTwice: true };
     expect(await world.store.decide(result, null)).toMatchObject({
-      attempt: { eventType: 'abandoned', reason: 'stalled_twice', charged: false },
+      attempt: { eventType: 'error', outcome: 'error', reason: 'stalled_twice', charged: false },
     });
-    expect((await world.guard(userId)).abandoned).toBe(1);
+    const guard = await world.guard(userId);
+    expect(guard).toMatchObject({ abandoned: 0, uncharged: [] });
+    expect(guard.freeEnds).toHaveLength(1);
+  });
+
+  it('13.2: never a job that a worker gave up, whatever its run; a failed step costs one all the same', async () => {
+    const givenUp = async (verdicts: StepVerdict[]) => {
+      const userId = await world.enrolledUser();
+      const { attemptId, challengeId, purpose, lockEpoch } = await world.captured(userId, verdicts);
+      const tuple = { userId, attemptId, challengeId, purpose, lockEpoch, run: 0 };
+      const result = { ...tuple, kind: 'unjudged', reason: 'worker_failed' } as const;
+      for (const other of [
+        { challengeId: 'f'.repeat(32) },
+        { attemptId: randomUUID() },
+        { lockEpoch: 99 },
+        { purpose: 'practice' as const },
+      ])
+        // prettier-ignore
+        expect(await world.store.giveUp({ ...result, ...other })).toEqual({ kind: 'stale' });
+      const ended = await world.store.giveUp(result);
+      expect(await world.store.giveUp(result)).toEqual({ kind: 'stale' });
+      return ended;
+    };
+    expect(await givenUp([DONE])).toMatchObject({ attempt: { outcome: 'error', reason: 'worker_failed', charged: false } }); // prettier-ignore
+    expect(await givenUp([WRONG])).toMatchObject({ attempt: { outcome: 'not_verified', charged: true } });
+  });
+
+  it('core 10a: too few frames to look at for an attack are a matter of quality', async () => {
+    const userId = await world.enrolledUser();
+    const end = { outcome: 'retry', quality: 'too_few_frames', reason: 'quality', charged: false };
+    expect(await world.attempt(userId, 'too_few_samples')).toMatchObject(end);
+    expect(await world.guard(userId)).toMatchObject({ freeEnds: [], abandoned: 1 });
+  });
+
+  it('case 3: never a late upload, nor one that never came, however often', async () => {
+    const userId = await world.enrolledUser();
+    for (let i = 0; i < 8; i++) {
+      const r = await world.begun(userId);
+      world.pass((i % 2 ? 8 : 40) * SECOND);
+      expect(await world.step(userId, r, 1)).toEqual({ kind: 'refused', code: 'attempt_over' });
+      expect((await world.guard(userId)).recent.at(-1)).toMatchObject({ outcome: 'expired', charged: false });
+      await world.drain(userId);
+      world.pass(4 * MINUTE);
+    }
+    expect(await world.guard(userId)).toMatchObject({ strikes: 0, abandoned: 0, uncharged: [], lockedUntil: null });
+  });
+
+  it('13.2: free ends have a ring of their own, an outage enters none', async () => {
+    const userId = await world.enrolledUser();
+    const expire = async (seen = SEEN): Promise<void> => {
+      await world.begun(userId);
+      world.pass(17 * SECOND);
+      await world.store.settleOverdue(userId, seen);
+    };
+    for (let i = 0; i < 4; i++) await expire({ ...SEEN, storeEpoch: 'another' });
+    for (let i = 0; i < 3; i++) await expire();
+    const refusal = await world.begin(userId);
+    expect(refusal).toMatchObject({ kind: 'refused', code: 'too_many_attempts' });
+    const { retryAfterSeconds } = refusal as { retryAfterSeconds: number };
+    expect(retryAfterSeconds).toBeGreaterThan(500);
+    world.pass(retryAfterSeconds * SECOND);
+    expect((await world.begin(userId)).kind).toBe('begun');
   });
 
   it('no capture of an enrolment or a practice', async () => {
@@ -972,6 +1052,142 @@ describe('what burns a strike', () => {
     const guard = await world.guard(userId);
     expect(guard).toMatchObject({ strikes: 0, abandoned: 0 });
     expect(guard.uncharged).toHaveLength(8);
+  });
+});
+
+describe('13.2: the draw, not the strike, stops shopping for a challenge', () => {
+  const DRAWN = ['blink', 'turn_left', 'smile'] satisfies Action[];
+  const OTHERS = ['turn_right', 'turn_right', 'turn_right'] satisfies Action[];
+  const cancelled = async (userId: string, steps: number, o: Partial<BeginInput> = {}): Promise<void> => {
+    const r = await world.captured(userId, Array<StepVerdict>(steps).fill(DONE), o);
+    await world.store.cancel({ userId, attemptId: r.attemptId, sessionId: r.sessionId });
+  };
+
+  it.each([
+    [0, ['blink', 'turn_right', 'turn_right']],
+    [1, ['blink', 'turn_left', 'turn_right', 'turn_right']],
+    [2, ['blink', 'turn_left', 'smile', 'turn_right', 'turn_right']],
+  ])(
+    'after %i steps sent and left, the next begins with what was shown and ends with two new ones',
+    async (sent, actions) => {
+      const userId = await world.enrolledUser();
+      await cancelled(userId, sent, { actions: DRAWN });
+      const next = await world.begun(userId, { actions: OTHERS });
+      expect(next).toMatchObject({ actions, verdict: actions.map(() => null) });
+      // What had been shown stays, though the second attempt showed less of it.
+      await world.store.cancel({ userId, attemptId: next.attemptId, sessionId: next.sessionId });
+      const third = await world.begun(userId, { actions: DRAWN });
+      expect(third.actions.slice(0, sent + 1)).toEqual(DRAWN.slice(0, sent + 1));
+      expect(third.actions).toHaveLength(Math.max(3, sent + 3));
+    },
+  );
+
+  it('never more than six steps, the last two new', async () => {
+    const userId = await world.enrolledUser();
+    await cancelled(userId, 2, { actions: DRAWN });
+    await world.put(userId, { abandoned: 0 });
+    await cancelled(userId, 4, { actions: OTHERS });
+    const { actions } = await world.begun(userId, { actions: ['smile', 'smile', 'smile'] });
+    expect(actions).toEqual(['blink', 'turn_left', 'smile', 'turn_right', 'smile', 'smile']);
+  });
+
+  it('a longer attempt is decided as any other, and its decision ends the rule', async () => {
+    for (const judgement of ['ok', 'mismatch'] as const) {
+      const userId = await world.enrolledUser();
+      await cancelled(userId, 2, { actions: DRAWN });
+      const r = await world.captured(userId, [DONE, DONE, DONE], { actions: OTHERS });
+      expect(r).toMatchObject({ next: 6, actions: [...DRAWN, 'turn_right', 'turn_right'] });
+      expect(await world.decided(userId, r, judgement)).toMatchObject({ outcome: judgement === 'ok' ? 'verified' : 'not_verified' }); // prettier-ignore
+      expect(await world.guard(userId)).toMatchObject({ shown: null });
+      expect((await world.begun(userId, { actions: OTHERS })).actions).toEqual(OTHERS);
+    }
+  });
+
+  const undecided: [string, (userId: string) => Promise<unknown>][] = [
+    [
+      'an expiry',
+      async (u) => {
+        await world.begun(u, { actions: DRAWN });
+        world.pass(17 * SECOND);
+        await world.store.settleOverdue(u, SEEN);
+      },
+    ],
+    [
+      'an outage',
+      async (u) => {
+        await world.begun(u, { actions: DRAWN });
+        world.pass(17 * SECOND);
+        await world.store.settleOverdue(u, { ...SEEN, transportEpoch: null });
+      },
+    ],
+    [
+      'an expiry that the next begin settles',
+      async (u) => {
+        await world.begun(u, { actions: DRAWN });
+        world.pass(17 * SECOND);
+      },
+    ],
+    [
+      'a late step',
+      async (u) => {
+        const r = await world.begun(u, { actions: DRAWN });
+        world.pass(8 * SECOND);
+        await world.step(u, r, 1);
+      },
+    ],
+    [
+      'a change of the account',
+      async (u) => {
+        await world.begun(u, { actions: DRAWN });
+        await world.store.change(u, { kind: 'password_changed' }, {}, randomUUID());
+      },
+    ],
+    [
+      "an officer's change",
+      async (u) => {
+        await world.begun(u, { actions: DRAWN });
+        await world.store.change(u, { kind: 'unlock' }, {}, randomUUID());
+      },
+    ],
+    [
+      'a poor first step',
+      async (u) => {
+        const r = await world.captured(u, [NO_FACE], { actions: DRAWN });
+        await world.store.cancel({ userId: u, attemptId: r.attemptId, sessionId: r.sessionId });
+      },
+    ],
+  ];
+  it.each(undecided)('%s keeps the draw for 15 minutes, of step-ups only', async (_what, end) => {
+    const userId = await world.enrolledUser();
+    await end(userId);
+    await world.drain(userId);
+    const practice = await world.begun(userId, { purpose: 'practice', actions: OTHERS });
+    expect(practice.actions).toEqual(OTHERS);
+    await world.store.cancel({ userId, attemptId: practice.attemptId, sessionId: practice.sessionId });
+    await world.drain(userId);
+    world.pass(14 * MINUTE);
+    const next = await world.begun(userId, { actions: OTHERS });
+    expect(next.actions[0]).toBe('blink');
+    await world.store.cancel({ userId, attemptId: next.attemptId, sessionId: next.sessionId });
+    await world.drain(userId);
+    world.pass(15 * MINUTE);
+    expect((await world.begun(userId, { actions: OTHERS })).actions).toEqual(OTHERS);
+  });
+
+  it('a gesture that was opted out of since is not asked for', async () => {
+    const userId = await world.enrolledUser();
+    await cancelled(userId, 1, { actions: DRAWN });
+    await world.store.setPreferences(userId, { optOuts: ['blink'], extraTime: false }, {}, randomUUID());
+    expect((await world.begun(userId, { actions: OTHERS })).actions).toEqual(['turn_left', 'turn_right', 'turn_right']);
+  });
+
+  it('a guard of the version before knows neither field, and begins', async () => {
+    const userId = await world.enrolledUser();
+    await world.guards.updateOne({ _id: userId }, { $unset: { shown: '', freeEnds: '' } });
+    expect((await world.begun(userId)).actions).toHaveLength(3);
+    world.pass(17 * SECOND);
+    await world.store.settleOverdue(userId, SEEN);
+    expect((await world.guard(userId)).freeEnds).toHaveLength(1);
   });
 });
 

@@ -65,6 +65,26 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     "full('w.day', s.limits.unchargedPerDay),\n        refuse",
     `${NEVER},\n        refuse`,
   ]),
+  begin('begin: 3 free ends in 10 minutes', `3 free ends in 10 minutes, ${RACED}`, [
+    "full('w.freeTenMinutes', s.limits.freePer10Min),\n        refuse",
+    `${NEVER},\n        refuse`,
+  ]),
+  begin('begin: 10 free ends a day', `10 free ends in a day, ${RACED}`, [
+    "full('w.freeDay', s.limits.freePerDay),\n        refuse",
+    `${NEVER},\n        refuse`,
+  ]),
+  begin('begin: what was shown is kept for 15 minutes', 'keeps the draw for 15 minutes', [
+    "gt(ifNull(field('shown.at'), new Date(0)), since)",
+    ALWAYS,
+  ]),
+  begin('begin: what was shown is kept for step-ups', 'keeps the draw for 15 minutes', [
+    "input.purpose === 'verify' ? stillShown(s) : []",
+    'stillShown(s)',
+  ]),
+  begin('begin: what was opted out of is not asked for', 'opted out of since', [
+    "not(isIn(action(), field('optOuts')))",
+    ALWAYS,
+  ]),
   begin('begin: the outbox at its cap', `an outbox at its cap, ${RACED}`, [
     "gte(size(field('outbox')), s.limits.outboxMax)",
     NEVER,
@@ -151,7 +171,7 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
   decide('decide: of the frames received', 'rule 5', ["    eq(\n      reservation('digest'),", '    or(\n      true,']),
   decide('decide: of the template named', 'rule 5', ["eq(field('template.id'), r.templateId ?? '')", ALWAYS]),
   decide('decide: every step has its verdict', 'a result is stale while a step or a verdict is missing', [
-    "eq(size(only(ifNull(reservation('verdict'), []), (v) => present(v('kind')))), CHALLENGE_STEPS)",
+    "eq(size(only(ifNull(reservation('verdict'), []), (v) => present(v('kind')))), r.inputs.length)",
     ALWAYS,
   ]),
   decide('decide: of this attempt', 'another attemptId is stale', [
@@ -190,7 +210,7 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     ALWAYS,
   ]),
   decide('reconciler: no run for a transport that forgot', 'is not queued again once the transport', [
-    'not(transportLost(transportEpoch))',
+    'not(transportLost(seen))',
     ALWAYS,
   ]),
   decide('cancel: not after the last step', 'cancel after the last step', [
@@ -261,8 +281,37 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
   ]),
   settle('expiry: at the end of a step', 'an expiry found by the reconciler', ['gt(now, stepEnd(bodyMs))', NEVER]),
   settle('expiry: free where the transport forgot', 'an expiry is an error, uncharged', [
-    'transportLost(cause.transportEpoch)',
-    NEVER,
+    'or(transportLost(cause), storeLost(cause))',
+    'storeLost(cause)',
+  ]),
+  settle('expiry: free where the store was away', 'an expiry is an error, uncharged', [
+    'or(transportLost(cause), storeLost(cause))',
+    'transportLost(cause)',
+  ]),
+  settle('expiry: an outage enters no ring', 'an expiry is an error, uncharged', [
+    "class: 'excused', type: 'error', outcome: 'error', reason: 'transport_lost'",
+    "class: 'free', type: 'error', outcome: 'error', reason: 'transport_lost'",
+  ]),
+  settle('expiry: never charged', 'never a late upload', [
+    "class: 'free', type: 'expired'",
+    "class: 'abandoned', type: 'expired'",
+  ]),
+  settle('free: has a ring', 'free ends have a ring', ["'w.free': is('free')", "'w.free': false"]),
+  settle('shown: a decision ends the rule', 'its decision ends the rule', [
+    "cond(is('success', 'failed'), null, kept)",
+    'kept',
+  ]),
+  settle('shown: kept by step-ups only', 'keeps the draw for 15 minutes', [
+    "cond(and(w('ended'), verify), shownBy(cause, is)",
+    "cond(w('ended'), shownBy(cause, is)",
+  ]),
+  settle('shown: what was shown before stays', 'the next begins with what was shown', [
+    "ifNull(reservation('shownBefore'), 0))",
+    '0)',
+  ]),
+  decide('give up: of this challenge', 'never a job that a worker gave up', [
+    "    eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId'), r.attemptId),\n    eq(reservation('challengeId'), r.challengeId),\n    eq(reservation('purpose'), r.purpose),\n    eq(reservation('lockEpoch'), r.lockEpoch),\n  );",
+    "    eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId'), r.attemptId),\n  );",
   ]),
   settle('expiry: free where the transport is away', 'an expiry is an error, uncharged', [
     'transportEpoch === null ? eq(1, 1)',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FaceEnrolPayload, FaceMatchPayload, FaceStepPayload, TemplateRewrapPayload } from '#contracts';
-import { type JobContext, JobHandler } from '#queue';
-import { InferenceService } from './inference.service.js';
+import { type JobContext, JobHandler, PermanentError } from '#queue';
+import { InferenceService, STALLED_MAX } from './inference.service.js';
 import { RewrapService } from './template/rewrap.service.js';
 
 @Injectable()
@@ -27,7 +27,8 @@ export class InferenceProcessor {
   }
 
   @JobHandler('template.rewrap')
-  async rewrapTemplates(payload: TemplateRewrapPayload): Promise<void> {
+  async rewrapTemplates(payload: TemplateRewrapPayload, { stalledCount }: JobContext): Promise<void> {
+    if (stalledCount >= STALLED_MAX) throw new PermanentError('this job has killed its worker twice');
     await this.rewrap.rewrap(payload);
   }
 }

@@ -7,9 +7,10 @@ import {
   type FaceMatchPayload,
   type FaceStepPayload,
   type StepVerdict,
+  type UnjudgedResult,
 } from '#contracts';
 import { AppLogger } from '#observability';
-import { BlobStore, type JobContext, PermanentError } from '#queue';
+import { BlobStore, type JobContext, PermanentError, RetryableError, TransportDownError } from '#queue';
 import { AttemptEvidence, SwappedInputError } from './attempt-evidence.js';
 import { ENGINE, type Engine } from './engine.js';
 import { wipeEvidence } from './evidence/evidence.js';
@@ -17,12 +18,12 @@ import { ResultSender } from './keys/result-sender.js';
 import { chooseMean, judgeAttempt, type Judgement } from './pipeline/judge-attempt.js';
 
 /** A job that has killed its worker so often is not run again. */
-const STALLED_MAX = 2;
+export const STALLED_MAX = 2;
 
 /** How often is asked whether the frames in work are still wanted. */
 const WANTED_MS = 400;
 
-type About = Pick<JobContext, 'jobId' | 'stalledCount' | 'signal'>;
+type About = Pick<JobContext, 'jobId' | 'stalledCount' | 'signal' | 'triesLeft'>;
 
 /** The three jobs. Each may be delivered more than once and on any worker, and then gives the same result again. */
 @Injectable()
@@ -37,7 +38,11 @@ export class InferenceService {
 
   /** One step: frames → evidence and verdict. The frames are deleted once both are stored. */
   async step(payload: FaceStepPayload, about: About): Promise<void> {
-    if (about.stalledCount >= STALLED_MAX) throw new PermanentError('this job has killed its worker twice');
+    if (about.stalledCount >= STALLED_MAX) return this.giveUp(payload, about, 'stalled_twice');
+    return this.orGivesUp(payload, about, () => this.judgeStep(payload, about));
+  }
+
+  private async judgeStep(payload: FaceStepPayload, about: About): Promise<void> {
     const { attemptId, step, framesDigest, action } = payload;
     const known = await this.evidence.find(payload);
     let verdict: StepVerdict;
@@ -64,7 +69,11 @@ export class InferenceService {
   }
 
   /** All steps against the template. The similarity travels beside the result, and only if it counts. */
-  async match(payload: FaceMatchPayload, about: About): Promise<void> {
+  match(payload: FaceMatchPayload, about: About): Promise<void> {
+    return this.orGivesUp(payload, about, () => this.judgeMatch(payload, about));
+  }
+
+  private async judgeMatch(payload: FaceMatchPayload, about: About): Promise<void> {
     const { attemptId, templateId, templateDigest } = payload;
     const stalledTwice = about.stalledCount >= STALLED_MAX;
     let judgement: Judgement = 'not_compared';
@@ -91,7 +100,11 @@ export class InferenceService {
   }
 
   /** All steps → a new template, if they are one live person's. */
-  async enrol(payload: FaceEnrolPayload, about: About): Promise<void> {
+  enrol(payload: FaceEnrolPayload, about: About): Promise<void> {
+    return this.orGivesUp(payload, about, () => this.judgeEnrolment(payload, about));
+  }
+
+  private async judgeEnrolment(payload: FaceEnrolPayload, about: About): Promise<void> {
     const { attemptId, inputs, templateId } = payload;
     const stalledTwice = about.stalledCount >= STALLED_MAX;
     const judgement = stalledTwice ? 'not_compared' : await this.newTemplate(payload);
@@ -150,6 +163,23 @@ export class InferenceService {
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** What could not be judged on the last try is said: silence would have the attempt's decision queued again. */
+  private async orGivesUp(payload: AttemptTuple, about: About, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const isOutage = error instanceof TransportDownError;
+      if (about.triesLeft === 0 && error instanceof RetryableError && !isOutage)
+        await this.giveUp(payload, about, 'worker_failed');
+      throw error;
+    }
+  }
+
+  private async giveUp(payload: AttemptTuple, { jobId }: About, reason: UnjudgedResult['reason']): Promise<void> {
+    this.logger.warn({ attemptId: payload.attemptId, jobId, outcome: reason }, 'job given up');
+    await this.results.send({ ...attemptTupleOf(payload), kind: 'unjudged', reason }, `${jobId}-u`);
   }
 
   /** Whoever finds a swapped input says so before the job fails: a failed job alone tells nobody. */

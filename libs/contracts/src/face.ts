@@ -45,3 +45,7 @@ export type StepVerdict = z.infer<typeof stepVerdictSchema>;
 
 /** Steps of one challenge. */
 export const CHALLENGE_STEPS = 3;
+/** Steps that an attempt after an undecided one may have: what was shown before, then `CHALLENGE_NEW_STEPS`. */
+export const CHALLENGE_STEPS_MAX = 6;
+/** Steps at the end of every challenge that were never shown before. */
+export const CHALLENGE_NEW_STEPS = 2;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { actionSchema, CHALLENGE_STEPS, purposeSchema, stepVerdictSchema } from './face.js';
+import { actionSchema, CHALLENGE_STEPS_MAX, purposeSchema, stepVerdictSchema } from './face.js';
 
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
-const stepNumberSchema = z.int().min(1).max(CHALLENGE_STEPS);
+const stepNumberSchema = z.int().min(1).max(CHALLENGE_STEPS_MAX);
 
 /**
  * What a job is about; a result must repeat it, and the gateway compares every field with the guard's reservation.
@@ -60,11 +60,12 @@ const stepResultSchema = attemptTupleSchema.extend({
   modelDigest: z.string(),
 });
 
-const judgementSchema = z.enum(['ok', 'not_one_person', 'spoof', 'mismatch', 'not_compared']);
+const judgementSchema = z.enum(['ok', 'not_one_person', 'spoof', 'mismatch', 'not_compared', 'too_few_samples']);
 
 /**
  * Result of `face.match` and `face.enrol`: the judgement over all steps. `not_compared`: some step was not usable, so
- * nothing was compared and no similarity exists. `stalledTwice`: the job killed its worker twice and was not run.
+ * nothing was compared and no similarity exists. `too_few_samples`: every step was done, and too few of its frames could
+ * be looked at for an attack. `stalledTwice`: the job killed its worker twice and was not run.
  */
 const matchResultSchema = attemptTupleSchema.extend({
   kind: z.literal('match'),
@@ -89,10 +90,16 @@ const refusedInputSchema = attemptTupleSchema.extend({
   kind: z.literal('refused_input'),
   input: z.enum(['frames', 'template']),
 });
+/** No judgement: the job killed its worker twice, or its time was over on every try. */
+const unjudgedResultSchema = attemptTupleSchema.extend({
+  kind: z.literal('unjudged'),
+  reason: z.enum(['stalled_twice', 'worker_failed']),
+});
 const faceResultSchema = z.discriminatedUnion('kind', [
   stepResultSchema,
   matchResultSchema,
   enrolResultSchema,
+  unjudgedResultSchema,
   refusedInputSchema,
 ]);
 /** What a worker says, in a signed envelope (`signedResultSchema`). */
@@ -139,6 +146,7 @@ export const SIGNED_AS = {
   models: 'countersign/models/v1',
 } as const;
 export type StepResult = z.infer<typeof stepResultSchema>;
+export type UnjudgedResult = z.infer<typeof unjudgedResultSchema>;
 export type MatchResult = z.infer<typeof matchResultSchema>;
 export type EnrolResult = z.infer<typeof enrolResultSchema>;
 
@@ -162,9 +170,9 @@ const define = <S extends z.ZodType>(d: JobDefinition<S>): JobDefinition<S> => d
  * `@JobHandler(name)`, its provider in the app's module, a spec.
  */
 export const JOBS = {
-  'face.step': define({ queue: 'face', payload: faceStepPayload, tries: 3, backoffMs: 200, timeoutMs: 15_000 }),
-  'face.enrol': define({ queue: 'face', payload: faceEnrolPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
-  'face.match': define({ queue: 'face', payload: faceMatchPayload, tries: 3, backoffMs: 200, timeoutMs: 10_000 }),
+  'face.step': define({ queue: 'face', payload: faceStepPayload, tries: 2, backoffMs: 200, timeoutMs: 15_000 }),
+  'face.enrol': define({ queue: 'face', payload: faceEnrolPayload, tries: 2, backoffMs: 200, timeoutMs: 10_000 }),
+  'face.match': define({ queue: 'face', payload: faceMatchPayload, tries: 2, backoffMs: 200, timeoutMs: 10_000 }),
   /** Rows and answer are blobs: nothing of a key, wrapped as it is, lies in the queue. */
   'template.rewrap': define({
     queue: 'face',
@@ -241,6 +249,19 @@ export const blobKeys = {
   rewrap: (batchId: string): string => `rewrap:${batchId}`,
   rewrapped: (batchId: string): string => `rewrapped:${batchId}`,
 };
+
+/** Everything an attempt may have left in the blob store. `digests`: of its accepted steps, in their order. */
+export const blobKeysOf = (attemptId: string, run: number, digests: readonly string[]): string[] => [
+  blobKeys.template(attemptId),
+  ...Array.from({ length: run + 1 }, (_, earlier) => [
+    blobKeys.newTemplate(attemptId, earlier),
+    blobKeys.similarity(attemptId, earlier),
+  ]).flat(),
+  ...digests.flatMap((digest, i) => [
+    blobKeys.frames(attemptId, i + 1, digest),
+    blobKeys.evidence(attemptId, i + 1, digest),
+  ]),
+];
 
 /** Longest life of frames and evidence, seconds. Deleted earlier, at the decision. */
 export const BLOB_TTL_SECONDS = 120;

@@ -27,6 +27,11 @@ export const GUARD_LIMITS = {
   strikeRingDays: 7,
   unchargedPer10Min: 10,
   unchargedPerDay: 30,
+  /** Ends that nobody is charged for and that no outage explains. */
+  freePer10Min: 3,
+  freePerDay: 10,
+  /** How long an undecided attempt's actions stay the beginning of the next one. */
+  shownMinutes: 15,
   recentMax: 32,
   outboxMax: 50,
   reEnrolDays: 180,

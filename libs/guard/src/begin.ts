@@ -1,4 +1,4 @@
-import { CHALLENGE_STEPS } from '#contracts';
+import { CHALLENGE_NEW_STEPS, CHALLENGE_STEPS_MAX } from '#contracts';
 import {
   add,
   and,
@@ -10,6 +10,7 @@ import {
   eq,
   type Expr,
   field,
+  firstOf,
   gt,
   gte,
   ifNull,
@@ -23,6 +24,7 @@ import {
   merge,
   multiply,
   ne,
+  not,
   object,
   only,
   type Operand,
@@ -36,7 +38,7 @@ import {
 import { eventEntry, type SealedOrigin } from './outbox.js';
 import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
 import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS } from './refusal.js';
-import { captureOverdue, settle, within } from './settle.js';
+import { captureOverdue, overdue, settle, within } from './settle.js';
 import type { GuardSettings } from './settings.js';
 import { attemptEventIds, type SealedAttempt } from './sealer.js';
 import type { BeginInput } from './types.js';
@@ -65,7 +67,10 @@ export function begin(input: BeginInput, sealed: SealedBegin, plan: BeginPlan, s
       set({
         'w.tenMinutes': within('uncharged', 10 * MINUTE),
         'w.day': within('uncharged', DAY),
+        'w.freeTenMinutes': within('freeEnds', 10 * MINUTE),
+        'w.freeDay': within('freeEnds', DAY),
         'w.repeated': isIn(input.attemptId, field('ops')),
+        'w.shown': input.purpose === 'verify' ? stillShown(s) : [],
       }),
       set({ 'w.refusal': refusal(input, s) }),
       ...(plan.tells ? tellRefused(input, sealed.refused, s) : []),
@@ -87,7 +92,7 @@ export function begin(input: BeginInput, sealed: SealedBegin, plan: BeginPlan, s
 const settleAbandoned = (input: BeginInput, s: GuardSettings): Stage[] =>
   settle({
     when: isAbandoned(s),
-    cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
+    cause: overdue(input),
     limits: s.limits,
   });
 
@@ -149,6 +154,14 @@ function refusal(input: BeginInput, s: GuardSettings): Expr {
       [
         full('w.tenMinutes', s.limits.unchargedPer10Min),
         refuse('too_many_attempts', { seconds: freed('w.tenMinutes', s.limits.unchargedPer10Min, 10 * MINUTE) }),
+      ],
+      [
+        full('w.freeDay', s.limits.freePerDay),
+        refuse('too_many_attempts', { seconds: freed('w.freeDay', s.limits.freePerDay, DAY) }),
+      ],
+      [
+        full('w.freeTenMinutes', s.limits.freePer10Min),
+        refuse('too_many_attempts', { seconds: freed('w.freeTenMinutes', s.limits.freePer10Min, 10 * MINUTE) }),
       ],
       [
         or(
@@ -216,16 +229,35 @@ const countOneMore = (sessionId: string): Expr =>
     merge(r(), object({ more: add(r('more'), cond(eq(r('sessionId'), sessionId), 1, 0)) })),
   );
 
+/** What the next attempt begins with; a gesture that its user has since opted out of is not asked for. */
+function stillShown(s: GuardSettings): Expr {
+  const since = subtract(now, s.limits.shownMinutes * MINUTE);
+  const shown = cond(gt(ifNull(field('shown.at'), new Date(0)), since), ifNull(field('shown.actions'), []), []);
+  const wanted = only(shown, (action) => not(isIn(action(), field('optOuts'))));
+  return firstOf(wanted, CHALLENGE_STEPS_MAX - CHALLENGE_NEW_STEPS);
+}
+
 function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettings): Expr {
   return object({
     attemptId: input.attemptId,
     challengeId: input.challengeId,
     sessionId: input.sessionId,
     purpose: input.purpose,
-    actions: input.actions,
+    actions: concat(
+      w('shown'),
+      cond(eq(size(w('shown')), 0), input.actions, input.actions.slice(0, CHALLENGE_NEW_STEPS)),
+    ),
+    shownBefore: size(w('shown')),
     revealedAt: list(now),
     digest: [],
-    verdict: Array.from({ length: CHALLENGE_STEPS }, () => null),
+    verdict: cond(
+      eq(size(w('shown')), 0),
+      input.actions.map(() => null),
+      concat(
+        each(w('shown'), () => null),
+        Array.from({ length: CHALLENGE_NEW_STEPS }, () => null),
+      ),
+    ),
     next: 1,
     run: 0,
     windowMs: cond(field('extraTime'), 2 * s.capture.windowMaxMs, s.capture.windowMaxMs),
@@ -236,6 +268,7 @@ function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettin
     lastStepAt: null,
     lockEpoch: field('lockEpoch'),
     transportEpoch: input.transportEpoch,
+    storeEpoch: input.storeEpoch,
     eventIds: attemptEventIds(input.attemptId),
     sealed: { ...sealed },
   });

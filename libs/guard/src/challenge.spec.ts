@@ -1,5 +1,5 @@
 import { type Action, ACTIONS } from '#contracts';
-import { allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } from './challenge.js';
+import { actionsAfter, allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } from './challenge.js';
 
 describe('the challenge', () => {
   it('respects opt-outs', () => {
@@ -51,6 +51,45 @@ describe('the challenge', () => {
     const ids = Array.from({ length: 100_000 }, newChallengeId);
     expect(new Set(ids).size).toBe(100_000);
     expect(ids.every((id) => /^[0-9a-f]{32}$/.test(id))).toBe(true);
+  });
+});
+
+describe('13.2: a draw after an attempt that was not decided', () => {
+  it('begins with what was shown, ends with two that were not, and has six steps at most', () => {
+    const drawn = drawChallenge(ACTIONS);
+    expect(actionsAfter([], drawn)).toEqual(drawn);
+    for (let n = 1; n <= 6; n++) {
+      const shown = Array.from({ length: n }, () => drawChallenge(ACTIONS)[0] as Action);
+      const before = shown.slice(0, 4);
+      expect(actionsAfter(shown, drawn)).toEqual([...before, ...drawn.slice(0, 2)]);
+    }
+  });
+
+  /** Has clips of some gestures, answers while they fit, and leaves uncharged at the first that does not. */
+  function shops(canAnswer: (action: Action, step: number) => boolean, tries: number): boolean {
+    let shown: Action[] = [];
+    for (let i = 0; i < tries; i++) {
+      const actions = actionsAfter(shown, drawChallenge(ACTIONS));
+      const misfit = actions.findIndex((action, step) => !canAnswer(action, step));
+      if (misfit < 0) return true;
+      shown = actions.slice(0, Math.max(misfit + 1, shown.length));
+    }
+    return false;
+  }
+  const rate = (canAnswer: (action: Action, step: number) => boolean): number => {
+    const n = 20_000;
+    return Array.from({ length: n }, () => shops(canAnswer, 10)).filter(Boolean).length / n;
+  };
+
+  it('whoever leaves ten times at the first misfit has not come further than with one draw', () => {
+    const recorded: Action[] = ['turn_left', 'smile', 'blink'];
+    // Six standard deviations of 20,000 draws. Ten independent draws would be 14.6 %, 73.7 % and 99.6 %.
+    expect(rate((action, step) => recorded[step] === action)).toBeLessThan(1 / 64 + 0.0053);
+    for (const [known, p] of [
+      [2, 1 / 8],
+      [3, 27 / 64],
+    ] as const)
+      expect(Math.abs(rate((action) => ACTIONS.indexOf(action) < known) - p)).toBeLessThan(0.021);
   });
 });
 

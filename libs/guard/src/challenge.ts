@@ -1,5 +1,5 @@
 import { randomBytes, randomInt as cryptoRandomInt } from 'node:crypto';
-import { type Action, ACTIONS, CHALLENGE_STEPS } from '#contracts';
+import { type Action, ACTIONS, CHALLENGE_NEW_STEPS, CHALLENGE_STEPS, CHALLENGE_STEPS_MAX } from '#contracts';
 
 /** The gestures a user may be asked for. */
 export const allowedActions = (optOuts: readonly Action[]): Action[] => ACTIONS.filter((a) => !optOuts.includes(a));
@@ -11,6 +11,15 @@ export function drawChallenge(
 ): Action[] {
   if (allowed.length === 0) throw new RangeError('no gesture is allowed');
   return Array.from({ length: CHALLENGE_STEPS }, () => allowed[randomInt(allowed.length)] as Action);
+}
+
+/**
+ * The actions of an attempt: those that an undecided attempt of the last minutes has shown (at most four), then two of the
+ * draw; the whole draw where nothing was shown. The same as the pipeline of `begin`, in TypeScript.
+ */
+export function actionsAfter(shown: readonly Action[], drawn: readonly Action[]): Action[] {
+  const before = shown.slice(0, CHALLENGE_STEPS_MAX - CHALLENGE_NEW_STEPS);
+  return before.length === 0 ? [...drawn] : [...before, ...drawn.slice(0, CHALLENGE_NEW_STEPS)];
 }
 
 /** 128 random bits, hex. */

@@ -9,7 +9,7 @@ const judged = (judgement: (AttemptEnd & { kind: 'decision' })['judgement'], sta
   judgement,
   stalledTwice,
 });
-const expired: AttemptEnd = { kind: 'overdue', transportLost: false, deciding: false };
+const expired = { kind: 'overdue', outage: false, deciding: false, workersGone: false } satisfies AttemptEnd;
 
 describe('what an end means', () => {
   const cases: [string, (StepVerdict | null)[], AttemptEnd, AttemptClass][] = [
@@ -21,17 +21,32 @@ describe('what an end means', () => {
     ['a failed step before a poor one', [poor, wrong, done], judged('not_compared'), 'failed'],
     ['a poor first step', [poor, done, done], judged('ok'), 'retry'],
     ['a poor later step', [done, done, poor], judged('ok'), 'abandoned'],
-    ['a job that killed its worker twice', [done, done, done], judged('not_compared', true), 'abandoned'],
+    ['13.2: a job that killed its worker twice', [done, done, done], judged('not_compared', true), 'free'],
     ['a judgement that is none', [done, done, done], judged('not_compared'), 'free'],
     ['a cancel', [done, null, null], { kind: 'cancel' }, 'abandoned'],
     ['a cancel after a failed step', [wrong, null, null], { kind: 'cancel' }, 'failed'],
     ['a cancel after a poor first step', [poor, null, null], { kind: 'cancel' }, 'retry'],
-    ['an expiry', [null, null, null], expired, 'abandoned'],
-    ['an expiry after a failed step', [wrong, null, null], { ...expired, transportLost: true }, 'failed'],
-    ['an expiry when the transport failed', [done, null, null], { ...expired, transportLost: true }, 'free'],
+    ['13.3: an expiry, for nobody knows why nothing came', [null, null, null], expired, 'free'],
+    ['13.3: an expiry after a good step', [done, null, null], expired, 'free'],
+    ['an expiry after a failed step', [wrong, null, null], { ...expired, outage: true }, 'failed'],
+    ['an expiry in an outage', [done, null, null], { ...expired, outage: true }, 'excused'],
     ['a decision that never came', [done, done, done], { ...expired, deciding: true }, 'free'],
+    [
+      'a decision that never came as there was no worker',
+      [done, done, done],
+      { ...expired, deciding: true, workersGone: true },
+      'excused',
+    ],
+    ['13.2: a job that was given up', [done, null, null], { kind: 'unjudged', reason: 'worker_failed' }, 'free'],
+    [
+      'a job that was given up after a failed step',
+      [wrong, null, null],
+      { kind: 'unjudged', reason: 'stalled_twice' },
+      'failed',
+    ],
+    ['core 10a: too few frames to look at for an attack', [done, done, done], judged('too_few_samples'), 'abandoned'],
     ["the user's own change", [done, null, null], { kind: 'own_change' }, 'abandoned'],
-    ["an officer's change, whatever the verdicts", [wrong, poor, null], { kind: 'officer_change' }, 'free'],
+    ["an officer's change, whatever the verdicts", [wrong, poor, null], { kind: 'officer_change' }, 'excused'],
   ];
   it.each(cases)('%s', (_what, verdicts, how, expected) => {
     expect(classifyAttempt('verify', verdicts, how)).toBe(expected);

@@ -1,10 +1,11 @@
-import type { MatchResult, Purpose, StepVerdict } from '#contracts';
+import type { MatchResult, Purpose, StepVerdict, UnjudgedResult } from '#contracts';
 
 /**
- * What an attempt's end means ("What burns a strike"): `failed` (a), `retry` (b), `abandoned` (c), `free` (d);
- * `success` and `practised` cost nothing and enter no ring.
+ * What an attempt's end means ("What burns a strike"): `failed` (a), `retry` (b), `abandoned` (c), `free` and `excused`
+ * (d): never charged. `free` has a ring of its own; `excused` (an outage that the gateway saw, an officer's change),
+ * `success` and `practised` enter none.
  */
-export type AttemptClass = 'success' | 'practised' | 'failed' | 'retry' | 'abandoned' | 'free';
+export type AttemptClass = 'success' | 'practised' | 'failed' | 'retry' | 'abandoned' | 'free' | 'excused';
 
 /** Verdicts on a present face that did not do what was asked. */
 export const FAILED_VERDICTS = ['wrong_action', 'no_action', 'discontinuous', 'not_one_person'] as const;
@@ -12,7 +13,8 @@ export const FAILED_VERDICTS = ['wrong_action', 'no_action', 'discontinuous', 'n
 export type AttemptEnd =
   | { kind: 'decision'; judgement: MatchResult['judgement']; stalledTwice: boolean }
   | { kind: 'cancel' | 'own_change' | 'officer_change' }
-  | { kind: 'overdue'; transportLost: boolean; deciding: boolean };
+  | { kind: 'unjudged'; reason: UnjudgedResult['reason'] }
+  | { kind: 'overdue'; outage: boolean; deciding: boolean; workersGone: boolean };
 
 const failed = (v: StepVerdict | null): boolean => v !== null && FAILED_VERDICTS.some((kind) => kind === v.kind);
 const unusable = (v: StepVerdict | null): boolean => v?.kind === 'quality';
@@ -26,7 +28,7 @@ export function classifyAttempt(
   verdicts: readonly (StepVerdict | null)[],
   how: AttemptEnd,
 ): AttemptClass {
-  if (how.kind === 'officer_change') return 'free';
+  if (how.kind === 'officer_change') return 'excused';
   if (verdicts.some(failed)) return 'failed';
   if (how.kind === 'decision' && judgedBad(how.judgement, verdicts)) return 'failed';
   if (unusable(verdicts[0] ?? null)) return 'retry';
@@ -34,10 +36,14 @@ export function classifyAttempt(
     case 'cancel':
     case 'own_change':
       return 'abandoned';
+    case 'unjudged':
+      return 'free';
     case 'overdue':
-      return how.transportLost || how.deciding ? 'free' : 'abandoned';
+      // Nobody can tell a person who left from one whose network did: what stops shopping for a challenge is the draw.
+      return how.outage || (how.deciding && how.workersGone) ? 'excused' : 'free';
     case 'decision':
-      if (verdicts.some(unusable) || how.stalledTwice) return 'abandoned';
+      if (verdicts.some(unusable) || how.judgement === 'too_few_samples') return 'abandoned';
+      if (how.stalledTwice) return 'free';
       if (purpose === 'practice') return 'practised';
       return how.judgement === 'ok' && verdicts.every((v) => v?.kind === 'done') ? 'success' : 'free';
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CHALLENGE_STEPS, type EnrolResult, type MatchResult, type SealedPart } from '#contracts';
+import { CHALLENGE_STEPS, type EnrolResult, type MatchResult, type SealedPart, type UnjudgedResult } from '#contracts';
 import {
   add,
   and,
@@ -27,9 +27,9 @@ import {
 } from './expressions.js';
 import { mailEntry } from './outbox.js';
 import { isAttempt, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
-import { captureOverdue, decisionOverdue, settle, transportLost } from './settle.js';
+import { captureOverdue, decisionOverdue, overdue, settle, transportLost } from './settle.js';
 import type { GuardSettings } from './settings.js';
-import type { GuardStore } from './types.js';
+import type { Epochs, GuardStore } from './types.js';
 
 const HOUR = 3_600_000;
 const SECOND = 1_000;
@@ -43,7 +43,7 @@ export const decisionId = (r: MatchResult | EnrolResult): string => {
 /** Rule 5: presence, run, epoch and every signed field; never the time. A second delivery matches nothing. */
 export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
   const inputs = (pick: (i: (typeof r.inputs)[number]) => string): string[] => r.inputs.map(pick);
-  const inOrder = r.inputs.length === CHALLENGE_STEPS && r.inputs.every((input, i) => input.step === i + 1);
+  const inOrder = r.inputs.length >= CHALLENGE_STEPS && r.inputs.every((input, i) => input.step === i + 1);
   const rightKind = (r.kind === 'enrol') === (r.purpose === 'enrol');
   return and(
     inOrder && rightKind,
@@ -53,7 +53,7 @@ export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
     eq(reservation('purpose'), r.purpose),
     eq(reservation('lockEpoch'), r.lockEpoch),
     eq(reservation('run'), r.run),
-    eq(reservation('next'), CHALLENGE_STEPS + 1),
+    eq(reservation('next'), r.inputs.length + 1),
     eq(
       reservation('actions'),
       inputs((i) => i.action),
@@ -68,7 +68,7 @@ export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
       : []),
     ...(r.purpose === 'enrol' ? [eq(reservation('templateId'), r.templateId ?? '')] : []),
     ...(r.purpose === 'practice' ? [r.templateId === undefined] : []),
-    eq(size(only(ifNull(reservation('verdict'), []), (v) => present(v('kind')))), CHALLENGE_STEPS),
+    eq(size(only(ifNull(reservation('verdict'), []), (v) => present(v('kind')))), r.inputs.length),
   );
 }
 
@@ -124,6 +124,21 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
   ];
 }
 
+/** Every signed field but the run: what an earlier run's job could not do, its attempt is not asked for again. */
+export const isUnjudged = (r: UnjudgedResult): Expr =>
+  and(
+    eq(field('lockEpoch'), r.lockEpoch),
+    eq(reservation('attemptId'), r.attemptId),
+    eq(reservation('challengeId'), r.challengeId),
+    eq(reservation('purpose'), r.purpose),
+    eq(reservation('lockEpoch'), r.lockEpoch),
+  );
+
+export const giveUp = (r: UnjudgedResult, s: GuardSettings): Update => ({
+  stages: settle({ when: eq(1, 1), cause: { kind: 'unjudged', reason: r.reason }, limits: s.limits }),
+  last: { kind: 'decided' },
+});
+
 type AttemptRef = Parameters<GuardStore['cancel']>[0];
 
 /** Cancel after the last step changes nothing. */
@@ -142,20 +157,16 @@ export const cancel = (s: GuardSettings): Update => ({
 export const isDue = (bound: Expr): Expr => and(present(field('dueAt')), lt(field('dueAt'), bound));
 
 /** Rule 4. A decision that is late is queued again while runs are left and the transport kept its memory. */
-export function settleOverdue(transportEpoch: string | null, s: GuardSettings): Update {
+export function settleOverdue(seen: Epochs & { workersGone: boolean }, s: GuardSettings): Update {
   return {
     changed: or(w('again'), w('ended')),
     stages: [
       set({
-        'w.again': and(
-          decisionOverdue,
-          lt(reservation('run'), s.capture.decideRunsMax),
-          not(transportLost(transportEpoch)),
-        ),
+        'w.again': and(decisionOverdue, lt(reservation('run'), s.capture.decideRunsMax), not(transportLost(seen))),
       }),
       ...settle({
         when: or(captureOverdue(s.capture.bodyMs), and(decisionOverdue, not(w('again')))),
-        cause: { kind: 'overdue', transportEpoch },
+        cause: overdue(seen, seen.workersGone),
         limits: s.limits,
       }),
       set({

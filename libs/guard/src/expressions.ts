@@ -72,8 +72,10 @@ export const bind = (name: string, value: Operand, make: (i: Item) => Operand): 
   new Expr({ $let: { vars: { [name]: toJson(value) }, in: toJson(make(item(name))) } });
 
 /** The list with the element at `index` replaced. */
-export const replaceAt = (of: Operand, length: number, index: number, value: Operand): Expr =>
-  list(...Array.from({ length }, (_, i) => (i === index ? value : at(of, i))));
+export const replaceAt = (of: Operand, index: number, value: Operand): Expr =>
+  each(op('$range', 0, size(of)), (i) => cond(eq(i(), index), value, at(of, i())));
+/** The first items, at least one. */
+export const firstOf = (of: Operand, count: Operand): Expr => op('$slice', of, count);
 
 /** An object; the keys are ours. Always a whole value, never merged into what was there. */
 export const object = (fields: Readonly<Record<string, Operand>>): Expr =>

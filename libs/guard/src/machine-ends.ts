@@ -33,18 +33,19 @@ export function describeEnd(r: Reservation, how: AttemptEnd, cls: AttemptClass):
     case 'retry':
       return { type: 'failed', outcome: 'retry', reason: 'quality', quality };
     case 'free':
+    case 'excused':
+      if (cls === 'free' && how.kind === 'overdue' && !how.deciding) return { type: 'expired', outcome: 'expired' };
       return { type: 'error', outcome: 'error', reason: freeReason(how) };
     case 'abandoned':
       if (how.kind === 'cancel') return { type: 'cancelled', outcome: 'cancelled' };
       if (how.kind === 'own_change') return { type: 'abandoned', outcome: 'cancelled', reason: 'own_change' };
-      if (how.kind === 'overdue') return { type: 'expired', outcome: 'expired' };
-      return poor
-        ? { type: 'abandoned', outcome: 'retry', reason: 'quality', quality }
-        : { type: 'abandoned', outcome: 'expired', reason: 'stalled_twice' };
+      return { type: 'abandoned', outcome: 'retry', reason: 'quality', quality: quality ?? 'too_few_frames' };
   }
 }
 
 function freeReason(how: AttemptEnd): EventReason {
   if (how.kind === 'officer_change') return 'officer_change';
-  return how.kind === 'overdue' && how.transportLost ? 'transport_lost' : 'worker_failed';
+  if (how.kind === 'unjudged') return how.reason;
+  if (how.kind === 'decision' && how.stalledTwice) return 'stalled_twice';
+  return how.kind === 'overdue' && how.outage ? 'transport_lost' : 'worker_failed';
 }

@@ -1,18 +1,29 @@
 import {
-  CHALLENGE_STEPS,
+  CHALLENGE_NEW_STEPS,
+  type Action,
   type OutboxEvent,
   type EnrolResult,
   type EventType,
   type MatchResult,
   type Origin,
   type StepResult,
+  type UnjudgedResult,
 } from '#contracts';
+import { actionsAfter } from './challenge.js';
 import { type AttemptEnd, classifyAttempt } from './classify.js';
 import { decisionFields, describeEnd } from './machine-ends.js';
 import { isAbandoned, isCaptureOverdue, refusalOf } from './refusal.js';
 import { attemptEventIds, personalOf, sealAttempt, type UserSealer } from './sealer.js';
 import type { GuardSettings } from './settings.js';
-import type { BeginInput, EpochChange, GuardDocument, GuardStore, RecentAttempt, Reservation } from './types.js';
+import type {
+  BeginInput,
+  EpochChange,
+  Epochs,
+  GuardDocument,
+  GuardStore,
+  RecentAttempt,
+  Reservation,
+} from './types.js';
 
 /**
  * The guard as a pure state machine: the model that the updates of the real database are tested against, command by
@@ -40,22 +51,24 @@ export class GuardMachine {
     const { g, s } = this;
     const now = this.clock();
     if (g.reservation?.attemptId === input.attemptId && !isAbandoned(g.reservation, now, s)) return 'begun';
-    if (g.reservation && isAbandoned(g.reservation, now, s))
-      this.settle(this.overdue(g.reservation, input.transportEpoch));
+    if (g.reservation && isAbandoned(g.reservation, now, s)) this.settle(this.overdue(g.reservation, input));
     const refusal = refusalOf(g, input, now, s);
     if (refusal) {
       if (refusal.code === 'face_locked') this.tellRefused(input, now);
       return refusal.code;
     }
+    const before = input.purpose === 'verify' ? this.stillShown(now) : [];
+    const actions = actionsAfter(before, input.actions);
     g.reservation = {
       attemptId: input.attemptId,
       challengeId: input.challengeId,
       sessionId: input.sessionId,
       purpose: input.purpose,
-      actions: [...input.actions],
+      actions,
+      shownBefore: actions.length - (before.length === 0 ? actions.length : CHALLENGE_NEW_STEPS),
       revealedAt: [now],
       digest: [],
-      verdict: Array.from({ length: CHALLENGE_STEPS }, () => null),
+      verdict: actions.map(() => null),
       next: 1,
       run: 0,
       windowMs: (g.extraTime ? 2 : 1) * s.capture.windowMaxMs,
@@ -66,6 +79,7 @@ export class GuardMachine {
       lastStepAt: null,
       lockEpoch: g.lockEpoch,
       transportEpoch: input.transportEpoch,
+      storeEpoch: input.storeEpoch,
       eventIds: attemptEventIds(input.attemptId),
       sealed: sealAttempt(input.attemptId, input.origin, this.seal),
     };
@@ -82,7 +96,7 @@ export class GuardMachine {
     const revealed = r.revealedAt.at(-1) ?? now;
     const late = firstByte > later(revealed, r.windowMs) || i.firstByteAgoMs > s.capture.bodyMs;
     if (isCaptureOverdue(r, now, s) || (r.next === i.step && late)) {
-      this.settle(this.overdue(r, i.transportEpoch));
+      this.settle(this.overdue(r, i));
       return 'attempt_over';
     }
     if (r.next > i.step) return 'step_already_received';
@@ -90,7 +104,7 @@ export class GuardMachine {
     if (firstByte < later(revealed, s.capture.windowMinMs)) return 'step_too_early';
     r.digest.push(i.digest);
     r.next += 1;
-    if (i.step < CHALLENGE_STEPS) r.revealedAt.push(now);
+    if (i.step < r.actions.length) r.revealedAt.push(now);
     else Object.assign(r, { lastStepAt: now, decideUntil: later(now, s.capture.decideMs) });
     g.reservation = r;
     return 'accepted';
@@ -112,7 +126,8 @@ export class GuardMachine {
     const r = this.tupleMatches(result);
     const agrees =
       r?.run === result.run &&
-      r.next > CHALLENGE_STEPS &&
+      result.inputs.length === r.actions.length &&
+      r.next > r.actions.length &&
       r.verdict.every((v) => v !== null) &&
       result.inputs.every((input, i) => input.action === r.actions[i] && input.framesDigest === r.digest[i]) &&
       (r.purpose !== 'verify' ||
@@ -136,7 +151,13 @@ export class GuardMachine {
     return 'decided';
   }
 
-  settleOverdue(transportEpoch: string | null): string {
+  giveUp(result: UnjudgedResult): string {
+    if (!this.tupleMatches(result)) return 'stale';
+    this.settle({ kind: 'unjudged', reason: result.reason });
+    return 'decided';
+  }
+
+  settleOverdue(seen: Epochs & { workersGone: boolean }): string {
     const r = this.g.reservation;
     const now = this.clock();
     if (!r) return 'nothing';
@@ -144,13 +165,13 @@ export class GuardMachine {
       if (!isCaptureOverdue(r, now, this.s)) return 'nothing';
     } else {
       if (now <= r.decideUntil) return 'nothing';
-      if (r.run < this.s.capture.decideRunsMax && r.transportEpoch === transportEpoch) {
+      if (r.run < this.s.capture.decideRunsMax && r.transportEpoch === seen.transportEpoch) {
         r.run += 1;
         r.decideUntil = later(now, this.s.capture.decideMs);
         return 'requeue';
       }
     }
-    this.settle(this.overdue(r, transportEpoch));
+    this.settle(this.overdue(r, seen, seen.workersGone));
     return 'settled';
   }
 
@@ -223,8 +244,15 @@ export class GuardMachine {
     this.g.outboxSince = null;
   }
 
-  private overdue(r: Reservation, transportEpoch: string | null): AttemptEnd {
-    return { kind: 'overdue', transportLost: r.transportEpoch !== transportEpoch, deciding: r.decideUntil !== null };
+  private overdue(r: Reservation, epochs: Epochs, workersGone = false): AttemptEnd {
+    const outage = r.transportEpoch !== epochs.transportEpoch || r.storeEpoch !== epochs.storeEpoch;
+    return { kind: 'overdue', outage, deciding: r.decideUntil !== null, workersGone };
+  }
+
+  private stillShown(now: Date): Action[] {
+    const { shown, optOuts } = this.g;
+    if (!shown || shown.at <= later(now, -this.s.limits.shownMinutes * MINUTE)) return [];
+    return shown.actions.filter((action) => !optOuts.includes(action));
   }
 
   private mine(ref: Ref): Reservation | null {
@@ -236,7 +264,7 @@ export class GuardMachine {
     return this.g.recent.some((a) => a.attemptId === ref.attemptId && a.sessionId === ref.sessionId);
   }
 
-  private tupleMatches(t: StepResult | Decision): Reservation | null {
+  private tupleMatches(t: StepResult | Decision | UnjudgedResult): Reservation | null {
     const r = this.g.reservation;
     const same =
       r?.attemptId === t.attemptId &&
@@ -259,6 +287,12 @@ export class GuardMachine {
     const locks = strike && g.strikes + 1 >= s.limits.strikesToLock;
     if (verify && cls === 'abandoned') g.abandoned += 1;
     if (cls === 'retry' || cls === 'abandoned' || (cls === 'failed' && !verify)) g.uncharged.push(now);
+    if (cls === 'free') g.freeEnds.push(now);
+    const isDecided = how.kind === 'decision' && (cls === 'success' || cls === 'failed');
+    if (verify) {
+      const actions = r.actions.slice(0, Math.max(r.revealedAt.length, r.shownBefore));
+      g.shown = isDecided ? null : { actions, at: now };
+    }
     if (strike) {
       g.strikes += 1;
       g.consecutiveStrikes += 1;

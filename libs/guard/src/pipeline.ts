@@ -13,6 +13,7 @@ import {
   isNull,
   min,
   not,
+  object,
   type Operand,
   present,
   pushRing,
@@ -47,8 +48,17 @@ export const now = field('w.now');
 export const w = (path: string): Expr => field(`w.${path}`);
 export const reservation = (path: string): Expr => field(`reservation.${path}`);
 export const live = present(reservation('attemptId'));
+/** How many steps the live attempt has; 0 where there is none. */
+export const steps = size(ifNull(reservation('actions'), []));
 
 const OPS_KEPT = 64;
+
+/** The attempt that left in this update, so that whoever made it can delete what belongs to it elsewhere. */
+const settled = cond(
+  ifNull(w('ended'), false),
+  object({ attemptId: w('was.attemptId'), run: w('was.run'), digest: w('was.digest') }),
+  null,
+);
 
 export interface Update {
   /** What the transition does; starts with the clock at `now`. */
@@ -70,7 +80,9 @@ export function buildUpdate(clock: GuardClock, bodyMs: number, update: Update): 
     set({
       last: new Expr({
         $mergeObjects: [
-          Object.fromEntries(Object.entries({ ...update.last, at: now }).map(([key, value]) => [key, toJson(value)])),
+          Object.fromEntries(
+            Object.entries({ ...update.last, at: now, settled }).map(([key, value]) => [key, toJson(value)]),
+          ),
         ],
       }),
       rev: add(field('rev'), cond(changed, 1, 0)),

@@ -69,12 +69,15 @@ const inProgress = (r: Reservation, input: BeginInput, now: Date): BeginRefusal 
 });
 
 function capReached(g: GuardDocument, now: Date, s: GuardSettings): BeginRefusal | null {
+  const { uncharged, freeEnds = [] } = g;
   const caps = [
-    { limit: s.limits.unchargedPerDay, ms: DAY },
-    { limit: s.limits.unchargedPer10Min, ms: 10 * MINUTE },
+    { ring: uncharged, limit: s.limits.unchargedPerDay, ms: DAY },
+    { ring: uncharged, limit: s.limits.unchargedPer10Min, ms: 10 * MINUTE },
+    { ring: freeEnds, limit: s.limits.freePerDay, ms: DAY },
+    { ring: freeEnds, limit: s.limits.freePer10Min, ms: 10 * MINUTE },
   ];
-  for (const { limit, ms } of caps) {
-    const inTime = g.uncharged.filter((time) => time > later(now, -ms));
+  for (const { ring, limit, ms } of caps) {
+    const inTime = ring.filter((time) => time > later(now, -ms));
     const leaves = inTime[inTime.length - limit];
     if (leaves) return { code: 'too_many_attempts', retryAfterSeconds: secondsUntil(later(leaves, ms), now) };
   }

@@ -1,10 +1,11 @@
 import {
-  CHALLENGE_STEPS,
   type EventReason,
   type EventType,
   type GuardLimits,
   type MatchResult,
+  type QualityCode,
   type SealedPart,
+  type UnjudgedResult,
 } from '#contracts';
 import { FAILED_VERDICTS, type AttemptClass } from './classify.js';
 import {
@@ -18,6 +19,7 @@ import {
   eq,
   type Expr,
   field,
+  firstOf,
   gt,
   gte,
   ifNull,
@@ -27,6 +29,7 @@ import {
   list,
   lt,
   lte,
+  max,
   maybe,
   mod,
   ne,
@@ -42,13 +45,14 @@ import {
   text,
 } from './expressions.js';
 import { eventEntry, mailEntry } from './outbox.js';
-import { live, now, reservation, set, type Stage, stepEnd, w } from './pipeline.js';
-import type { AttemptOutcome } from './types.js';
+import { live, now, reservation, set, type Stage, stepEnd, steps, w } from './pipeline.js';
+import type { AttemptOutcome, Epochs } from './types.js';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const STRIKES_KEPT = 64;
 const UNCHARGED_KEPT = 64;
+const FREE_KEPT = 32;
 
 /** Why a reservation leaves, as far as the caller knows; the verdicts are judged inside the update. */
 export type Cause =
@@ -64,8 +68,8 @@ export type Cause =
   | { kind: 'cancel' }
   | { kind: 'own_change' }
   | { kind: 'officer_change' }
-  /** `transportEpoch` as read now; null: unreachable. */
-  | { kind: 'overdue'; transportEpoch: string | null };
+  | { kind: 'unjudged'; reason: UnjudgedResult['reason'] }
+  | ({ kind: 'overdue'; workersGone: boolean } & Epochs);
 
 export interface SettleOptions {
   /** Whether the reservation leaves in this update; true only while there is one. */
@@ -74,12 +78,20 @@ export interface SettleOptions {
   limits: GuardLimits;
 }
 
+/** Nobody but the reconciler asks whether there are workers; a capture does not need one. */
+export const overdue = (epochs: Epochs, workersGone = false): Cause => ({
+  kind: 'overdue',
+  transportEpoch: epochs.transportEpoch,
+  storeEpoch: epochs.storeEpoch,
+  workersGone,
+});
+
 interface End {
   class: AttemptClass;
   type: EventType | Expr;
   outcome: AttemptOutcome;
   reason?: EventReason | Expr;
-  quality?: Expr;
+  quality?: QualityCode | Expr;
 }
 const end = (e: End): Expr => object({ reason: null, quality: null, ...(e as unknown as Record<string, Operand>) });
 
@@ -92,8 +104,10 @@ export const decisionOverdue: Expr = and(
   present(reservation('decideUntil')),
   gt(now, reservation('decideUntil')),
 );
-export const transportLost = (transportEpoch: string | null): Expr =>
+export const transportLost = ({ transportEpoch }: Pick<Epochs, 'transportEpoch'>): Expr =>
   transportEpoch === null ? eq(1, 1) : ne(reservation('transportEpoch'), transportEpoch);
+const storeLost = ({ storeEpoch }: Epochs): Expr =>
+  storeEpoch === null ? eq(1, 1) : ne(ifNull(reservation('storeEpoch'), null), storeEpoch);
 
 /**
  * Lets the reservation leave: one entry of `recent` and one event, and whatever strike, lock and mail follow, all in
@@ -109,12 +123,13 @@ export function settle({ when, cause, limits }: SettleOptions): Stage[] {
       'w.ended': present(w('end')),
       'w.strike': and(
         verify,
-        // Every second abandoned attempt costs a strike, else an attacker shops for a challenge that his clips fit.
+        // Who leaves on purpose, or shows nothing usable after the first step, pays every second time.
         or(is('failed'), and(is('abandoned'), eq(mod(add(field('abandoned'), 1), 2), 0))),
       ),
       'w.uncharged': or(is('retry', 'abandoned'), and(is('failed'), not(verify))),
       'w.abandoned': and(verify, is('abandoned')),
       'w.success': and(verify, is('success')),
+      'w.free': is('free'),
     }),
     set({ 'w.lock': and(w('strike'), gte(strikesAfter, limits.strikesToLock)) }),
     set({
@@ -157,6 +172,8 @@ export function settle({ when, cause, limits }: SettleOptions): Stage[] {
         pushRing(within('uncharged', DAY), list(now), UNCHARGED_KEPT),
         field('uncharged'),
       ),
+      freeEnds: cond(w('free'), pushRing(within('freeEnds', DAY), list(now), FREE_KEPT), ifNull(field('freeEnds'), [])),
+      shown: cond(and(w('ended'), verify), shownBy(cause, is), ifNull(field('shown'), null)),
       // What it was is still needed by stages that follow (a template to switch to).
       'w.was': field('reservation'),
       reservation: cond(w('ended'), null, field('reservation')),
@@ -165,7 +182,18 @@ export function settle({ when, cause, limits }: SettleOptions): Stage[] {
 }
 
 /** The entries of a ring of times that are younger than so many ms. */
-export const within = (ring: string, ms: number): Expr => only(field(ring), (time) => gt(time(), subtract(now, ms)));
+export const within = (ring: string, ms: number): Expr =>
+  only(ifNull(field(ring), []), (time) => gt(time(), subtract(now, ms)));
+
+/**
+ * An attempt that was decided on its faces leaves nothing; any other leaves what it has shown, and with it whatever was
+ * shown before it.
+ */
+function shownBy(cause: Cause, is: (...classes: AttemptClass[]) => Expr): Expr {
+  const count = max(size(ifNull(reservation('revealedAt'), [])), ifNull(reservation('shownBefore'), 0));
+  const kept = object({ actions: firstOf(ifNull(reservation('actions'), []), max(1, count)), at: now });
+  return cause.kind === 'decision' ? cond(is('success', 'failed'), null, kept) : kept;
+}
 
 /** An empty list where there is no reservation: an expression must not fail even where its value is not used. */
 const verdicts = ifNull(reservation('verdict'), []);
@@ -176,7 +204,7 @@ function classify(cause: Cause): Expr {
   const first = at(verdicts, 0);
   const firstUnusable = eq(kindOf(first), 'quality');
   if (cause.kind === 'officer_change')
-    return end({ class: 'free', type: 'error', outcome: 'error', reason: 'officer_change' });
+    return end({ class: 'excused', type: 'error', outcome: 'error', reason: 'officer_change' });
   return choose(
     [
       [
@@ -200,6 +228,7 @@ function classify(cause: Cause): Expr {
                 quality: codeOf(at(unusable, 0)),
               }),
             ] as const,
+            ...(cause.judgement === 'too_few_samples' ? [[eq(1, 1), tooFewSamples] as const] : []),
           ]
         : []),
     ],
@@ -227,16 +256,18 @@ function otherwise(cause: Exclude<Cause, { kind: 'officer_change' }>): Expr {
       return choose(
         [
           [
-            transportLost(cause.transportEpoch),
-            end({ class: 'free', type: 'error', outcome: 'error', reason: 'transport_lost' }),
+            or(transportLost(cause), storeLost(cause)),
+            end({ class: 'excused', type: 'error', outcome: 'error', reason: 'transport_lost' }),
           ],
-          [isNull(reservation('decideUntil')), end({ class: 'abandoned', type: 'expired', outcome: 'expired' })],
+          // Nobody can tell a person who left from one whose network did: what stops shopping is the draw.
+          [isNull(reservation('decideUntil')), end({ class: 'free', type: 'expired', outcome: 'expired' })],
         ],
-        workerFailed,
+        failedBy('worker_failed', cause.workersGone ? 'excused' : 'free'),
       );
+    case 'unjudged':
+      return failedBy(cause.reason);
     case 'decision':
-      if (cause.stalledTwice)
-        return end({ class: 'abandoned', type: 'abandoned', outcome: 'expired', reason: 'stalled_twice' });
+      if (cause.stalledTwice) return failedBy('stalled_twice');
       return choose(
         [
           // Nothing was verified, so its event must not read `success`.
@@ -253,8 +284,17 @@ function otherwise(cause: Exclude<Cause, { kind: 'officer_change' }>): Expr {
   }
 }
 
-const allDone = eq(size(only(verdicts, (v) => eq(v('kind'), 'done'))), CHALLENGE_STEPS);
-const workerFailed = end({ class: 'free', type: 'error', outcome: 'error', reason: 'worker_failed' });
+const allDone = eq(size(only(verdicts, (v) => eq(v('kind'), 'done'))), steps);
+const failedBy = (reason: EventReason, cls: AttemptClass = 'free'): Expr =>
+  end({ class: cls, type: 'error', outcome: 'error', reason });
+const workerFailed = failedBy('worker_failed');
+const tooFewSamples = end({
+  class: 'abandoned',
+  type: 'abandoned',
+  outcome: 'retry',
+  reason: 'quality',
+  quality: 'too_few_frames',
+});
 const kindOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('kind'), null));
 const codeOf = (verdict: Expr): Expr => bind('verdict', verdict, (v) => ifNull(v('code'), null));
 

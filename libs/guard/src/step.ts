@@ -1,4 +1,4 @@
-import { CHALLENGE_STEPS, type StepResult } from '#contracts';
+import type { StepResult } from '#contracts';
 import {
   add,
   and,
@@ -13,6 +13,7 @@ import {
   isNull,
   list,
   lt,
+  maybe,
   merge,
   not,
   object,
@@ -20,9 +21,9 @@ import {
   replaceAt,
   subtract,
 } from './expressions.js';
-import { isAttempt, now, reservation, set, type Update, w } from './pipeline.js';
+import { isAttempt, now, reservation, set, steps, type Update, w } from './pipeline.js';
 import { isDue } from './decide.js';
-import { captureOverdue, settle } from './settle.js';
+import { captureOverdue, overdue, settle } from './settle.js';
 import type { GuardSettings } from './settings.js';
 import type { GuardStore } from './types.js';
 
@@ -39,7 +40,7 @@ export function acceptStep(input: StepInput, s: GuardSettings): Update {
     eq(reservation('next'), input.step),
     or(gt(firstByte, add(revealed, reservation('windowMs'))), input.firstByteAgoMs > s.capture.bodyMs),
   );
-  const last = input.step === CHALLENGE_STEPS;
+  const last = eq(steps, input.step);
   const code = choose(
     [
       [w('ended'), 'attempt_over'],
@@ -54,7 +55,7 @@ export function acceptStep(input: StepInput, s: GuardSettings): Update {
     stages: [
       ...settle({
         when: or(captureOverdue(s.capture.bodyMs), late),
-        cause: { kind: 'overdue', transportEpoch: input.transportEpoch },
+        cause: overdue(input),
         limits: s.limits,
       }),
       set({ 'w.code': code }),
@@ -67,9 +68,9 @@ export function acceptStep(input: StepInput, s: GuardSettings): Update {
             object({
               digest: concat(reservation('digest'), list(input.digest)),
               next: input.step + 1,
-              ...(last
-                ? { lastStepAt: now, decideUntil: add(now, s.capture.decideMs) }
-                : { revealedAt: concat(reservation('revealedAt'), list(now)) }),
+              lastStepAt: cond(last, now, null),
+              decideUntil: cond(last, add(now, s.capture.decideMs), null),
+              revealedAt: concat(reservation('revealedAt'), maybe(not(last), now)),
             }),
           ),
           field('reservation'),
@@ -108,7 +109,7 @@ export const recordVerdict = (r: StepResult): Update => ({
     set({
       reservation: merge(
         field('reservation'),
-        object({ verdict: replaceAt(reservation('verdict'), CHALLENGE_STEPS, r.step - 1, r.verdict) }),
+        object({ verdict: replaceAt(reservation('verdict'), r.step - 1, r.verdict) }),
       ),
     }),
   ],

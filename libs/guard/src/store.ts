@@ -1,4 +1,4 @@
-import { CAPTURE_LIMITS, CHALLENGE_STEPS, GUARD_LIMITS, type GuardLimits, type Origin } from '#contracts';
+import { CAPTURE_LIMITS, CHALLENGE_STEPS_MAX, GUARD_LIMITS, type GuardLimits, type Origin } from '#contracts';
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
 import { begin, type SealedBegin } from './begin.js';
@@ -8,9 +8,11 @@ import {
   canCancel,
   decide,
   decisionId,
+  giveUp,
   isDecisionFor,
   isDue,
   isRedeemable,
+  isUnjudged,
   redeem,
   settleOverdue,
 } from './decide.js';
@@ -43,6 +45,7 @@ import type {
   GuardStore,
   RecentAttempt,
   Reservation,
+  SettledAttempt,
   SettleOutcome,
   StepOutcome,
 } from './types.js';
@@ -59,16 +62,23 @@ export interface GuardStoreOptions {
   capture?: Partial<CaptureTimes>;
   clock?: GuardClock;
   newId?: () => string;
+  /** Told of every attempt that left, whatever ended it. Must not throw: the guard has been written. */
+  onSettled?: (attempt: SettledAttempt) => Promise<void>;
 }
 
 /** The guards of all users, in MongoDB. The only place that writes `face_guards`. */
 export function createGuardStore(o: GuardStoreOptions): GuardStore {
-  return new MongoGuardStore(o.collection, o.sealer, {
-    limits: { ...GUARD_LIMITS, ...o.limits },
-    capture: { ...CAPTURE_LIMITS, ...o.capture },
-    clock: o.clock ?? databaseClock,
-    newId: o.newId ?? randomUUID,
-  });
+  return new MongoGuardStore(
+    o.collection,
+    o.sealer,
+    {
+      limits: { ...GUARD_LIMITS, ...o.limits },
+      capture: { ...CAPTURE_LIMITS, ...o.capture },
+      clock: o.clock ?? databaseClock,
+      newId: o.newId ?? randomUUID,
+    },
+    o.onSettled ?? (() => Promise.resolve()),
+  );
 }
 
 class MongoGuardStore implements GuardStore {
@@ -76,6 +86,7 @@ class MongoGuardStore implements GuardStore {
     private readonly guards: mongo.Collection<GuardDocument>,
     private readonly sealer: EventSealer,
     private readonly s: GuardSettings,
+    private readonly onSettled: (attempt: SettledAttempt) => Promise<void>,
   ) {}
 
   async ensureIndexes(): Promise<void> {
@@ -110,7 +121,7 @@ class MongoGuardStore implements GuardStore {
   }
 
   async acceptStep(i: Parameters<GuardStore['acceptStep']>[0]): Promise<StepOutcome> {
-    const inRange = Number.isInteger(i.step) && i.step >= 1 && i.step <= CHALLENGE_STEPS;
+    const inRange = Number.isInteger(i.step) && i.step >= 1 && i.step <= CHALLENGE_STEPS_MAX;
     if (!inRange) return { kind: 'refused', code: 'not_found' };
     const guard = await this.update(i.userId, acceptStep(i, this.s), acceptStepFilter(i));
     if (guard) {
@@ -132,7 +143,7 @@ class MongoGuardStore implements GuardStore {
       (await this.find(where(this.s.clock, result.userId, () => and(isResultOfStep(result), hasVerdict(result)))));
     if (!guard) return { kind: 'stale' };
     const reservation = reservationOf(guard);
-    const complete = reservation.next > CHALLENGE_STEPS && reservation.verdict.every((v) => v !== null);
+    const complete = reservation.next > reservation.actions.length && reservation.verdict.every((v) => v !== null);
     return { kind: 'recorded', complete, reservation };
   }
 
@@ -149,6 +160,12 @@ class MongoGuardStore implements GuardStore {
     return attempt ? { kind: 'decided', attempt } : { kind: 'stale' };
   }
 
+  async giveUp(result: Parameters<GuardStore['giveUp']>[0]): ReturnType<GuardStore['giveUp']> {
+    const guard = await this.update(result.userId, giveUp(result, this.s), () => isUnjudged(result));
+    const attempt = guard?.recent.find((a) => a.attemptId === result.attemptId);
+    return attempt ? { kind: 'decided', attempt } : { kind: 'stale' };
+  }
+
   async cancel(i: Parameters<GuardStore['cancel']>[0]): ReturnType<GuardStore['cancel']> {
     const guard = await this.update(i.userId, cancel(this.s), () => canCancel(i));
     const attempt = guard ? endedIn(guard, i) : await this.ended(i);
@@ -157,8 +174,8 @@ class MongoGuardStore implements GuardStore {
     return view.kind === 'live' ? { kind: 'stale' } : { kind: 'not_found' };
   }
 
-  async settleOverdue(userId: string, transportEpoch: string | null): Promise<SettleOutcome> {
-    const guard = await this.update(userId, settleOverdue(transportEpoch, this.s), isDue);
+  async settleOverdue(...[userId, seen]: Parameters<GuardStore['settleOverdue']>): Promise<SettleOutcome> {
+    const guard = await this.update(userId, settleOverdue(seen, this.s), isDue);
     if (!guard) return { kind: 'nothing' };
     if (guard.last.kind === 'requeue') return { kind: 'requeue', reservation: reservationOf(guard) };
     const attempt = guard.recent.find((a) => a.attemptId === guard.last.id);
@@ -279,12 +296,14 @@ class MongoGuardStore implements GuardStore {
   }
 
   /** The one conditional update of a transition; null if its filter matched nothing. */
-  private update(userId: string, update: Update, test?: (now: Expr) => Expr): Promise<GuardDocument | null> {
-    return this.guards.findOneAndUpdate(
+  private async update(userId: string, update: Update, test?: (now: Expr) => Expr): Promise<GuardDocument | null> {
+    const guard = await this.guards.findOneAndUpdate(
       where(this.s.clock, userId, test),
       buildUpdate(this.s.clock, this.s.capture.bodyMs, update),
       { returnDocument: 'after', writeConcern: WRITE_CONCERN, maxTimeMS: OPERATION_MS },
     );
+    if (guard?.last.settled) await this.onSettled(guard.last.settled);
+    return guard;
   }
 
   private find(filter: ReturnType<typeof where>): Promise<GuardDocument | null> {
@@ -354,6 +373,8 @@ const newGuard = (userId: string, faceRequired: boolean): GuardDocument => ({
   reservation: null,
   abandoned: 0,
   uncharged: [],
+  freeEnds: [],
+  shown: null,
   recent: [],
   outbox: [],
   lockMails: [],

@@ -12,6 +12,7 @@ import type {
   QualityCode,
   StepResult,
   StepVerdict,
+  UnjudgedResult,
 } from '#contracts';
 import type { SealedAttempt } from './sealer.js';
 
@@ -28,7 +29,9 @@ export interface Reservation {
   digest: string[];
   /** Indexed by step - 1; null until its result came. The first result of a step wins. */
   verdict: (StepVerdict | null)[];
-  /** The step that is awaited: 1..3, 4 when all arrived. */
+  /** How many of its first actions an earlier, undecided attempt had shown. */
+  shownBefore: number;
+  /** The step that is awaited, from 1; one more than there are actions when all arrived. */
   next: number;
   run: number;
   windowMs: number;
@@ -40,6 +43,7 @@ export interface Reservation {
   lastStepAt: Date | null;
   lockEpoch: number;
   transportEpoch: string;
+  storeEpoch: string;
   /** Ids of the events that end it, and what they say of where it came from. */
   eventIds: { end: string; locked: string };
   sealed: SealedAttempt;
@@ -103,6 +107,10 @@ export interface GuardDocument {
   reservation: Reservation | null;
   abandoned: number;
   uncharged: Date[];
+  /** Ends of class `free`: nobody's fault as far as is known. */
+  freeEnds: Date[];
+  /** What an attempt that was not decided on its faces had shown: the next one begins with it. */
+  shown: { actions: Action[]; at: Date } | null;
   recent: RecentAttempt[];
   outbox: OutboxEntry[];
   /** Times of the last lock mails and of the last "many failures" mail. */
@@ -114,7 +122,7 @@ export interface GuardDocument {
   /** Begins refused by the lock that no event carries yet: one counted `refused` a session and minute. */
   refusals: { sessionId: string; at: Date; more: number }[];
   /** What the last update found, written by that very update: its answer, with the database's time. */
-  last: { kind: string; at: Date; seconds?: number | null; id?: string | null };
+  last: { kind: string; at: Date; seconds?: number | null; id?: string | null; settled?: SettledAttempt | null };
   dueAt: Date | null;
   /** Equality flags for the sweeps: range scans are slow on the compatible server. */
   hasDue: boolean;
@@ -126,15 +134,32 @@ export interface GuardDocument {
   aloneSince?: Date;
 }
 
+/** What of an attempt that is over may still lie elsewhere: the digests name its frames, step by step. */
+export interface SettledAttempt {
+  attemptId: string;
+  run: number;
+  digest: string[];
+}
+
+/**
+ * Values that Redis and the gateways keep as long as they are there. Another one than at begin, or null (no answer):
+ * there was an outage, and the attempt's end is nobody's fault.
+ */
+export interface Epochs {
+  transportEpoch: string | null;
+  storeEpoch: string | null;
+}
+
 export interface BeginInput {
   userId: string;
   attemptId: string;
   challengeId: string;
   sessionId: string;
   purpose: Purpose;
-  /** Drawn by the caller from the user's allowed gestures (`allowedActions`). */
+  /** Drawn by the caller from the user's allowed gestures (`drawChallenge`). What was shown before comes in front. */
   actions: Action[];
   transportEpoch: string;
+  storeEpoch: string;
   currentConsentVersion: string;
   currentModelDigest: string;
   /** Only for `enrol`. */
@@ -231,21 +256,24 @@ export interface GuardStore {
   ensureIndexes(): Promise<void>;
   create(userId: string, o: { faceRequired: boolean; event: AuditEventInput }): Promise<void>;
   begin(input: BeginInput): Promise<BeginOutcome>;
-  acceptStep(i: {
-    userId: string;
-    attemptId: string;
-    sessionId: string;
-    step: number;
-    digest: string;
-    transportEpoch: string | null;
-    firstByteAgoMs: number;
-  }): Promise<StepOutcome>;
+  acceptStep(
+    i: Epochs & {
+      userId: string;
+      attemptId: string;
+      sessionId: string;
+      step: number;
+      digest: string;
+      firstByteAgoMs: number;
+    },
+  ): Promise<StepOutcome>;
   recordVerdict(result: StepResult): Promise<VerdictOutcome>;
   /** For `enrol` with judgement ok the caller has inserted the template row before; the guard switches its pointer. */
   decide(result: MatchResult | EnrolResult, similarity: number | null): Promise<DecideOutcome>;
+  /** A worker gave up: the attempt ends, uncharged unless a step had failed. */
+  giveUp(result: UnjudgedResult): Promise<DecideOutcome>;
   cancel(i: { userId: string; attemptId: string; sessionId: string }): Promise<DecideOutcome | { kind: 'not_found' }>;
-  /** Settles a user's overdue reservation, or raises its run for another decision. `transportEpoch` null: Redis unreachable. */
-  settleOverdue(userId: string, transportEpoch: string | null): Promise<SettleOutcome>;
+  /** Settles a user's overdue reservation, or raises its run for another decision. */
+  settleOverdue(userId: string, seen: Epochs & { workersGone: boolean }): Promise<SettleOutcome>;
   /** Users whose reservation is due (dueAt passed), oldest first. */
   findDue(limit: number): Promise<string[]>;
   /** How many attempts are live, counted to `max` at most. */

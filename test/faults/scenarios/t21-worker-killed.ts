@@ -102,7 +102,7 @@ async function twice(fleet: Fleet, count: number): Promise<Finding> {
   for (const name of fleet.names('inference')) await fleet.ready(name);
   const ledger = await Ledger.settled(fleet.database, REST_MS);
   const ends = attempts.map(({ userId, attemptId }) => ledger.endsOf(userId, attemptId ?? '')[0]);
-  const stalled = ends.filter((end) => end?.reason === 'stalled_twice' && end.type === 'abandoned' && !end.charged);
+  const stalled = ends.filter((end) => end?.reason === 'stalled_twice' && end.type === 'error' && !end.charged);
   const problems = ledger.problems(attempts);
   const killed = [...deaths.values()].reduce((sum, n) => sum + n, 0);
   return {

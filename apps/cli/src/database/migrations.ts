@@ -29,6 +29,15 @@ export const MIGRATIONS: readonly Migration[] = [
       await db.collection('face_templates').updateMany({ createdDay: { $exists: false } }, [{ $set: { createdDay } }]);
     },
   },
+  {
+    version: 2,
+    what: 'guards remember ends that cost nothing, and what an undecided attempt has shown',
+    run: async (db) => {
+      for (const [field, value] of Object.entries({ freeEnds: [], shown: null })) {
+        await db.collection('face_guards').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
+      }
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

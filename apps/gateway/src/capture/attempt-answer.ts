@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { actionSchema, CAPTURE_LIMITS, CHALLENGE_STEPS, qualityCodeSchema } from '#contracts';
+import { actionSchema, CAPTURE_LIMITS, qualityCodeSchema } from '#contracts';
 import type { RecentAttempt, Reservation } from '#guard';
 import { sessionAnswerSchema } from '../sessions/session-record.js';
 
@@ -65,8 +65,8 @@ export function endedAnswer(attempt: RecentAttempt, now: Date): AttemptAnswer {
 
 export function stepView(reservation: Reservation): StepView | null {
   const action = reservation.actions[reservation.next - 1];
-  if (reservation.next > CHALLENGE_STEPS || !action) return null;
-  return { index: reservation.next, count: CHALLENGE_STEPS, action, windowMs: reservation.windowMs };
+  if (!action) return null;
+  return { index: reservation.next, count: reservation.actions.length, action, windowMs: reservation.windowMs };
 }
 
 /** Twice the frames with extra time. */

@@ -18,6 +18,7 @@ import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/session.guard.js';
+import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 import { AdmissionControl } from './admission.js';
 
@@ -30,6 +31,7 @@ export class BeginService {
     private readonly templates: TemplateRepository,
     private readonly admission: AdmissionControl,
     private readonly transport: TransportEpoch,
+    private readonly store: StoreEpoch,
     private readonly nudge: AuditNudge,
   ) {}
 
@@ -52,6 +54,7 @@ export class BeginService {
       purpose,
       actions: drawChallenge(allowedActions(before.optOuts)),
       transportEpoch: await this.transport.current(),
+      storeEpoch: await this.store.current(),
       currentConsentVersion: CURRENT_CONSENT.version,
       currentModelDigest: this.config.modelDigest,
       templateId: purpose === 'enrol' ? randomUUID() : null,

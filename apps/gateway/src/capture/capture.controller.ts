@@ -1,7 +1,7 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { CAPTURE_LIMITS, CHALLENGE_STEPS, type Origin, type Purpose } from '#contracts';
+import { CAPTURE_LIMITS, CHALLENGE_STEPS_MAX, type Origin, type Purpose } from '#contracts';
 import type { Reservation } from '#guard';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -24,7 +24,7 @@ import { StepService } from './step.service.js';
 
 const POLL_SECONDS_MAX = 25;
 const attemptParams = z.strictObject({ id: z.uuid() });
-const stepParams = z.strictObject({ id: z.uuid(), n: wholeNumber(1, CHALLENGE_STEPS) });
+const stepParams = z.strictObject({ id: z.uuid(), n: wholeNumber(1, CHALLENGE_STEPS_MAX) });
 const pollQuery = z.strictObject({ wait: wholeNumber(0, POLL_SECONDS_MAX).default(0) });
 
 /** A query or path part: decimal digits only, so that ` 1`, `1e0` and `0x1` are not numbers. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { BLOB_TTL_SECONDS, blobKeys, type SealedTemplate } from '#contracts';
+import { BLOB_TTL_SECONDS, blobKeys, blobKeysOf, type SealedTemplate } from '#contracts';
 import { BlobStore } from '#queue';
 import { WorkerSeal } from '../keys/worker-seal.js';
 
@@ -30,18 +30,12 @@ export class FrameBlobs {
     await this.blobs.put(blobKeys.template(attemptId), Buffer.from(JSON.stringify(template)), BLOB_TTL_SECONDS);
   }
 
-  /** Everything an attempt left in the blob store. Whatever is missed here ends by its TTL. */
-  async deleteAll(attemptId: string, run: number, inputs: readonly StepInput[]): Promise<void> {
-    await this.blobs.delete(
-      blobKeys.template(attemptId),
-      ...Array.from({ length: run + 1 }, (_, earlier) => [
-        blobKeys.newTemplate(attemptId, earlier),
-        blobKeys.similarity(attemptId, earlier),
-      ]).flat(),
-      ...inputs.flatMap(({ step, framesDigest }) => [
-        blobKeys.frames(attemptId, step, framesDigest),
-        blobKeys.evidence(attemptId, step, framesDigest),
-      ]),
-    );
+  /** What came too late, for an attempt that is over: its other blobs went when it ended. */
+  async deleteLate(attemptId: string, run: number, inputs: readonly StepInput[]): Promise<void> {
+    const ofSteps = inputs.flatMap(({ step, framesDigest }) => [
+      blobKeys.frames(attemptId, step, framesDigest),
+      blobKeys.evidence(attemptId, step, framesDigest),
+    ]);
+    await this.blobs.delete(...blobKeysOf(attemptId, run, []), ...ofSteps);
   }
 }

@@ -8,7 +8,6 @@ import { Problem } from '../http/problem.js';
 import { raisedByFace, raisedByHeldFace, sessionAnswer } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
-import { FrameBlobs } from './frame-blobs.js';
 
 /** The grid on which answers leave; also how often a waiting poll looks. */
 const GRID_MS = 250;
@@ -22,7 +21,6 @@ export class OutcomeService implements BeforeApplicationShutdown {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
-    private readonly blobs: FrameBlobs,
   ) {
     // Each waiting poll listens, and there may be hundreds.
     setMaxListeners(0, this.closing.signal);
@@ -49,14 +47,8 @@ export class OutcomeService implements BeforeApplicationShutdown {
 
   async cancel(session: ActiveSession, attemptId: string): Promise<void> {
     const { userId, sessionId } = session.record;
-    const before = await this.view(session, attemptId);
     const outcome = await this.guard.cancel({ userId, attemptId, sessionId });
     if (outcome.kind === 'not_found') throw new Problem('not_found');
-    if (outcome.kind === 'decided' && before.kind === 'live') {
-      const { run, digest } = before.reservation;
-      const inputs = digest.map((framesDigest, index) => ({ step: index + 1, framesDigest }));
-      await this.blobs.deleteAll(attemptId, run, inputs);
-    }
   }
 
   private async view(session: ActiveSession, attemptId: string): Promise<Exclude<AttemptView, { kind: 'unknown' }>> {

@@ -7,6 +7,7 @@ import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { ActiveSession } from '../sessions/session.service.js';
 import { sha256Hex } from '../store/keys.js';
+import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 import { framesMaxOf } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
@@ -35,6 +36,7 @@ export class StepService {
     private readonly blobs: FrameBlobs,
     private readonly seen: SeenFrames,
     private readonly transport: TransportEpoch,
+    private readonly store: StoreEpoch,
     private readonly jobs: JobQueue,
     private readonly logger: AppLogger,
   ) {}
@@ -67,6 +69,7 @@ export class StepService {
       step,
       digest: input.framesDigest,
       transportEpoch: await this.transport.currentOrNull(),
+      storeEpoch: await this.store.currentOrNull(),
       firstByteAgoMs: agoMs(upload),
     });
     if (outcome.kind === 'refused') {

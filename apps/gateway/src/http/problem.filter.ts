@@ -5,6 +5,7 @@ import { AppLogger } from '#observability';
 import { errorRow } from './error-table.js';
 import { toProblem } from './faults.js';
 import { methodsAt } from './policy.js';
+import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { Problem } from './problem.js';
 
 /** What an operator has to look at; `busy` is a state, not a fault. */
@@ -14,7 +15,10 @@ const FAULTS: readonly ErrorCode[] = ['unavailable', 'internal'];
 @Catch()
 @Injectable()
 export class ProblemFilter implements ExceptionFilter {
-  constructor(private readonly logger: AppLogger) {}
+  constructor(
+    private readonly logger: AppLogger,
+    private readonly store: StoreEpoch,
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
@@ -23,9 +27,13 @@ export class ProblemFilter implements ExceptionFilter {
     const fields = { code: problem.code, method: request.method, route: request.routeOptions?.url };
     if (FAULTS.includes(problem.code)) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
     else this.logger.debug(fields, 'refused');
+    // Who is kept from finishing a capture has an outage to thank for it, not himself.
+    if (problem.code === 'unavailable' && isCapture(request)) this.store.noteOutage();
     if (!reply.sent) sendProblem(reply, problem);
   }
 }
+
+const isCapture = (request: FastifyRequest): boolean => request.url.startsWith('/v1/face/');
 
 /** A path that is there, asked in a way that it does not take, is not the same as no path. */
 function nothingThere(request: FastifyRequest, reply: FastifyReply): Problem {

@@ -9,6 +9,7 @@ import {
   signedResultSchema,
   type StepResult,
   templateIdentity,
+  type UnjudgedResult,
 } from '#contracts';
 import type { DecideOutcome, GuardStore } from '#guard';
 import { AppLogger } from '#observability';
@@ -21,6 +22,8 @@ import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { WorkerSeal } from '../keys/worker-seal.js';
 import { DecisionQueue } from './decision-queue.js';
+
+type LateInputs = Parameters<FrameBlobs['deleteLate']>[2];
 
 /**
  * What a worker found becomes what the guard decides. Every step may run twice: jobs are delivered at least once. That
@@ -54,6 +57,8 @@ export class ResultsService {
         return this.match(result);
       case 'enrol':
         return this.unlessReplay(result, () => this.enrol(result));
+      case 'unjudged':
+        return this.unlessReplay(result, () => this.unjudged(result));
       case 'refused_input':
         return this.unlessReplay(result, () => this.forgeries.found('input_swapped'));
     }
@@ -73,6 +78,7 @@ export class ResultsService {
   private async step(result: StepResult): Promise<void> {
     const [isReplay, outcome] = await Promise.all([this.isReplay(result), this.guard.recordVerdict(result)]);
     if (isReplay) return this.forgeries.found('replayed');
+    if (outcome.kind === 'stale') await this.dropLate(result, [result]);
     if (outcome.kind === 'recorded' && outcome.complete)
       await this.decisions.decide(result.userId, outcome.reservation);
   }
@@ -111,11 +117,25 @@ export class ResultsService {
 
   private async finish(result: MatchResult | EnrolResult, outcome: DecideOutcome): Promise<void> {
     const { attemptId, run, userId, inputs, purpose } = result;
-    if (outcome.kind === 'stale') return;
+    if (outcome.kind === 'stale') return this.dropLate(result, inputs);
     const { outcome: end, eventType } = outcome.attempt;
     this.logger.info({ attemptId, run, purpose, outcome: end, eventType }, 'attempt decided');
-    await this.frames.deleteAll(attemptId, run, inputs);
     this.nudge.drain(userId);
+  }
+
+  /** A worker gave up. No other run would do better. */
+  private async unjudged(result: UnjudgedResult): Promise<void> {
+    const { attemptId, run, userId, purpose, reason } = result;
+    const outcome = await this.guard.giveUp(result);
+    if (outcome.kind === 'stale') return;
+    this.logger.warn({ attemptId, run, purpose, outcome: reason }, 'attempt not judged');
+    this.nudge.drain(userId);
+  }
+
+  /** What a worker put there after the attempt's end. A result that is stale for another reason leaves a live one alone. */
+  private async dropLate({ userId, attemptId, run }: FaceResultPayload, inputs: LateInputs): Promise<void> {
+    const age = await this.guard.attemptAge(userId, attemptId);
+    if (age.kind !== 'live') await this.frames.deleteLate(attemptId, run, inputs);
   }
 
   /** Read here, deleted with the attempt's other blobs: the decision may have to be repeated. */

@@ -63,11 +63,11 @@ describe('the judgement over all steps', () => {
     expect(isSpoof([{ antispoof: [] }])).toBe(false);
   });
 
-  it('an attempt that the anti-spoof saw too little of is not compared; a single step may be unchecked', () => {
+  it('core 10a: an attempt that the anti-spoof saw too little of is a matter of quality; a single step may be unchecked', () => {
     const unchecked = step({ antispoof: [] });
     expect(judge([unchecked, step({ antispoof: live(0.9, 0.9, 0.9, 0.9, 0.9) }), step()]).judgement).toBe('ok');
-    expect(judge([unchecked, step(), step()]).judgement).toBe('not_compared');
-    expect(judge([unchecked, step(), step()], null).judgement).toBe('not_compared');
+    expect(judge([unchecked, step(), step()]).judgement).toBe('too_few_samples');
+    expect(judge([unchecked, step(), step()], null).judgement).toBe('too_few_samples');
   });
 
   it('poor quality in any step: nothing is compared and no similarity exists', () => {

@@ -1,4 +1,4 @@
-import type { StepVerdict } from '#contracts';
+import type { MatchResult, StepVerdict } from '#contracts';
 import type { AntispoofSample, EmbeddingSample } from './analyse.js';
 import { meanFace, type Part } from './recognisers.js';
 import { cosine, median } from './vector.js';
@@ -30,12 +30,12 @@ export interface AttemptRules {
   readonly onePerson: number;
 }
 
-export type Judgement = 'ok' | 'not_one_person' | 'spoof' | 'mismatch' | 'not_compared';
+export type Judgement = MatchResult['judgement'];
 
 /**
  * The judgement over all steps. Poor quality in any step: nothing is compared and no similarity exists. A step that
- * failed on a present face, and an attempt that the anti-spoof saw too little of: not compared either, but the similarity
- * is noted for the audit trail.
+ * failed on a present face: not compared either, but the similarity is noted for the audit trail. An attempt that the
+ * anti-spoof saw too little of: `too_few_samples`, a matter of quality.
  *
  * @param template unit vector; null compares nothing (practice, enrolment).
  */
@@ -51,7 +51,7 @@ export function judgeAttempt(
   if (!probe || steps.some((s) => s.verdict.kind !== 'done')) return { judgement: 'not_compared', similarity };
   if (!isOnePerson(steps, rules)) return { judgement: 'not_one_person', similarity };
   if (steps.reduce((sum, s) => sum + s.antispoof.length, 0) < ATTEMPT.antispoofMin)
-    return { judgement: 'not_compared', similarity };
+    return { judgement: 'too_few_samples', similarity };
   if (isSpoof(steps)) return { judgement: 'spoof', similarity };
   if (!template) return { judgement: 'ok', similarity: null };
   return { judgement: similarity !== null && similarity >= rules.match ? 'ok' : 'mismatch', similarity };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { GuardDocument } from '#guard';
 import { type Answer, ApiClient, inLanes } from '#testing';
 import { SessionService } from '../../apps/gateway/src/sessions/session.service.js';
-import { GatewayWorld, GOOD, MISMATCH, PASSWORD, sleep } from './gateway-world.js';
+import { GatewayWorld, GOOD, MISMATCH, PASSWORD, patiently, sleep } from './gateway-world.js';
 
 jest.setTimeout(600_000);
 

@@ -1,5 +1,6 @@
 // The way in: `node tools/run.mjs COMMAND [ARGUMENTS]`, and what the npm scripts call. On a fresh clone it first installs
-// the dependencies and builds; both leave a stamp behind only when they are done, so that Ctrl-C is healed by a rerun.
+// the dependencies and builds; both leave a stamp behind only when they are done, so that Ctrl-C is healed by a rerun; what a stamp
+// speaks of is looked at again each time.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -13,6 +14,7 @@ const NODE_FLOOR = [20, 19];
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const INSTALLED = path.join(ROOT, 'node_modules/.countersign-install');
 const BUILT = path.join(ROOT, 'dist/.countersign-build');
+const LIBC = libcOfHere();
 const SOURCES = [
   'apps',
   'libs',
@@ -86,10 +88,12 @@ function checkNode() {
   fail(`Node ${NODE_FLOOR.join('.')} or later is needed; this is ${process.versions.node}`);
 }
 
-async function stage(name, quiet, stampFile, stamp, work) {
+async function stage(name, quiet, stampFile, stamp, work, isWhole) {
   const from = performance.now();
-  const isDone = read(stampFile) === stamp;
+  const isDone = read(stampFile) === stamp && isWhole();
   if (!isDone) {
+    // The work changes what the old stamp spoke of, done or not.
+    fs.rmSync(stampFile, { force: true });
     console.error(`${name} …`);
     const seconds = () => Math.round((performance.now() - from) / 1000);
     const beat = setInterval(() => console.error(`${name} … ${seconds()} s`), 10_000);
@@ -102,21 +106,57 @@ async function stage(name, quiet, stampFile, stamp, work) {
   if (!isDone || !quiet) console.error(`${name}: ${isDone ? 'up to date' : took}`);
 }
 
+/**
+ * What the build and the commands need, whatever the caller's own npm settings leave out: with `NODE_ENV=production` or
+ * `npm_config_omit` the compiler would be missing.
+ */
+const WHOLE = ['--include=dev', '--include=optional', '--include=peer', '--dry-run=false', '--package-lock-only=false'];
+
 async function install() {
   // The npm that started us, if one did: the one on PATH may be another.
   const npm = process.env.npm_execpath;
   const [command, args] = npm && /\.c?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
-  const ci = await run(command, [...args, 'ci', '--loglevel=error']);
-  if (ci.code === 0) return true;
-  if (!ci.output.includes('EUSAGE'))
-    fail(`${ci.output.trim()}\nnpm ci failed; run again when the reason above is gone`);
-  // npm 11 also refuses a lock file that lacks another system's optional packages, as it does when it was written where
-  // the registry had none of them. What is locked is installed all the same, with the same digests.
-  console.error('npm ci refuses the lock file; installing from it with npm install instead');
-  fs.rmSync(path.join(ROOT, 'node_modules'), { recursive: true, force: true });
-  const plain = await run(command, [...args, 'install', '--no-save', '--loglevel=error']);
-  if (plain.code !== 0) fail(`${plain.output.trim()}\nnpm install failed; run again when the reason above is gone`);
+  const { code, output } = await run(command, [...args, 'ci', ...WHOLE, '--global=false', '--loglevel=error']);
+  if (code !== 0) fail(`${output.trim()}\nnpm ci failed; run again when the reason above is gone`);
+  // npm counts an optional package that it could not fetch as a success; the packages with native code are such.
+  const missing = missingPackages();
+  if (missing.length)
+    fail(`npm ci left out ${list(missing)}; is the registry reached, and is it complete? Run again when it is`);
   return true;
+}
+
+/** Packages of the lock file that belong on this system, and are not there in the version that is locked. */
+function missingPackages() {
+  const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8'));
+  return Object.entries(packages)
+    .filter(([folder, entry]) => folder !== '' && isForHere(entry) && installedVersion(folder) !== entry.version)
+    .map(([folder, { version }]) => `${folder.slice(folder.lastIndexOf('node_modules/') + 13)}@${version}`);
+}
+
+/** What an optional package without a system of its own is needed by is seldom for this system: it does not decide. */
+const isForHere = ({ optional, os, cpu, libc }) =>
+  !optional || (os !== undefined && matches(os, process.platform) && matches(cpu, process.arch) && matches(libc, LIBC));
+
+function matches(names, own) {
+  if (names === undefined || names.includes(own)) return true;
+  return names.some((name) => name.startsWith('!')) && !names.includes(`!${own}`);
+}
+
+function installedVersion(folder) {
+  const file = read(path.join(ROOT, folder, 'package.json'));
+  try {
+    return file && JSON.parse(file).version;
+  } catch {
+    return undefined; // cut off halfway
+  }
+}
+
+const list = (names) => `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
+
+function libcOfHere() {
+  if (process.platform !== 'linux') return undefined;
+  process.report.excludeNetwork = true; // else it looks up names
+  return process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
 }
 
 async function build(tolerant) {
@@ -194,11 +234,13 @@ async function main() {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : fail(`no command "${name}"\n\n${usage()}`);
   checkNode();
-  await stage('install dependencies', command.quiet, INSTALLED, lockHash(), install);
-  await stage('build', command.quiet, BUILT, hashOf(SOURCES), () => build(command.tolerant));
+  const file = path.join(ROOT, command.file);
+  const isInstalled = () => missingPackages().length === 0;
+  await stage('install dependencies', command.quiet, INSTALLED, lockHash(), install, isInstalled);
+  const isBuilt = () => fs.existsSync(file);
+  await stage('build', command.quiet, BUILT, hashOf(SOURCES), () => build(command.tolerant), isBuilt);
   if (command.running && !args.includes('--help')) useRun(command.running);
   // In this very process: signals and exit codes need no forwarding, and nothing is left if it is killed.
-  const file = path.join(ROOT, command.file);
   if (!fs.existsSync(file)) fail(`${command.file} does not exist`);
   process.argv = [process.execPath, file, ...(command.first ?? []), ...args];
   Module.runMain();
@@ -206,6 +248,7 @@ async function main() {
 
 const lockHash = () =>
   createHash('sha256')
+    .update(`${process.platform} ${process.arch} ${LIBC}\0`)
     .update(fs.readFileSync(path.join(ROOT, 'package-lock.json')))
     .digest('hex');
 

@@ -24,6 +24,7 @@ are kept in .countersign/; delete that folder to start anew.
   --help     this text
 
 While it runs: "r inference" and Enter (or gateway, audit) starts that process again, dead or alive; "q" ends all.
+One that dies is started again by itself, later each time if it does not stay up.
 Given by the environment, these are used and not started: REDIS_URL, REDIS_BLOB_URL, MONGODB_URI, SMTP_URL.`;
 
 const APPS: readonly AppName[] = ['gateway', 'inference', 'audit'];
@@ -51,8 +52,10 @@ async function run(dir: string, lock: Lock, o: { gatewayPort?: number; fsync: bo
   let services: Services | undefined;
   let apps: Apps | undefined;
   try {
-    services = await asked.orElse(startServices({ dir, ephemeral: false, log: say, fsync: o.fsync }));
-    apps = await asked.orElse(startApps(services, { dir, log: sayDeaths, gatewayPort: o.gatewayPort, migrate: true }));
+    services = await asked.orElse(startServices({ dir, ephemeral: false, log: say, fsync: o.fsync, restart: true }));
+    apps = await asked.orElse(
+      startApps(services, { dir, log: say, gatewayPort: o.gatewayPort, migrate: true, restart: true }),
+    );
     const note = {
       pid: process.pid,
       gatewayUrl: apps.gatewayUrl,
@@ -88,14 +91,6 @@ function endAsked() {
   const cut = ended.then(() => Promise.reject(new Ended()));
   cut.catch(() => undefined);
   return { ended, end, orElse: <T>(work: Promise<T>): Promise<T> => Promise.race([work, cut]) };
-}
-
-function sayDeaths(line: string): void {
-  say(line);
-  const [app] = line.split(' ', 1);
-  if (APPS.some((known) => known === app) && / (was killed|exited)/.test(line)) {
-    say(`→ it is not started again by itself: type "r ${app}" and Enter`);
-  }
 }
 
 function obey(apps: Apps, end: () => void): void {

@@ -131,7 +131,7 @@ describe('audit events (real MongoDB, Redis and TCP)', () => {
       expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ status: 'ok' })]);
       expect((await fetch(`${await audit.app.getUrl()}/health/${path}`, { method: 'HEAD' })).status).toBe(200);
     }
-    jest.spyOn(audit.app.get(JobQueue), 'ping').mockRejectedValue(new Error('down'));
+    jest.spyOn(audit.app.get(JobQueue), 'tryWrite').mockRejectedValue(new Error('down'));
     expect((await fetch(`${await audit.app.getUrl()}/health/ready`)).status).toBe(503);
   });
 

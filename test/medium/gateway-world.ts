@@ -354,14 +354,14 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
     }
   }
   const digest = (): string => world.config.modelDigest;
-  const { REDIS_URL } = world.config;
+  const { REDIS_BLOB_URL, REDIS_URL } = world.config;
 
   @Module({
     imports: [
       LoggerModule.forRoot({ name: 'test-worker', level: 'error' }),
       QueueModule.forRoot({
         redisUrl: REDIS_URL,
-        blobUrl: REDIS_URL,
+        blobUrl: REDIS_BLOB_URL ?? REDIS_URL,
         consumes: ['face.step', 'face.match', 'face.enrol'],
         concurrency: 64,
       }),

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { AppLogger } from '#observability';
-import { asking, askingConnection, connect } from './connections.js';
+import { asking, askingConnection, connect, tryWrite } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 import { checkRedis } from './server-check.js';
 
@@ -51,9 +51,9 @@ export class BlobStore implements OnModuleInit, OnApplicationShutdown {
     return { usedBytes: read('used_memory'), maxBytes: read('maxmemory') || null };
   }
 
-  /** Rejects with TransportDownError when Redis does not answer. */
-  async ping(): Promise<void> {
-    await asking(() => this.redis.ping());
+  /** Rejects with TransportDownError when Redis does not answer, or takes no writes. */
+  async tryWrite(): Promise<void> {
+    await asking(() => tryWrite(this.redis));
   }
 
   onApplicationShutdown(): void {

@@ -5,6 +5,8 @@ import { withinRunTime } from './run-time.js';
 /** Longest a request waits for Redis: begin must answer 503 within a second. */
 const COMMAND_TIMEOUT_MS = 800;
 const BOOT_TIMEOUT_MS = 10_000;
+const WRITE_KEY = 'countersign:write-test';
+const WRITE_TTL_SECONDS = 60;
 
 /**
  * Errors by which a Redis says that it is not, or not yet, the server to ask: after a failover the old one stays reachable
@@ -53,6 +55,15 @@ export async function connect(redis: Redis): Promise<void> {
   // Its own failure is one of possibly several; `ready` or the time decides.
   redis.connect().catch(() => undefined);
   await ready;
+}
+
+/**
+ * Asks a Redis whether it takes writes at this moment. A replica, a full one, one that cannot save or that misses its
+ * replicas answers PING all the same. On a connection that is only read from otherwise, it is also what notices that
+ * another server has become the master (`isWrongServer`).
+ */
+export async function tryWrite(redis: Redis): Promise<void> {
+  await redis.set(WRITE_KEY, '1', 'EX', WRITE_TTL_SECONDS);
 }
 
 /**

@@ -1,5 +1,5 @@
 export { BlobStore } from './blob-store.js';
-export { asking, isWrongServer } from './connections.js';
+export { asking, isWrongServer, tryWrite } from './connections.js';
 export { PermanentError, RetryableError, TransportDownError } from './errors.js';
 export { countWorkers, inspectRedis } from './inspect.js';
 export { type JobContext, JobHandler } from './job-handler.js';

@@ -3,7 +3,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type JobName, type JobPayload, JOBS, type QueueName, QUEUES } from '#contracts';
 import { AppLogger } from '#observability';
-import { asking, askingConnection, connect } from './connections.js';
+import { asking, askingConnection, connect, tryWrite } from './connections.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
 import { checkRedis } from './server-check.js';
 
@@ -74,9 +74,9 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
     return clients.filter((client) => client.db === String(this.redis.options.db ?? 0)).length;
   }
 
-  /** Rejects with TransportDownError when Redis does not answer. */
-  async ping(): Promise<void> {
-    await asking(() => this.redis.ping());
+  /** Rejects with TransportDownError when Redis does not answer, or takes no writes. */
+  async tryWrite(): Promise<void> {
+    await asking(() => tryWrite(this.redis));
   }
 
   async onApplicationShutdown(): Promise<void> {

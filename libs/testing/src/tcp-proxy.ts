@@ -67,8 +67,13 @@ export class TcpProxy {
 
   /** From now on it leads to another port of this machine, and what led elsewhere ends. */
   lead(port: number): void {
-    this.target = { host: '127.0.0.1', port };
+    this.leadNew(port);
     for (const socket of this.sockets) socket.resetAndDestroy();
+  }
+
+  /** Only who connects anew is led to another port of this machine, as when a name changes: what is open stays. */
+  leadNew(port: number): void {
+    this.target = { host: '127.0.0.1', port };
   }
 
   /** Connections stay and are still made, and nothing arrives any more, in either direction: a half-open network. */

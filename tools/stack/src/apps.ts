@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { APP_NAMES, appEnvironment, type AppName, type AppPorts, gatewayUrl } from './app-environment.js';
 import { developmentCertificate } from './certificates.js';
 import { repositoryRoot } from './folders.js';
+import { keepAlive } from './keep-alive.js';
 import { developmentKeys } from './keys.js';
 import { anyFreePort, nextFreePort } from './ports.js';
 import { ManagedProcess } from './process.js';
@@ -45,6 +46,8 @@ export interface AppsOptions {
   /** For all apps, over what they get anyway. */
   env?: Record<string, string>;
   inferenceThreads?: number;
+  /** Starts an app again that ends by itself. */
+  restart?: boolean;
   /** Brings the database to this version first, as an operator does. */
   migrate?: boolean;
 }
@@ -83,7 +86,9 @@ export async function startApps(services: Services, o: AppsOptions): Promise<App
     await processes[app].waitUntil(() => isReady(health[app]), READY_MS, 50);
     o.log(`${app}: ready after ${((performance.now() - from) / 1000).toFixed(1)} s, process ${processes[app].pid}`);
   };
+  const watches: (() => void)[] = [];
   const stop = async () => {
+    for (const end of watches) end();
     // The gateway first: nothing new comes in while the workers finish what they have.
     await processes.gateway.stop();
     await Promise.all([processes.inference.stop(), processes.audit.stop()]);
@@ -95,6 +100,7 @@ export async function startApps(services: Services, o: AppsOptions): Promise<App
     await stop();
     throw failed.reason;
   }
+  if (o.restart) watches.push(...APP_NAMES.map((app) => keepAlive(processes[app], () => start(app), o.log)));
   return {
     gatewayUrl: gatewayUrl(ports),
     health: { inference: health.inference, audit: health.audit },

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type Clock } from './clock.js';
 import { startDocumentDb } from './documentdb/index.js';
 import { cacheFolder } from './folders.js';
+import { keepAlive } from './keep-alive.js';
 import { startMailCatcher } from './mail.js';
 import { findMongo } from './mongo.js';
 import { type Mongo, startMongod } from './mongod.js';
@@ -39,6 +40,8 @@ export interface ServicesOptions {
   ephemeral: boolean;
   log: Log;
   fsync?: boolean;
+  /** Starts a server again that ends by itself. */
+  restart?: boolean;
   env?: NodeJS.ProcessEnv;
   /** Another time for the database, where it is one of Debian's packages. */
   clock?: Clock;
@@ -57,6 +60,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     dir: path.resolve(options.dir),
     env: options.env ?? process.env,
     fsync: options.fsync ?? false,
+    restart: options.restart ?? false,
   };
   fs.mkdirSync(o.dir, { recursive: true, mode: 0o700 });
   const stops: (() => Promise<void>)[] = [];
@@ -109,8 +113,9 @@ async function bringUpRedis(o: Resolved, stops: Stops): Promise<Started<{ redisU
       logFile: path.join(o.dir, 'logs', `${name}.log`),
       env: o.env,
     });
-    watch(redis.process, o.log);
+    const end = watch(redis, o);
     stops.push(async () => {
+      end();
       await redis.process.stop(o.ephemeral ? 'SIGKILL' : 'SIGTERM');
       if (!persistent) fs.rmSync(dir, { recursive: true, force: true });
     });
@@ -134,8 +139,9 @@ async function bringUpMongo(o: Resolved, stops: Stops): Promise<Started<string>>
           logFile: logFile('postgres'),
           gatewayLogFile: logFile('documentdb-gateway'),
         });
-  watch(mongo.process, o.log);
+  const end = watch(mongo, o);
   stops.push(async () => {
+    end();
     await mongo.stop();
     if (o.ephemeral)
       for (const name of ['mongod', 'mongod-port']) fs.rmSync(path.join(o.dir, name), { recursive: true, force: true });
@@ -153,11 +159,17 @@ async function bringUpMail(o: Resolved, stops: Stops): Promise<Started<{ smtpUrl
 }
 
 /** A server that goes away by itself is said so; whoever took it away on purpose knows. */
-function watch(process: ManagedProcess, log: Log): void {
-  process.on('died', (how) => log(`${process.spec.name} ${how}${process.lastWords(5)}`));
+function watch({ process, start }: Service, o: Resolved): () => void {
+  process.on('died', (how) => o.log(`${process.spec.name} ${how}${process.lastWords(5)}`));
+  return o.restart ? keepAlive(process, start, o.log) : () => undefined;
 }
 
-function controlOf(service: { process: ManagedProcess; start(): Promise<void> }): ServiceControl {
+interface Service {
+  process: ManagedProcess;
+  start: () => Promise<void>;
+}
+
+function controlOf(service: Service): ServiceControl {
   return {
     pid: () => service.process.pid,
     kill: (signal = 'SIGKILL') => service.process.kill(signal),

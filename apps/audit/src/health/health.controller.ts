@@ -24,6 +24,7 @@ export class HealthController {
     return { status: 'ok' };
   }
 
+  /** Ready: MongoDB answers, and Redis takes writes. */
   @Get('ready')
   @HealthCheck()
   ready(): Promise<HealthCheckResult> {
@@ -32,7 +33,7 @@ export class HealthController {
       () =>
         this.indicators
           .check('redis')
-          .attempt(() => this.queue.ping())
+          .attempt(() => this.queue.tryWrite())
           .withTimeout(TIMEOUT_MS),
     ]);
   }

@@ -13,6 +13,8 @@ export interface StoredMail extends Omit<MailRow, 'params'> {
   leaseUntil?: Date;
   leaseId?: string;
   sentAt?: Date;
+  /** By which codes the server refused it for good, for the operator: `550 5.1.1`. */
+  reply?: string;
   /** When the row is dropped: its id has to outlive every repeat of the outbox entry that made it. */
   expireAt?: Date;
 }
@@ -35,6 +37,7 @@ export const mailSchema = new Schema<StoredMail>(
     leaseUntil: Date,
     leaseId: String,
     sentAt: Date,
+    reply: String,
     expireAt: Date,
   },
   { collection: 'mails', versionKey: false },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { openMailOrigin } from '#audit-log';
 import {
@@ -25,8 +25,24 @@ import { Smtp } from './smtp.js';
 
 const SWEEP_PAGE = 50;
 const SWEEP_PARALLEL = 4;
-const BACKOFF_FIRST_MS = 5_000;
-const BACKOFF_MAX_MS = 15 * 60_000;
+/** A mail on which the server takes longer than this keeps no other waiting. */
+const SWEEP_PATIENCE_MS = 10_000;
+/** So many conversations at a time, with a server that is slow with all of them. */
+const UNDERWAY_MAX = 50;
+const MINUTE_MS = 60_000;
+/** How long until the next try, doubled each time, in milliseconds. */
+const BACKOFF = {
+  deferred: { first: 5_000, max: 15 * MINUTE_MS },
+  forbidden: { first: 15 * MINUTE_MS, max: 4 * 60 * MINUTE_MS },
+  // RFC 5321, 4.5.4.1: what was sent whole has probably been taken.
+  unanswered: { first: 30 * MINUTE_MS, max: 4 * 60 * MINUTE_MS },
+} as const;
+/** Tries against a rule of the server, one that may be changed meanwhile. */
+const FORBIDDEN_TRIES = 4;
+/** In the middle of a conversation its lease is made longer, well before it ends. */
+const RENEW_MS = 30_000;
+/** A server that lets a conversation last longer has lost it. */
+const RENEWALS_MAX = 120;
 
 /** Fields that audit adds to a row; the contract's own schema is strict. */
 const rowSchema = z.strictObject(mailRowSchema.shape).strip();
@@ -34,15 +50,18 @@ const rowSchema = z.strictObject(mailRowSchema.shape).strip();
 type Outcome =
   | { kind: 'sent' }
   /** Nothing that comes later can make this mail sendable. */
-  | { kind: 'dead'; reason: string }
-  | { kind: 'retry'; reason: string; err?: unknown };
+  | { kind: 'dead'; reason: string; reply?: string }
+  | { kind: 'retry'; reason: string; backoff: keyof typeof BACKOFF; err?: unknown };
 
 /**
- * Sends what waits in `mails`, each at most once but for a crash between the server's yes and our note of it (then the
- * Message-ID is the same). A mail that cannot be sent is tried again for a day.
+ * Sends what waits in `mails`, each at most once but for a crash between the server's yes and our note of it, or a
+ * server that hangs up after the whole message without a word (then the Message-ID is the same). A mail that cannot be
+ * sent is tried again for a day; one that the server refuses for good (5yz) is not.
  */
 @Injectable()
-export class MailerService {
+export class MailerService implements BeforeApplicationShutdown {
+  private readonly underway = new Set<Promise<void>>();
+
   constructor(
     @Inject(AUDIT_CONFIG) private readonly config: Pick<AuditConfig, 'MAIL_KEY' | 'PUBLIC_URL'>,
     private readonly mails: MailsRepository,
@@ -53,20 +72,45 @@ export class MailerService {
     private readonly logger: AppLogger,
   ) {}
 
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.allSettled(this.underway);
+  }
+
   async deliver(mailId: string): Promise<void> {
+    const delivery = this.tryOnce(mailId);
+    this.underway.add(delivery);
+    try {
+      await delivery;
+    } finally {
+      this.underway.delete(delivery);
+    }
+  }
+
+  private async tryOnce(mailId: string): Promise<void> {
     const leaseId = randomUUID();
     const claimed = await this.mails.claim(mailId, leaseId);
     if (!claimed) return;
+    const stopRenewing = this.renewing(mailId, leaseId);
     // Whatever goes wrong on the way is noted: an error that nobody notes would come again for ever.
-    const outcome = await this.attempt(claimed).catch((err: unknown): Outcome => ({
-      kind: 'retry',
-      reason: 'failed',
-      err,
-    }));
+    const outcome = await this.attempt(claimed)
+      .catch((err: unknown): Outcome => ({ kind: 'retry', reason: 'failed', backoff: 'deferred', err }))
+      .finally(stopRenewing);
     const state = await this.note(claimed, leaseId, outcome);
     const fields = { mailId, template: String(claimed.template), state, tries: claimed.attempts };
     if (outcome.kind === 'sent') this.logger.info(fields, 'mail sent');
     else this.logger.warn({ ...fields, reason: outcome.reason, err: errorOf(outcome) }, 'mail not sent');
+  }
+
+  /** As long as a conversation lasts, the mail is in our hands; a process that died renews nothing. */
+  private renewing(mailId: string, leaseId: string): () => void {
+    let left = RENEWALS_MAX;
+    const timer = setInterval(() => {
+      if (--left === 0) clearInterval(timer);
+      this.mails
+        .renew(mailId, leaseId)
+        .catch((err: unknown) => this.logger.warn({ mailId, err }, 'lease of a mail not renewed'));
+    }, RENEW_MS);
+    return () => clearInterval(timer);
   }
 
   async sweep(): Promise<void> {
@@ -75,7 +119,11 @@ export class MailerService {
       for (let mailId = due.shift(); mailId !== undefined; mailId = due.shift()) {
         const id = mailId;
         // One that cannot even be noted must not keep the rest waiting; its lease ends by itself.
-        await this.deliver(id).catch((err: unknown) => this.logger.error({ mailId: id, err }, 'mail not handled'));
+        const delivery = this.deliver(id).catch((err: unknown) =>
+          this.logger.error({ mailId: id, err }, 'mail not handled'),
+        );
+        // Nor must one that the server is slow with.
+        await (this.underway.size < UNDERWAY_MAX ? Promise.race([delivery, patience()]) : delivery);
       }
     });
     await Promise.all(workers);
@@ -89,16 +137,25 @@ export class MailerService {
     const user = await this.users.find(row.userId);
     const to = z.email().safeParse(row.to ?? user?.email);
     // The user's row may be a moment behind his guard's.
-    if (!to.success) return { kind: 'retry', reason: 'no_recipient' };
+    if (!to.success) return { kind: 'retry', reason: 'no_recipient', backoff: 'deferred' };
     const params = { ...row.params, ...(await this.originOf(row)) };
     const undo = secretOf(row.template) === 'not_me' ? await this.notMe.issue(row) : undefined;
     const composed = this.compose({ ...row, params }, undo, mailLocaleOf(user?.locale) ?? MAIL_LOCALES[0]);
     if ('kind' in composed) return composed;
-    try {
-      await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
-      return { kind: 'sent' };
-    } catch (err) {
-      return { kind: 'retry', reason: 'smtp', err };
+    const delivery = await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
+    switch (delivery.kind) {
+      case 'taken':
+        return { kind: 'sent' };
+      case 'refused':
+        return { kind: 'dead', reason: 'refused', reply: delivery.reply };
+      case 'forbidden':
+        if ((claimed.attempts ?? 1) >= FORBIDDEN_TRIES)
+          return { kind: 'dead', reason: 'forbidden', reply: delivery.reply };
+        return { kind: 'retry', reason: 'forbidden', backoff: 'forbidden' };
+      case 'unanswered':
+        return { kind: 'retry', reason: 'unanswered', backoff: 'unanswered', err: delivery.err };
+      case 'deferred':
+        return { kind: 'retry', reason: 'smtp', backoff: 'deferred', err: delivery.err };
     }
   }
 
@@ -132,20 +189,26 @@ export class MailerService {
 
   private async note(mail: StoredMail, leaseId: string, outcome: Outcome): Promise<string> {
     if (outcome.kind === 'retry') {
-      const delayMs = Math.min(BACKOFF_FIRST_MS * 2 ** ((mail.attempts ?? 1) - 1), BACKOFF_MAX_MS);
+      const { first, max } = BACKOFF[outcome.backoff];
+      const delayMs = Math.min(first * 2 ** ((mail.attempts ?? 1) - 1), max);
       const state = await this.mails.postpone(mail._id, leaseId, delayMs);
       if (state === 'dead') await this.finish(mail, 'dead');
       return state;
     }
-    await this.finish(mail, outcome.kind);
+    await this.finish(mail, outcome.kind, outcome.kind === 'dead' ? outcome.reply : undefined);
     return outcome.kind;
   }
 
   /** The last mail of an erased account takes the address with it. */
-  private async finish(mail: StoredMail, state: 'sent' | 'dead'): Promise<void> {
+  private async finish(mail: StoredMail, state: 'sent' | 'dead', reply?: string): Promise<void> {
     if (mail.template === 'erasure_completed') await this.mails.remove(mail._id);
-    else await this.mails.finish(mail._id, state);
+    else await this.mails.finish(mail._id, state, reply);
   }
 }
+
+const patience = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, SWEEP_PATIENCE_MS).unref();
+  });
 
 const errorOf = (outcome: Outcome): unknown => (outcome.kind === 'retry' ? outcome.err : undefined);

@@ -5,7 +5,7 @@ import type { MailRow } from '#contracts';
 import { MAIL_MODEL, type StoredMail } from './mail.schema.js';
 
 const DUPLICATE_KEY = 11_000;
-/** Longer than the longest SMTP conversation that our timeouts allow. */
+/** Renewed while a conversation lasts: the mail of a process that died is another's after this. */
 const LEASE_MS = 90_000;
 const GIVE_UP_MS = 24 * 3_600_000;
 const KEPT_MS = 30 * 24 * 3_600_000;
@@ -73,14 +73,19 @@ export class MailsRepository implements OnModuleInit {
     );
   }
 
+  async renew(mailId: string, leaseId: string): Promise<void> {
+    await this.mails.updateOne({ _id: mailId, leaseId }, [{ $set: { leaseUntil: { $add: ['$$NOW', LEASE_MS] } } }]);
+  }
+
   /** What was secret or personal in the row has done its work; the id stays, so that it is not mailed again. */
-  async finish(mailId: string, state: 'sent' | 'dead'): Promise<void> {
+  async finish(mailId: string, state: 'sent' | 'dead', reply?: string): Promise<void> {
     await this.mails.updateOne({ _id: mailId }, [
       {
         $set: {
           state: { $literal: state },
           expireAt: { $add: ['$$NOW', KEPT_MS] },
           ...(state === 'sent' ? { sentAt: '$$NOW' } : {}),
+          ...(reply === undefined ? {} : { reply: { $literal: reply } }),
         },
       },
       { $unset: ['sealedSecret', 'sealedOrigin', 'to', 'params', 'leaseId', 'leaseUntil', 'nextAttemptAt'] },

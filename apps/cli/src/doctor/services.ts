@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
+import { z } from 'zod';
 import { checkServer, ConfigError, serverPolicy } from '#config';
 import { SCHEMA_VERSION } from '#contracts';
 import { countWorkers, inspectRedis } from '#queue';
@@ -202,13 +203,30 @@ function greetingOf(host: string, port: number, secure: boolean): Promise<string
   });
 }
 
+/** An older gateway says nothing of it. */
+const readySchema = z.object({ degraded: z.array(z.string()).default([]) });
+
+function degradedOf(answer: unknown): Finding {
+  const { degraded } = readySchema.parse(answer);
+  if (degraded.length === 0) return ok('gateway', 'ready');
+  return bad(
+    'gateway',
+    `ready, but nobody's face can be judged: ${degraded.join(', ')}`,
+    'no_workers: start inference; no_queue: see REDIS_URL; no_frame_store: see REDIS_BLOB_URL',
+  );
+}
+
 export async function gateway(url: string | undefined): Promise<Finding> {
   if (url === undefined)
     return note('gateway', 'PUBLIC_URL is not set here', 'run this where gateway gets its variables');
   try {
-    const { status } = await fetch(new URL('/health/ready', url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (status === 200) return ok('gateway', 'ready');
-    return bad('gateway', `answers ${status} at /health/ready`, 'read its log: what it stands on does not answer');
+    const answer = await fetch(new URL('/health/ready', url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (answer.status === 200) return degradedOf(await answer.json());
+    return bad(
+      'gateway',
+      `answers ${answer.status} at /health/ready`,
+      'read its log: what it stands on does not answer',
+    );
   } catch {
     return bad(
       'gateway',

@@ -26,19 +26,19 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** Ready: every thread has run every model, and both Redis answer. */
+  /** Ready: every thread has run every model, and both Redis take writes. */
   @Get('ready')
   @HealthCheck()
   ready(): Promise<HealthCheckResult> {
-    const answers = (name: string, ping: () => Promise<void>) => () =>
-      this.indicators.check(name).attempt(ping).withTimeout(TIMEOUT_MS);
+    const writes = (name: string, attempt: () => Promise<void>) => () =>
+      this.indicators.check(name).attempt(attempt).withTimeout(TIMEOUT_MS);
     return this.health.check([
       (): HealthIndicatorResult => {
         const models = this.indicators.check('models');
         return this.engine.ready ? models.up() : models.down();
       },
-      answers('queue', () => this.queue.ping()),
-      answers('blobs', () => this.blobs.ping()),
+      writes('queue', () => this.queue.tryWrite()),
+      writes('blobs', () => this.blobs.tryWrite()),
     ]);
   }
 }

@@ -75,7 +75,7 @@ describe('countersign doctor', () => {
       new Set([
         'Node.js', 'configuration', 'key files', 'models', 'MongoDB', 'MongoDB replica set', 'clock of MongoDB', 'indexes',
         'schema', 'audit', 'Redis', 'Redis maxmemory-policy', 'clock of Redis', 'inference processes', 'gateway processes',
-        'audit processes', 'Redis of frames', 'SMTP', 'gateway',
+        'audit processes', 'Redis of frames', 'SMTP', 'gateway', 'telemetry of onnxruntime',
       ]), // prettier-ignore
     );
     expect(stdout).toMatch(/^ok {4}schema: version 1$/m);

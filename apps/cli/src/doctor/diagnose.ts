@@ -1,6 +1,6 @@
 import type { Finding } from './check.js';
 import { environment, secretFiles } from './environment.js';
-import { gateway, models, mongo, node, redis, smtp } from './services.js';
+import { gateway, models, mongo, node, redis, smtp, telemetry } from './services.js';
 
 /** Looks at a set-up as its variables describe it. Without readable variables there is nothing else to look at. */
 export async function diagnose(
@@ -8,7 +8,7 @@ export async function diagnose(
   now = Date.now,
 ): Promise<Finding[]> {
   const { given, findings } = environment(source);
-  const here = [node(), ...findings, ...secretFiles(source)];
+  const here = [node(), telemetry(source), ...findings, ...secretFiles(source)];
   if (given === null) return here;
   const [ofMongo, ofRedis, ...others] = await Promise.all([
     mongo(source, given, now),

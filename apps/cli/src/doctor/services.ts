@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { z } from 'zod';
@@ -20,6 +21,22 @@ const LAG_MAX_MS = 15 * 60_000;
 export function node(version = process.versions.node): Finding {
   if (isAtLeast(version, NODE_FLOOR)) return ok('Node.js', version);
   return bad('Node.js', version, `install Node.js ${NODE_FLOOR.join('.')} or later`);
+}
+
+/** Where onnxruntime keeps what it would report to its maker, within the folder for caches. */
+const RUNTIME_EVENTS = 'Microsoft/DeveloperTools/.onnxruntime/onnxruntime.db';
+
+/** Every process that loads the runtime forbids it to report; what it wrote all the same would lie here. */
+export function telemetry(source: Readonly<Record<string, string | undefined>>): Finding {
+  const cache = source.XDG_CACHE_HOME || path.join(source.HOME || os.homedir(), '.cache');
+  const file = path.join(cache, RUNTIME_EVENTS);
+  const written = fs.statSync(file, { throwIfNoEntry: false })?.mtime;
+  if (written === undefined) return ok('telemetry of onnxruntime', 'off: no events in the folder for caches');
+  return note(
+    'telemetry of onnxruntime',
+    `events in ${file}, written ${written.toISOString()}`,
+    'delete that folder; if it comes back, set ORT_DISABLE_TELEMETRY=1 for whatever else here loads onnxruntime',
+  );
 }
 
 /** As the processes judge it when they start. */

@@ -16,6 +16,7 @@ export const EVENT_TYPES = [
   're_enrolment_required',
   'login_ok',
   'login_failed',
+  'credential_refused',
   'introspected',
   'logout',
   'password_changed',
@@ -58,6 +59,10 @@ export const EVENT_REASONS = [
   'officer_change',
   'transport_lost',
   'worker_failed',
+  // Of `login_failed` and `credential_refused`.
+  'wrong_credential',
+  'throttled',
+  'account_barred',
   // Of `result_forged`: what was wrong with what lay in Redis.
   'malformed',
   'unknown_key',

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
 import { nobodyOf } from '#audit-log';
-import { type EventReason, type EventType, type Origin, outboxEventSchema } from '#contracts';
+import { type EventDetail, type EventReason, type EventType, type Origin, outboxEventSchema } from '#contracts';
 import { AppLogger } from '#observability';
 import { AuditNudge } from './audit-nudge.js';
 import { type Counted, CountedEvents } from './counted-events.js';
@@ -14,6 +14,7 @@ interface SystemEvent {
   origin: Origin;
   reason?: EventReason;
   clientId?: string;
+  detail?: EventDetail;
   modelDigest?: string;
   /** Made here where it is absent. Given by whoever may say the same thing twice. */
   eventId?: string;
@@ -42,10 +43,10 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     this.timer = setInterval(() => this.counted.sweep(), SWEEP_MS).unref();
   }
 
-  /** Counted: at most one entry a kind (type, reason and models), user and minute. Never waits, so that its cost tells nothing about the user. */
+  /** Counted: at most one entry a kind (type, reason, detail and models), user and minute. Never waits, so that its cost tells nothing about the user. */
   record(event: SystemEvent): void {
     this.counted.add(
-      `${event.type}:${event.reason ?? ''}:${event.userId ?? ''}:${event.clientId ?? ''}:${event.modelDigest ?? ''}`,
+      `${event.type}:${event.reason ?? ''}:${event.userId ?? ''}:${event.clientId ?? ''}:${event.modelDigest ?? ''}:${JSON.stringify(event.detail ?? '')}`,
       event,
     );
   }
@@ -79,6 +80,7 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
       clientId: first.clientId,
       modelDigest: first.modelDigest,
       count,
+      detail: first.detail,
       sealed: seal.event(eventId, { deviceModel, ipAddress }),
     });
     await this.outbox.push(entry);

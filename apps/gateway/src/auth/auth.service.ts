@@ -13,12 +13,12 @@ import {
 import { type MailLocale, mailLocaleOf, type Origin } from '#contracts';
 import { type GuardStore, nextReleaseDelayMs } from '#guard';
 import { AppLogger } from '#observability';
-import { SystemOutbox } from '../audit-trail/system-outbox.js';
+import { recordThrottled, Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
-import type { Principal } from '../http/session.guard.js';
+import type { Principal } from '../http/principal.js';
 import { Mails } from '../mail/mail.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
@@ -34,7 +34,7 @@ export class AuthService {
     private readonly users: UserRepository,
     private readonly sessions: SessionService,
     @Inject(GUARD) private readonly guard: GuardStore,
-    private readonly systemOutbox: SystemOutbox,
+    private readonly refusals: Refusals,
     private readonly events: UserEvents,
     private readonly throttle: LoginThrottle,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
@@ -46,11 +46,24 @@ export class AuthService {
     const user = await this.users.findByEmail(email);
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
-    if (user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user)) return user;
-    this.systemOutbox.record({ type: 'login_failed', userId: user?._id ?? null, origin });
+    const mayEnter = user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user);
+    if (mayEnter && !user.mustResetPassword) return user;
+    const reason = matches ? 'account_barred' : 'wrong_credential';
+    this.refusals.record('password', reason, { userId: user?._id ?? null, origin });
+    // Only who knows the password learns it, and the way out is the mailbox. The try counts: it is no login.
+    if (mayEnter) throw new Problem('password_reset_required');
     // The grid is longer than the work takes: the reads do not show.
     await sleep(nextReleaseDelayMs(came, new Date()));
     return null;
+  }
+
+  /** A login that was not even tried. Whose it was is looked up afterwards: the answer does not wait for it. */
+  noteThrottled(email: string, origin: Origin): void {
+    const record = (userId: string | null): void => this.refusals.record('password', 'throttled', { userId, origin });
+    void this.users.findByEmail(email).then(
+      (user) => record(user?._id ?? null),
+      () => record(null),
+    );
   }
 
   /** Where registering tells nobody anything, a password must not either before the address was confirmed. */
@@ -60,8 +73,6 @@ export class AuthService {
 
   /** `locale`: the language that the client asks for; mails follow it. */
   async openSession(user: UserRow, origin: Origin, locale?: MailLocale): Promise<ActiveSession> {
-    // Only who knows the password learns it, and the way out is the mailbox.
-    if (user.mustResetPassword) throw new Problem('password_reset_required');
     const session = await this.sessions.open(user._id, user.sessionEpoch, origin.deviceModel);
     if (locale && locale !== mailLocaleOf(user.locale)) await this.users.setLocale(user._id, locale);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
@@ -81,8 +92,13 @@ export class AuthService {
    */
   async assertPassword(user: UserRow, password: string, origin: Origin): Promise<void> {
     const trier: Trier = { kind: 'known', id: origin.sessionId ?? user._id };
-    await this.throttle.take(trier);
-    if (!(await verifyPassword(user.passwordHash, password))) throw new Problem('invalid_credentials');
+    const refused = (reason: 'throttled' | 'wrong_credential'): void =>
+      this.refusals.record('current_password', reason, { userId: user._id, origin });
+    await recordThrottled(this.throttle.take(trier), () => refused('throttled'));
+    if (!(await verifyPassword(user.passwordHash, password))) {
+      refused('wrong_credential');
+      throw new Problem('invalid_credentials');
+    }
     await this.throttle.giveBack(trier);
   }
 

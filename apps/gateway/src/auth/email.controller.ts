@@ -24,8 +24,11 @@ export class EmailController {
   @HttpCode(200)
   @Accepts({ body: linkTokenSchema })
   @Answers({ summary: 'Confirms the e-mail address by the mailed token', schema: verifiedSchema, errors: ['token_invalid'] }) // prettier-ignore
-  async verify(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<z.infer<typeof verifiedSchema>> {
-    await this.emails.verify(token);
+  async verify(
+    @Body() { token }: z.infer<typeof linkTokenSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof verifiedSchema>> {
+    await this.emails.verify(token, origin);
     return { emailVerified: true };
   }
 
@@ -33,8 +36,11 @@ export class EmailController {
   @Get('verify')
   @Accepts({ query: linkTokenSchema })
   @Answers({ summary: 'The mailed link itself', schema: verifiedSchema, errors: ['token_invalid'] })
-  async followLink(@Query() { token }: z.infer<typeof linkTokenSchema>): Promise<z.infer<typeof verifiedSchema>> {
-    await this.emails.verify(token);
+  async followLink(
+    @Query() { token }: z.infer<typeof linkTokenSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<z.infer<typeof verifiedSchema>> {
+    await this.emails.verify(token, origin);
     return { emailVerified: true };
   }
 
@@ -65,15 +71,15 @@ export class EmailController {
   @HttpCode(204)
   @Accepts({ body: linkTokenSchema })
   @Answers({ summary: 'Confirms the new address by the token mailed to it', errors: ['token_invalid'] })
-  async confirm(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<void> {
-    await this.emails.confirmChange(token);
+  async confirm(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.confirmChange(token, origin);
   }
 
   @Post('change/cancel')
   @HttpCode(204)
   @Accepts({ body: linkTokenSchema })
   @Answers({ summary: 'Stops a change of address by the token mailed to the old one', errors: ['token_invalid'] })
-  async cancel(@Body() { token }: z.infer<typeof linkTokenSchema>): Promise<void> {
-    await this.emails.cancelChange(token);
+  async cancel(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.cancelChange(token, origin);
   }
 }

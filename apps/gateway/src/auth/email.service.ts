@@ -2,6 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleInit }
 import { LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { AppLogger } from '#observability';
+import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { Problem } from '../http/problem.js';
@@ -26,6 +27,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     private readonly mails: Mails,
     private readonly throttle: RequestThrottle,
     private readonly events: UserEvents,
+    private readonly refusals: Refusals,
     private readonly logger: AppLogger,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
@@ -57,9 +59,11 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   /** The link's token is taken even if the address changed meanwhile: a link works once. */
-  async verify(token: string): Promise<void> {
+  async verify(token: string, origin: Origin): Promise<void> {
     const link = await this.links.take('verify_email', token);
-    if (!link || !(await this.users.setEmailVerified(link.userId, link.email))) throw new Problem('token_invalid');
+    if (!link || !(await this.users.setEmailVerified(link.userId, link.email))) {
+      throw this.refused('verify_email', link, origin);
+    }
   }
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
@@ -87,16 +91,17 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     });
   }
 
-  async confirmChange(token: string): Promise<void> {
+  async confirmChange(token: string, origin: Origin): Promise<void> {
     const link = await this.links.take('confirm_new_email', token);
     const holdMs = this.config.EMAIL_CHANGE_HOLD_HOURS * HOUR_MS;
-    if (!link || !(await this.users.confirmNewEmail(link.userId, link.email, holdMs)))
-      throw new Problem('token_invalid');
+    if (!link || !(await this.users.confirmNewEmail(link.userId, link.email, holdMs))) {
+      throw this.refused('confirm_new_email', link, origin);
+    }
   }
 
-  async cancelChange(token: string): Promise<void> {
+  async cancelChange(token: string, origin: Origin): Promise<void> {
     const link = await this.links.take('cancel_new_email', token);
-    if (!link || !(await this.users.dropNewEmail(link.userId))) throw new Problem('token_invalid');
+    if (!link || !(await this.users.dropNewEmail(link.userId))) throw this.refused('cancel_new_email', link, origin);
     await this.links.revoke(link.userId, ['confirm_new_email']);
   }
 
@@ -110,5 +115,11 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
         await this.mails.send({ userId: user._id, template: 'email_changed', params: {}, to });
       }
     }
+  }
+
+  /** A link that names an account is one that came too late: the account has moved on. */
+  private refused(link: string, found: { userId: string } | null, origin: Origin): Problem {
+    this.refusals.record('mailed_link', 'wrong_credential', { userId: found?.userId ?? null, origin, link });
+    return new Problem('token_invalid');
   }
 }

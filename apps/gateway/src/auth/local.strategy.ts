@@ -3,6 +3,7 @@ import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-local';
 import type { UserRow } from '#accounts';
+import { recordThrottled } from '../audit-trail/refusals.js';
 import { originOf } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { AuthService } from './auth.service.js';
@@ -24,7 +25,7 @@ export class LocalStrategy extends PassportStrategy(Strategy) {
     const origin = originOf(request as FastifyRequest);
     const id = await this.devices.find((request as FastifyRequest).headers.cookie, email);
     const trier: Trier = id === null ? { kind: 'stranger', email, address: origin.ipAddress } : { kind: 'known', id };
-    await this.throttle.take(trier);
+    await recordThrottled(this.throttle.take(trier), () => this.auth.noteThrottled(email, origin));
     const user = await this.auth.authenticate(email, password, origin);
     if (!user) throw new Problem('invalid_credentials');
     await this.throttle.giveBack(trier);

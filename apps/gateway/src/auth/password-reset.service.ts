@@ -4,6 +4,7 @@ import { hashPassword, isCommonPassword, LinkTokenRepository, UserRepository, ty
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
+import { Refusals } from '../audit-trail/refusals.js';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
@@ -22,6 +23,7 @@ export class PasswordResetService {
     private readonly throttle: RequestThrottle,
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly nudge: AuditNudge,
+    private readonly refusals: Refusals,
     private readonly logger: AppLogger,
   ) {}
 
@@ -42,8 +44,11 @@ export class PasswordResetService {
   }
 
   private async choose(kind: 'reset_password' | 'invite', token: string, password: string, origin: Origin) {
+    const refused = (userId: string | null): void =>
+      this.refusals.record('mailed_link', 'wrong_credential', { userId, origin, link: kind });
     const link = await this.links.take(kind, token);
     if (!link) {
+      refused(null);
       // Only wrong ones count: everybody of an office may accept an invitation in the same hour.
       await this.throttle.take('anonymous', origin.ipAddress);
       throw new Problem('token_invalid');
@@ -53,7 +58,10 @@ export class PasswordResetService {
       throw new Problem('password_too_common');
     }
     const done = await this.users.resetPassword(link.userId, link.email, await hashPassword(password));
-    if (!done) throw new Problem('token_invalid');
+    if (!done) {
+      refused(link.userId);
+      throw new Problem('token_invalid');
+    }
     await this.guard.change(link.userId, { kind: 'password_changed' }, origin, randomUUID());
     await this.sessions.endAll(link.userId);
     await this.links.revoke(link.userId, ['reset_password', 'invite', 'verify_email']);

@@ -17,7 +17,7 @@ import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
 import { Problem } from '../http/problem.js';
-import type { Principal } from '../http/session.guard.js';
+import type { Principal } from '../http/principal.js';
 import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 import { AdmissionControl } from './admission.js';

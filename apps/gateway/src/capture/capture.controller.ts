@@ -7,7 +7,8 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { receivedAtMs } from '../http/received-at.js';
-import { CurrentSession, type Principal } from '../http/session.guard.js';
+import { type Principal } from '../http/principal.js';
+import { CurrentSession } from '../http/session.guard.js';
 import {
   type AttemptAnswer,
   attemptAnswerSchema,

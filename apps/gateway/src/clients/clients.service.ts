@@ -4,7 +4,7 @@ import { isSessionOf, UserRepository } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import type { ClientView, ServiceClientStore } from '#service-clients';
-import { SystemOutbox } from '../audit-trail/system-outbox.js';
+import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
@@ -22,7 +22,7 @@ export class ClientsService {
   constructor(
     @Inject(SERVICE_CLIENTS) private readonly clients: ServiceClientStore,
     private readonly throttle: ClientThrottle,
-    private readonly systemOutbox: SystemOutbox,
+    private readonly refusals: Refusals,
   ) {}
 
   /**
@@ -35,7 +35,8 @@ export class ClientsService {
     const found = clientId ? await this.clients.verify(clientId, given.secret) : null;
     if (!found?.isGenuine) {
       // Only a client there is: invented ids must not become entries of their own.
-      this.systemOutbox.record({ type: 'login_failed', userId: null, origin, clientId: found?.client.clientId });
+      const whose = { userId: null, origin, clientId: found?.client.clientId };
+      this.refusals.record('client_secret', 'wrong_credential', whose);
       await this.throttle.countWrong(origin.ipAddress);
       throw new Problem('invalid_client');
     }

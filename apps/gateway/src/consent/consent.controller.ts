@@ -11,7 +11,8 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, type Principal } from '../http/session.guard.js';
+import { type Principal } from '../http/principal.js';
+import { CurrentSession } from '../http/session.guard.js';
 import { ConsentRepository } from './consent.repository.js';
 import { CURRENT_CONSENT } from './consent-text.js';
 

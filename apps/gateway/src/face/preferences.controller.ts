@@ -8,7 +8,8 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, type Principal } from '../http/session.guard.js';
+import { type Principal } from '../http/principal.js';
+import { CurrentSession } from '../http/session.guard.js';
 import { GUARD } from './guard.module.js';
 
 const GESTURES_LEFT_MIN = 2;

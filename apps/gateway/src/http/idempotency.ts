@@ -7,7 +7,7 @@ import { Keys } from '../store/keys.js';
 import { answeredBy } from './answers.js';
 import { clientAddressOf } from './origin.js';
 import { Problem } from './problem.js';
-import { principalOf } from './session.guard.js';
+import { principalOf } from './principal.js';
 
 const HEADER = 'idempotency-key';
 const KEY = /^[\x21-\x7e]{8,100}$/;

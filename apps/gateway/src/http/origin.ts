@@ -2,7 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import Bowser from 'bowser';
 import type { FastifyRequest } from 'fastify';
 import { addressRangeOf, canonicalAddress, isInRanges, type Origin } from '#contracts';
-import { principalOf } from './session.guard.js';
+import { principalOf } from './principal.js';
 
 const TEXT_MAX = 120;
 const UNKNOWN = 'an unknown device';

@@ -3,15 +3,13 @@ import type { FastifyRequest } from 'fastify';
 import { isSessionOf, UserRepository, type UserRow } from '#accounts';
 import { ACR } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
+import { Refusals } from '../audit-trail/refusals.js';
 import { GUARD } from '../face/guard.module.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type Access, accessOf } from './policy.js';
+import { originOf } from './origin.js';
+import { type Principal, principalOf, setPrincipal } from './principal.js';
 import { Problem } from './problem.js';
-
-const PRINCIPAL = Symbol('principal');
-
-/** Who calls: the session and, where the policy asks for it, its account and the guard by which it was judged. */
-export type Principal = ActiveSession & { user?: UserRow; face?: GuardSummary };
 
 /** Enforces the policy file on every route, before anything of the request is looked at. */
 @Injectable()
@@ -20,6 +18,7 @@ export class SessionGuard implements CanActivate {
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
     @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly refusals: Refusals,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -31,24 +30,33 @@ export class SessionGuard implements CanActivate {
   }
 
   private async admitSession(request: FastifyRequest, access: Extract<Access, { who: 'session' }>): Promise<void> {
-    const session = await this.sessions.find(tokenOf(request));
-    if (!session) throw new Problem('unauthenticated');
+    const token = tokenOf(request);
+    const session = await this.sessions.find(token);
+    if (!session) throw token === null ? new Problem('unauthenticated') : this.refused(request, null);
     const principal: Principal = session;
-    if (access.account) principal.user = await this.account(session);
+    if (access.account) principal.user = await this.account(session, request);
     if (access.roles.length > 0 && !access.roles.some((role) => principal.user?.roles.includes(role))) {
       throw new Problem('forbidden');
     }
     if (access.level === 'manage') principal.face = await this.guardOf(session);
     const enough = access.level === 'pwd' || session.record.acr !== ACR.pwd || principal.face?.everEnrolled === false;
     if (!enough) throw stepUpRequired();
-    (request as { [PRINCIPAL]?: Principal })[PRINCIPAL] = principal;
+    setPrincipal(request, principal);
   }
 
-  private async account(session: ActiveSession): Promise<UserRow> {
+  private async account(session: ActiveSession, request: FastifyRequest): Promise<UserRow> {
     const user = await this.users.findById(session.record.userId);
     if (user && isSessionOf(user, session.record)) return user;
     await this.sessions.end(session);
-    throw new Problem('unauthenticated');
+    throw this.refused(request, user ? session : null);
+  }
+
+  /** A token of no session, or of one that its account does not stand by any more. */
+  private refused(request: FastifyRequest, session: ActiveSession | null): Problem {
+    const { userId = null, sessionId } = session?.record ?? {};
+    const origin = { ...originOf(request), ...(sessionId === undefined ? {} : { sessionId }) };
+    this.refusals.record('session', 'wrong_credential', { userId, origin });
+    return new Problem('unauthenticated');
   }
 
   private async guardOf(session: ActiveSession): Promise<GuardSummary> {
@@ -65,9 +73,6 @@ export function activeGuard(summary: GuardSummary | null): GuardSummary {
 
 /** Which levels would do: RFC 9470 names the parameter `acr_values`. */
 const stepUpRequired = (): Problem => new Problem('step_up_required', { extras: { acrValues: [ACR.face, ACR.otp] } });
-
-export const principalOf = (request: FastifyRequest): Principal | undefined =>
-  (request as { [PRINCIPAL]?: Principal })[PRINCIPAL];
 
 /** The session of the request; only on routes that need one. */
 export const CurrentSession = createParamDecorator((_: unknown, context: ExecutionContext): Principal => {

@@ -5,7 +5,8 @@ import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
+import { type Principal } from '../http/principal.js';
+import { CurrentSession, CurrentUser } from '../http/session.guard.js';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { RecoveryService } from './recovery.service.js';
 

@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
+import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
@@ -29,6 +30,7 @@ export class RecoveryService {
     private readonly sessions: SessionService,
     private readonly keys: Keys,
     private readonly events: UserEvents,
+    private readonly refusals: Refusals,
     @Inject(GUARD) private readonly guard: GuardStore,
   ) {}
 
@@ -51,6 +53,10 @@ export class RecoveryService {
     await guardOf(this.guard, session);
     const given = { codeMac: this.macOf(user._id, code), sessionId: session.record.sessionId };
     const tried = await this.settled(user._id, (state) => tryCode(state, given, new Date()));
+    if (tried.kind !== 'right') {
+      const reason = tried.kind === 'refused' ? 'throttled' : 'wrong_credential';
+      this.refusals.record('recovery_code', reason, { userId: user._id, origin });
+    }
     if (tried.kind === 'refused') throw new Problem('too_many_codes', { retryAfterSeconds: tried.retryAfterSeconds });
     if (tried.kind !== 'right') throw new Problem('code_invalid');
 

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { LinkTokenRepository, UserRepository } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
+import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { linkTokenSchema } from '../auth/link-token.js';
 import { GUARD } from '../face/guard.module.js';
@@ -25,6 +26,7 @@ export class NotMeController {
     private readonly sessions: SessionService,
     private readonly templates: TemplateRepository,
     private readonly events: UserEvents,
+    private readonly refusals: Refusals,
     @Inject(GUARD) private readonly guard: GuardStore,
   ) {}
 
@@ -39,7 +41,11 @@ export class NotMeController {
   async notMe(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
     const link = await this.links.find(token);
     const summary = link && (await this.guard.summary(link.userId));
-    if (!link || !summary) throw new Problem('token_invalid');
+    if (!link || !summary) {
+      const userId = link?.userId ?? null;
+      this.refusals.record('mailed_link', 'wrong_credential', { userId, origin, link: 'not_me' });
+      throw new Problem('token_invalid');
+    }
     const { userId } = link;
     await this.users.demandPasswordReset(userId);
     await this.sessions.endAll(userId);

@@ -8,7 +8,8 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
-import { CurrentSession, CurrentUser, type Principal } from '../http/session.guard.js';
+import { type Principal } from '../http/principal.js';
+import { CurrentSession, CurrentUser } from '../http/session.guard.js';
 import { AuditClient, type EventPage } from './audit-client.js';
 import { csvOf } from './csv.js';
 

@@ -95,7 +95,9 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
       'added security, auditor: roles are user, security, auditor\n',
     );
     expect((await cli(['user', 'role', email, '--role', 'security'])).stdout).toMatch(/^nothing to change/);
-    expect((await world.eventTypes(userId)).filter((type) => type === 'admin_action')).toHaveLength(1);
+    const { outbox } = (await world.guard(userId)) as { outbox: { event?: { type: string; detail?: object } }[] };
+    const given = outbox.filter(({ event }) => event?.type === 'roles_changed').map(({ event }) => event?.detail);
+    expect(given).toEqual([{ by: 'command_line', added: ['security', 'auditor'] }]);
   });
 
   it('shuts an account out at once and lets it in again', async () => {

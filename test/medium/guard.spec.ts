@@ -691,8 +691,8 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     [{ kind: 're_enrolment_required', by: 'recovery' }, 're_enrolment_required', 'own'],
     [{ kind: 're_enrolment_required', by: 'officer', actorId }, 're_enrolment_required', 'officer'],
     [{ kind: 'password_changed' }, 'password_changed', 'own'],
-    [{ kind: 'disable', actorId }, 'admin_action', 'officer'],
-    [{ kind: 'enable', actorId }, 'admin_action', 'officer'],
+    [{ kind: 'disable', actorId }, 'disabled', 'officer'],
+    [{ kind: 'enable', actorId }, 'enabled', 'officer'],
     [{ kind: 'erase' }, 'erasure_requested', 'own'],
   ];
 

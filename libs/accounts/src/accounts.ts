@@ -19,6 +19,8 @@ export interface NewAccount {
   faceRequired?: boolean;
   /** Who of the staff made it. */
   actorId?: string;
+  /** By the operator at the command line: no session and no actor. Invitations without an actor are always so. */
+  isOperator?: boolean;
   origin?: Origin;
 }
 
@@ -59,6 +61,7 @@ export class Accounts {
         type: 'registered',
         ...account.origin,
         ...(actorId === undefined ? {} : { actorId }),
+        detail: { by: makerOf(account), roles: user.roles },
       },
     });
     return (await this.users.insert(user)) ? { kind: 'created', user } : { kind: 'email_taken' };
@@ -87,6 +90,13 @@ export class Accounts {
     const user = made.kind === 'created' ? made.user : await this.users.findByEmail(account.email);
     if (user?.invite == null) return { kind: 'email_taken' };
     await this.links.revoke(user._id, ['invite']);
+    await this.guard.appendEvent(user._id, {
+      eventId: randomUUID(),
+      type: 'invited',
+      ...account.origin,
+      ...(account.actorId === undefined ? {} : { actorId: account.actorId }),
+      detail: { by: makerOf({ ...account, passwordHash: null }), roles: user.roles, again: made.kind !== 'created' },
+    });
     const secret = await this.links.issue('invite', { userId: user._id, email: user.email });
     return { kind: 'created', user, secret };
   }
@@ -97,8 +107,9 @@ export class Accounts {
     if (added.length === 0) return [];
     await this.guard.appendEvent(user._id, {
       eventId: randomUUID(),
-      type: 'admin_action',
+      type: 'roles_changed',
       ...(actorId === undefined ? {} : { actorId }),
+      detail: { by: actorId === undefined ? 'command_line' : 'staff', added },
     });
     await this.users.addRoles(user._id, added);
     return added;
@@ -118,6 +129,11 @@ export class Accounts {
     if (disabled) await this.users.setDisabled(userId, true);
     return true;
   }
+}
+
+function makerOf({ actorId, isOperator, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
+  if (actorId !== undefined) return 'staff';
+  return isOperator || passwordHash === null ? 'command_line' : 'self';
 }
 
 /** Everything that accounts need of a database. Indexes are made by `ensureIndexes`. */

@@ -55,14 +55,14 @@ function effectOf(change: EpochChange): Effect {
       return { event: 'password_changed', by: 'own_change', fields: {} };
     case 'disable':
       return {
-        event: 'admin_action',
+        event: 'disabled',
         by: 'officer_change',
         actorId: change.actorId,
         fields: { state: cond(eq(field('state'), 'active'), 'disabled', field('state')) },
       };
     case 'enable':
       return {
-        event: 'admin_action',
+        event: 'enabled',
         by: 'officer_change',
         actorId: change.actorId,
         // An erasure is not undone.
@@ -109,8 +109,12 @@ export function change(what: EpochChange, from: SealedOrigin, opId: string, s: G
 const orNull = (value: Expr, shown: boolean): Operand => (shown ? cond(present(value), value, null) : null);
 const moreOf = (effect: Effect): Readonly<Record<string, Operand>> => ({
   lockEpoch: field('lockEpoch'),
+  ...(effect.by === 'officer_change' ? { detail: { by: byOf(effect.actorId) } } : {}),
   ...(effect.actorId === undefined ? {} : { actorId: effect.actorId }),
 });
+/** Who without an account acts on other people's is at the command line. */
+const byOf = (actorId: string | undefined): 'staff' | 'command_line' =>
+  actorId === undefined ? 'command_line' : 'staff';
 const eventOf = (type: EventType, { eventId, sessionId, sealed }: SealedOrigin, more = {}): Expr =>
   eventEntry({ eventId, type, sealed, more: { sessionId, ...more } });
 const removedMail = ({ mail }: SealedOrigin): Expr =>

@@ -229,11 +229,18 @@ export class GuardMachine {
         : what.kind === 'unenrol'
           ? 'unenrolled'
           : what.kind === 'disable' || what.kind === 'enable'
-            ? 'admin_action'
+            ? `${what.kind}d`
             : what.kind === 'erase'
               ? 'erasure_requested'
               : what.kind;
-    this.eventFrom(origin, { type, lockEpoch: g.lockEpoch, ...('actorId' in what ? { actorId: what.actorId } : {}) });
+    const actorId = 'actorId' in what ? what.actorId : undefined;
+    const byOfficer = ['unlocked', 'disabled', 'enabled'].includes(type) || ('by' in what && what.by === 'officer');
+    this.eventFrom(origin, {
+      type,
+      lockEpoch: g.lockEpoch,
+      ...(byOfficer ? { detail: { by: actorId === undefined ? 'command_line' : 'staff' } } : {}),
+      ...(actorId === undefined ? {} : { actorId }),
+    });
     const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
     if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', this.seal.mail(origin));
     return 'changed';

@@ -94,7 +94,7 @@ async function create(text: string, roles: Role[], o: CreateOptions, io: Io): Pr
     if (password === undefined) throw new CommandError('a password has 12 to 256 characters');
     if (isCommonPassword(password, email)) throw new CommandError('this password is one that everybody tries');
     const passwordHash = await hashPassword(password);
-    const made = await accounts.create({ email, passwordHash, roles, emailVerified: true });
+    const made = await accounts.create({ email, passwordHash, roles, emailVerified: true, isOperator: true });
     if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
     const { _id: userId, roles: given } = made.user;
     io.out(

@@ -5,7 +5,7 @@ import { Accounts, emailSchema, localeSchema, MailRepository, UserRepository, ty
 import { type Origin, roleSchema } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
-import { UserEvents } from '../audit-trail/user-events.js';
+import { StaffReads } from '../audit-trail/staff-reads.js';
 import { GUARD } from '../face/guard.module.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -64,7 +64,7 @@ export class AdminUsersController {
     private readonly users: UserRepository,
     private readonly mails: MailRepository,
     private readonly sessions: SessionService,
-    private readonly events: UserEvents,
+    private readonly reads: StaffReads,
     private readonly nudge: AuditNudge,
   ) {}
 
@@ -94,11 +94,15 @@ export class AdminUsersController {
     @Query() { cursor, email, limit }: z.infer<typeof listQuery>,
     @RequestOrigin() origin: Origin,
   ): Promise<z.infer<typeof usersSchema>> {
-    await this.recordRead(admin, origin);
+    const role = admin.roles.includes('admin') ? 'admin' : 'security';
     if (email !== undefined) {
       const user = await this.users.findByEmail(email);
+      const detail = { object: 'account', filter: ['email'] };
+      await this.reads.record(admin, { detail, person: user?._id, role }, origin);
       return { users: user ? [view(user)] : [], nextCursor: null };
     }
+    const filter = cursor === undefined ? [] : ['cursor'];
+    await this.reads.record(admin, { detail: { object: 'accounts', filter, limit }, role }, origin);
     const users = await this.users.list({ after: cursor ?? null, limit });
     return { users: users.map(view), nextCursor: users.length === limit ? (users.at(-1)?._id ?? null) : null };
   }
@@ -141,8 +145,9 @@ export class AdminUsersController {
     @Param() { id }: z.infer<typeof userParams>,
     @RequestOrigin() origin: Origin,
   ): Promise<z.infer<typeof faceSchema>> {
-    await this.recordRead(officer, origin);
     const summary = await this.guard.summary(id);
+    const person = summary ? id : undefined;
+    await this.reads.record(officer, { detail: { object: 'face' }, person, role: 'security' }, origin);
     if (!summary) throw new Problem('not_found');
     const { enrolled, everEnrolled, faceRequired, consentVersion, disabledByStrikes } = summary;
     const [lockedUntil, heldUntil, reEnrolBy] = [summary.lockedUntil, summary.heldUntil, summary.reEnrolBy].map(
@@ -189,12 +194,6 @@ export class AdminUsersController {
     const outcome = await this.guard.change(id, change, origin, randomUUID());
     if (outcome.kind === 'not_found') throw new Problem('not_found');
     this.nudge.drain(id);
-  }
-
-  /** Written before anything is shown. */
-  private async recordRead(by: UserRow, origin: Origin): Promise<void> {
-    if (!(await this.events.append(by._id, 'admin_read', origin, { actorId: by._id })))
-      throw new Problem('unavailable');
   }
 }
 

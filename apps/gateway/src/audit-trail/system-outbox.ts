@@ -51,6 +51,11 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     );
   }
 
+  /** At once and by itself, for what must be on record before it is answered. A person's own begin never waits for it. */
+  append(event: SystemEvent): Promise<void> {
+    return this.push({ key: '', first: event, count: 1 });
+  }
+
   /** Before the connection closes; requests still in work afterwards are not counted together any more. */
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.timer);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import type { EventType, Origin } from '#contracts';
+import type { EventDetail, EventType, Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { GUARD } from '../face/guard.module.js';
 import { AuditNudge } from './audit-nudge.js';
@@ -18,7 +18,7 @@ export class UserEvents {
     userId: string,
     type: EventType,
     origin: Origin,
-    more: { actorId?: string; clientId?: string; count?: number } = {},
+    more: { eventId?: string; actorId?: string; clientId?: string; count?: number; detail?: EventDetail } = {},
   ): Promise<boolean> {
     const kept = await this.guard.appendEvent(userId, { eventId: randomUUID(), type, ...origin, ...more });
     this.nudge.drain(userId);

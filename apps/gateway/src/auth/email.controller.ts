@@ -47,8 +47,8 @@ export class EmailController {
   @Post('resend')
   @HttpCode(202)
   @Answers({ summary: 'Mails the verification once more', errors: ['too_many_requests'] })
-  async resend(@CurrentUser() user: UserRow): Promise<void> {
-    await this.emails.resendVerification(user);
+  async resend(@CurrentUser() user: UserRow, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.resendVerification(user, origin);
   }
 
   @Post('change')

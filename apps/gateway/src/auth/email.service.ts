@@ -53,9 +53,11 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     });
   }
 
-  async resendVerification(user: UserRow): Promise<void> {
+  async resendVerification(user: UserRow, origin: Origin): Promise<void> {
     await this.throttle.takeMail(user._id);
-    if (!user.emailVerified) await this.sendVerification(user);
+    if (user.emailVerified) return;
+    await this.events.append(user._id, 'verification_sent', origin);
+    await this.sendVerification(user);
   }
 
   /** The link's token is taken even if the address changed meanwhile: a link works once. */
@@ -64,12 +66,14 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     if (!link || !(await this.users.setEmailVerified(link.userId, link.email))) {
       throw this.refused('verify_email', link, origin);
     }
+    await this.events.append(link.userId, 'email_verified', origin);
   }
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
   async askForChange(user: UserRow, email: string, origin: Origin): Promise<void> {
     await this.throttle.takeMail(user._id);
     await this.links.revoke(user._id, ['confirm_new_email', 'cancel_new_email']);
+    await this.events.append(user._id, 'email_change_asked', origin);
     await this.users.askForNewEmail(user._id, email);
     const [userId, params] = [user._id, { hours: this.config.EMAIL_CHANGE_HOLD_HOURS }];
     await this.mails.send({
@@ -97,11 +101,13 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     if (!link || !(await this.users.confirmNewEmail(link.userId, link.email, holdMs))) {
       throw this.refused('confirm_new_email', link, origin);
     }
+    await this.events.append(link.userId, 'email_change_confirmed', origin);
   }
 
   async cancelChange(token: string, origin: Origin): Promise<void> {
     const link = await this.links.take('cancel_new_email', token);
     if (!link || !(await this.users.dropNewEmail(link.userId))) throw this.refused('cancel_new_email', link, origin);
+    await this.events.append(link.userId, 'email_change_cancelled', origin);
     await this.links.revoke(link.userId, ['confirm_new_email']);
   }
 

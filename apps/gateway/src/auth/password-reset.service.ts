@@ -5,6 +5,7 @@ import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
+import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
@@ -24,13 +25,14 @@ export class PasswordResetService {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly nudge: AuditNudge,
     private readonly refusals: Refusals,
+    private readonly outbox: SystemOutbox,
     private readonly logger: AppLogger,
   ) {}
 
   /** Nothing of what is done for an account that exists is waited for, so neither answer nor time tells of it. */
   async request(email: string, origin: Origin): Promise<void> {
     await this.throttle.take('anonymous', origin.ipAddress);
-    void this.send(email).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
+    void this.send(email, origin).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
   }
 
   /** The account as it is afterwards; null if it was erased meanwhile. */
@@ -69,8 +71,10 @@ export class PasswordResetService {
     return this.users.findById(link.userId);
   }
 
-  private async send(email: string): Promise<void> {
+  private async send(email: string, origin: Origin): Promise<void> {
     const user = await this.users.findByEmail(email);
+    // By nobody who is known, so counted and not in the guard. For an unknown address it is of nobody.
+    this.outbox.record({ type: 'password_reset_asked', userId: user?._id ?? null, origin });
     if (!user || user.disabled || !(await this.throttle.mayMail(user._id))) return;
     await this.mails.send({
       userId: user._id,

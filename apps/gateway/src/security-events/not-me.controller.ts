@@ -56,7 +56,9 @@ export class NotMeController {
       await this.guard.change(userId, { kind: 'unenrol' }, origin, randomUUID());
       await this.templates.delete(userId, await this.templates.idsOf(userId));
     }
-    await this.events.append(userId, 'session_ended', origin);
+    await this.events.append(userId, 'session_ended', origin, {
+      detail: { by: 'not_me', mail: link.template },
+    });
     await this.links.deleteOf(userId);
   }
 }

@@ -1,13 +1,12 @@
 import { Readable } from 'node:stream';
 import { Controller, Get, Query, StreamableFile } from '@nestjs/common';
 import { z } from 'zod';
-import type { UserRow } from '#accounts';
+import { UserRepository, type UserRow } from '#accounts';
 import { eventTypeSchema, type Origin, type WireEvent, wireEventSchema } from '#contracts';
-import { UserEvents } from '../audit-trail/user-events.js';
+import { StaffReads } from '../audit-trail/staff-reads.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { Problem } from '../http/problem.js';
 import { type Principal } from '../http/principal.js';
 import { CurrentSession, CurrentUser } from '../http/session.guard.js';
 import { AuditClient, type EventPage } from './audit-client.js';
@@ -37,6 +36,7 @@ const adminQuery = z.strictObject({
   address: z.string().min(1).max(50).optional(),
 });
 const exportQuery = adminQuery.omit({ cursor: true, limit: true });
+const FILTERS = ['from', 'to', 'type', 'userId', 'device', 'address'] as const;
 
 const eventsSchema = z
   .strictObject({ events: z.array(wireEventSchema), nextCursor: z.string().nullable() })
@@ -47,7 +47,8 @@ type EventsView = z.infer<typeof eventsSchema>;
 export class SecurityEventsController {
   constructor(
     private readonly audit: AuditClient,
-    private readonly events: UserEvents,
+    private readonly reads: StaffReads,
+    private readonly users: UserRepository,
   ) {}
 
   /** One's own, without similarity: it would tell how close a forgery came. */
@@ -68,7 +69,7 @@ export class SecurityEventsController {
     @Query() query: z.infer<typeof adminQuery>,
     @RequestOrigin() origin: Origin,
   ): Promise<EventsView> {
-    const withSimilarity = await this.recordStaffRead(user, origin);
+    const withSimilarity = await this.recordStaffRead(user, 'events', query, origin);
     const page = await this.audit.listEvents({ ...query, withSimilarity });
     const events = withSimilarity ? page.events : page.events.map(withoutSimilarity);
     return { events, nextCursor: page.nextCursor };
@@ -83,7 +84,7 @@ export class SecurityEventsController {
     @Query() query: z.infer<typeof exportQuery>,
     @RequestOrigin() origin: Origin,
   ): Promise<StreamableFile> {
-    const withSimilarity = await this.recordStaffRead(user, origin);
+    const withSimilarity = await this.recordStaffRead(user, 'events_csv', query, origin);
     const ask = (cursor?: string): Promise<EventPage> =>
       this.audit.listEvents({ ...query, cursor, limit: EXPORT_PAGE, withSimilarity });
     const rows = csvOf(await ask(), ask, withSimilarity);
@@ -94,15 +95,24 @@ export class SecurityEventsController {
   }
 
   /** Whether the reader may see similarities, which is a read of its own. */
-  private async recordStaffRead(user: UserRow, origin: Origin): Promise<boolean> {
+  private async recordStaffRead(
+    user: UserRow,
+    object: string,
+    query: z.infer<typeof exportQuery>,
+    origin: Origin,
+  ): Promise<boolean> {
     const withSimilarity = user.roles.includes('auditor');
-    await this.recordRead(user, 'admin_read', origin);
-    if (withSimilarity) await this.recordRead(user, 'similarity_read', origin);
+    const { from, to, type } = query;
+    // Which filters there were; of the personal ones not what they were.
+    const filter = FILTERS.filter((name) => query[name] !== undefined);
+    const period = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+    const detail = { object, filter, ...period, ...(type === undefined ? {} : { type }) };
+    const person = query.userId && (await this.users.findById(query.userId))?._id;
+    await this.reads.record(user, { detail, person, role: 'security' }, origin);
+    if (withSimilarity) {
+      await this.reads.record(user, { type: 'similarity_read', detail, person, role: 'auditor' }, origin);
+    }
     return withSimilarity;
-  }
-
-  private async recordRead(user: UserRow, type: 'admin_read' | 'similarity_read', origin: Origin): Promise<void> {
-    if (!(await this.events.append(user._id, type, origin, { actorId: user._id }))) throw new Problem('unavailable');
   }
 }
 

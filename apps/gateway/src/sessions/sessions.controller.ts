@@ -71,6 +71,11 @@ export class SessionsController {
     // MongoDB first: what Redis might bring back is refused from here on.
     await this.users.endSession(user._id, id);
     await this.sessions.endOne(user._id, id);
-    await this.events.append(user._id, 'session_ended', origin);
+    await this.events.append(
+      user._id,
+      'session_ended',
+      { ...origin, sessionId: id },
+      { detail: { by: 'own_session' } },
+    );
   }
 }

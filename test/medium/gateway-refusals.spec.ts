@@ -111,6 +111,11 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       status: 400,
       event: link('reset_password'),
     },
+    'POST /v1/auth/login/link/confirm': {
+      send: (_, anyone) => anyone.post('/v1/auth/login/link/confirm', { token: NO_TOKEN, password: PASSWORD }),
+      status: 400,
+      event: link('login'),
+    },
     'POST /v1/auth/invitation/accept': {
       send: (_, anyone) => anyone.post('/v1/auth/invitation/accept', { token: NO_TOKEN, newPassword: NEXT }),
       status: 400,

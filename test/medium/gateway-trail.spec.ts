@@ -10,6 +10,7 @@ const NEXT = 'another long password';
 
 /** Writes that leave no event of their own, and what tells of them instead. */
 const TOLD_ELSEWHERE: Record<string, string> = {
+  'POST /v1/auth/login/link/confirm': 'login_ok, by the very same code as a login; refusals: gateway-refusals.spec.ts',
   'POST /v1/face/enrolments': 'its end is the event',
   'POST /v1/face/practice': 'its end is the event',
   'POST /v1/face/attempts': 'its end is the event',
@@ -96,6 +97,10 @@ describe('B10: every write of the policy leaves its event (real Redis and MongoD
     'POST /v1/auth/password/reset': {
       act: ({ email }) => anyone().post('/v1/auth/password/reset', { email }),
       type: 'password_reset_asked',
+    },
+    'POST /v1/auth/login/link': {
+      act: ({ email }) => anyone().post('/v1/auth/login/link', { email }),
+      type: 'login_link_asked',
     },
     'POST /v1/auth/password/reset/confirm': {
       act: async ({ email, userId }) => {

@@ -717,6 +717,22 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     expect(await world.store.redeem({ userId, attemptId, sessionId })).toEqual({ kind: 'refused' });
   });
 
+  it.each([
+    ['password_changed', 'password_changed', 'laptop'],
+    ['unlock', 'face_unlocked', undefined],
+    ['disable', 'account_disabled', undefined],
+    ['enable', 'account_enabled', undefined],
+  ] as const)(
+    'B14: %s is mailed in the same update, once, and an officer’s device is not in it',
+    async (kind, template, device) => {
+      const userId = await world.enrolledUser();
+      const opId = randomUUID();
+      for (let i = 0; i < 2; i++) await world.store.change(userId, { kind }, { deviceModel: 'laptop' }, opId);
+      const mails = mailsOf(await world.guard(userId)).filter((mail) => mail.template !== 'face_enrolled');
+      expect(mails.map((mail) => [mail.template, mail.params['deviceModel']])).toEqual([[template, device]]);
+    },
+  );
+
   it('an operation id that came before changes nothing', async () => {
     const userId = await world.enrolledUser();
     const opId = randomUUID();

@@ -33,6 +33,7 @@ export const EVENT_TYPES = [
   'email_change_cancelled',
   'email_changed',
   'password_reset_asked',
+  'login_link_asked',
   'invited',
   'roles_changed',
   'disabled',

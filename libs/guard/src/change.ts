@@ -1,4 +1,4 @@
-import type { Action, EventType } from '#contracts';
+import type { Action, EventType, MailTemplate } from '#contracts';
 import {
   add,
   concat,
@@ -27,6 +27,8 @@ interface Effect {
   fields: Readonly<Record<string, Operand>>;
   /** The template goes; if there was one, its owner is told. */
   removesTemplate?: boolean;
+  /** The mail that tells of it. Where staff acted, without where they sat. */
+  mail?: Extract<MailTemplate, 'password_changed' | 'face_unlocked' | 'account_disabled' | 'account_enabled'>;
 }
 
 function effectOf(change: EpochChange): Effect {
@@ -37,6 +39,7 @@ function effectOf(change: EpochChange): Effect {
         by: 'officer_change',
         actorId: change.actorId,
         fields: { lockedUntil: null, strikes: 0 },
+        mail: 'face_unlocked',
       };
     case 'consent_given':
       return { event: 'consent_given', by: 'own_change', fields: { consentVersion: change.version } };
@@ -52,13 +55,14 @@ function effectOf(change: EpochChange): Effect {
         fields: { reEnrolBy: now },
       };
     case 'password_changed':
-      return { event: 'password_changed', by: 'own_change', fields: {} };
+      return { event: 'password_changed', by: 'own_change', fields: {}, mail: 'password_changed' };
     case 'disable':
       return {
         event: 'disabled',
         by: 'officer_change',
         actorId: change.actorId,
         fields: { state: cond(eq(field('state'), 'active'), 'disabled', field('state')) },
+        mail: 'account_disabled',
       };
     case 'enable':
       return {
@@ -67,6 +71,7 @@ function effectOf(change: EpochChange): Effect {
         actorId: change.actorId,
         // An erasure is not undone.
         fields: { state: cond(eq(field('state'), 'disabled'), 'active', field('state')) },
+        mail: 'account_enabled',
       };
     case 'erase':
       return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
@@ -99,6 +104,7 @@ export function change(what: EpochChange, from: SealedOrigin, opId: string, s: G
           field('outbox'),
           list(eventOf(effect.event, from, moreOf(effect))),
           removes ? maybe(present(w('removed')), removedMail(from)) : [],
+          effect.mail === undefined ? [] : list(changeMail(effect.mail, effect.by, from)),
         ),
       }),
     ],
@@ -117,6 +123,13 @@ const byOf = (actorId: string | undefined): 'staff' | 'command_line' =>
   actorId === undefined ? 'command_line' : 'staff';
 const eventOf = (type: EventType, { eventId, sessionId, sealed }: SealedOrigin, more = {}): Expr =>
   eventEntry({ eventId, type, sealed, more: { sessionId, ...more } });
+/** One a change: the epoch rose with it. */
+const changeMail = (template: MailTemplate, by: Effect['by'], { mail }: SealedOrigin): Expr =>
+  mailEntry({
+    mailId: text(`${template.replaceAll('_', '-')}-`, field('_id'), '-', field('lockEpoch')),
+    template,
+    sealedOrigin: by === 'own_change' ? mail : null,
+  });
 const removedMail = ({ mail }: SealedOrigin): Expr =>
   mailEntry({
     mailId: text('removed-', field('_id'), '-', w('removed')),

@@ -5,6 +5,7 @@ import {
   type EnrolResult,
   type EventType,
   type MatchResult,
+  type MailTemplate,
   type Origin,
   type StepResult,
   type UnjudgedResult,
@@ -243,6 +244,14 @@ export class GuardMachine {
     });
     const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
     if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', this.seal.mail(origin));
+    const mails = { unlock: 'face_unlocked', disable: 'account_disabled', enable: 'account_enabled' } as const;
+    if (what.kind === 'unlock' || what.kind === 'disable' || what.kind === 'enable') {
+      const template = mails[what.kind];
+      this.mail(`${template.replaceAll('_', '-')}-${g._id}-${g.lockEpoch}`, template, null);
+    }
+    if (what.kind === 'password_changed') {
+      this.mail(`password-changed-${g._id}-${g.lockEpoch}`, 'password_changed', this.seal.mail(origin));
+    }
     return 'changed';
   }
 
@@ -422,7 +431,7 @@ export class GuardMachine {
 
   private mail(
     mailId: string,
-    template: 'face_locked' | 'face_enrolled' | 'face_removed' | 'many_failures',
+    template: MailTemplate,
     sealedOrigin: string | null,
     more: Record<string, string | number> = {},
   ): void {

@@ -112,6 +112,44 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
+  password_changed: (from, { createdAt, publicUrl }, token) => ({
+    subject: 'Das Passwort Ihres Kontos wurde geändert',
+    blocks: [
+      paragraph('Für Ihr Konto gilt von jetzt an ein neues Passwort. Andere Sitzungen wurden beendet.'),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token), 'prüfen Sie, wer Ihre Mail lesen kann'),
+    ],
+  }),
+
+  face_unlocked: ({ at }, { createdAt }) => ({
+    subject: 'Die Sperre Ihres Gesichts wurde aufgehoben',
+    blocks: [
+      paragraph('Die Gesichtserkennung Ihres Kontos geht wieder: Der Betreiber des Dienstes hat ihre Sperre beendet.'),
+      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      paragraph('Wenn Sie nicht darum gebeten haben, sagen Sie dem Betreiber Bescheid und ändern Sie Ihr Passwort.'),
+    ],
+  }),
+
+  account_disabled: ({ at }, { createdAt }) => ({
+    subject: 'Ihr Konto wurde gesperrt',
+    blocks: [
+      paragraph(
+        'Der Betreiber des Dienstes hat Ihr Konto geschlossen: Seine Sitzungen wurden beendet, und niemand kann sich anmelden.',
+      ),
+      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      paragraph('Wenn Sie nicht wissen, warum, fragen Sie den Betreiber des Dienstes.'),
+    ],
+  }),
+
+  account_enabled: ({ at }, { createdAt }) => ({
+    subject: 'Ihr Konto ist wieder offen',
+    blocks: [
+      paragraph('Der Betreiber des Dienstes hat Ihr Konto wieder geöffnet: Sie können sich anmelden wie zuvor.'),
+      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      paragraph('Wenn Sie das nicht erwartet haben, sagen Sie dem Betreiber Bescheid und ändern Sie Ihr Passwort.'),
+    ],
+  }),
+
   re_enrolment_reminder: ({ days, until }) => ({
     subject: 'Ihr Gesicht muss bald neu hinterlegt werden',
     blocks: [

@@ -85,18 +85,22 @@ describe('mail templates', () => {
     }
   });
 
-  it.each(['face_locked', 'face_enrolled', 'face_removed', 'recovery_used', 'many_failures'] as const)(
-    '%s has the link by which its reader undoes it, in text and HTML',
-    (template) => {
-      const url = `https://auth.example.test/not-me?token=${SECRET}`;
-      expect(mail(template).text).toContain(`  ${url}\n`);
-      expect(mail(template).html).toContain(`href="${url}"`);
-      expect(compose({ template, params: {} }, context, undefined, 'en')).toEqual({
-        kind: 'refused',
-        reason: 'no_secret',
-      });
-    },
-  );
+  it.each([
+    'face_locked',
+    'face_enrolled',
+    'face_removed',
+    'recovery_used',
+    'many_failures',
+    'password_changed',
+  ] as const)('%s has the link by which its reader undoes it, in text and HTML', (template) => {
+    const url = `https://auth.example.test/not-me?token=${SECRET}`;
+    expect(mail(template).text).toContain(`  ${url}\n`);
+    expect(mail(template).html).toContain(`href="${url}"`);
+    expect(compose({ template, params: {} }, context, undefined, 'en')).toEqual({
+      kind: 'refused',
+      reason: 'no_secret',
+    });
+  });
 
   it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
     expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);

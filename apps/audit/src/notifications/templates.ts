@@ -46,6 +46,9 @@ const { facts, ifNotYou, undo, whatToDo } = blocksOf({
   atLast: 'tell the people who run the service, if you can not explain what happened',
 });
 
+/** What staff did: when, and never from where. */
+const staffAt = z.object({ at: someTime });
+
 /** What each mail takes, and what it says in English. The other languages have the same `content` in files of their own. */
 export const TEMPLATES = {
   email_verify: define({
@@ -165,6 +168,58 @@ export const TEMPLATES = {
         paragraph('If your application asks for the token itself, it is:'),
         { kind: 'code', code: token },
         paragraph('If you did not ask for it, ignore this message: without your password the link opens nothing.'),
+      ],
+    }),
+  }),
+
+  password_changed: define({
+    params: someOrigin,
+    secret: 'not_me',
+    content: (from, { createdAt, publicUrl }, token) => ({
+      subject: 'The password of your account was changed',
+      blocks: [
+        paragraph('A new password counts for your account from now on. Other sessions were ended.'),
+        facts(from, createdAt),
+        ...ifNotYou(undo(publicUrl, token), 'look into who can read your mail'),
+      ],
+    }),
+  }),
+
+  face_unlocked: define({
+    params: staffAt,
+    secret: 'none',
+    content: ({ at }, { createdAt }) => ({
+      subject: 'The lock of your face was ended',
+      blocks: [
+        paragraph('Face recognition works again for your account: whoever runs the service ended its lock.'),
+        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        paragraph('If you did not ask for it, tell the people who run the service, and change your password.'),
+      ],
+    }),
+  }),
+
+  account_disabled: define({
+    params: staffAt,
+    secret: 'none',
+    content: ({ at }, { createdAt }) => ({
+      subject: 'Your account was disabled',
+      blocks: [
+        paragraph('Whoever runs the service shut your account: its sessions were ended and nobody can sign in to it.'),
+        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        paragraph('If you do not know why, ask the people who run the service.'),
+      ],
+    }),
+  }),
+
+  account_enabled: define({
+    params: staffAt,
+    secret: 'none',
+    content: ({ at }, { createdAt }) => ({
+      subject: 'Your account was enabled again',
+      blocks: [
+        paragraph('Whoever runs the service opened your account again: you can sign in as before.'),
+        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        paragraph('If you did not expect it, tell the people who run the service, and change your password.'),
       ],
     }),
   }),

@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { AppLogger } from '#observability';
+import { Refusals } from '../audit-trail/refusals.js';
+import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { AuthService } from './auth.service.js';
@@ -20,18 +22,21 @@ export class LoginLinkService {
     private readonly auth: AuthService,
     private readonly throttle: RequestThrottle,
     private readonly logger: AppLogger,
+    private readonly refusals: Refusals,
+    private readonly outbox: SystemOutbox,
   ) {}
 
   /** Nothing of what is done for an account that exists is waited for, so neither answer nor time tells of it. */
   async request(email: string, origin: Origin): Promise<void> {
     await this.throttle.take('anonymous', origin.ipAddress);
-    void this.send(email).catch((err: unknown) => this.logger.warn({ err }, 'login link not written'));
+    void this.send(email, origin).catch((err: unknown) => this.logger.warn({ err }, 'login link not written'));
   }
 
   /** The link is used up by the try, whatever comes of it. */
   async enter(token: string, password: string, origin: Origin): Promise<UserRow> {
     const link = await this.links.take('login', token);
     if (!link) {
+      this.refusals.record('mailed_link', 'wrong_credential', { userId: null, origin, link: 'login' });
       await this.throttle.take('anonymous', origin.ipAddress);
       throw new Problem('token_invalid');
     }
@@ -44,8 +49,9 @@ export class LoginLinkService {
    * A budget of its own, so that whoever asks for other mails in the person's name does not take this way from him; and
    * links stay valid beside each other: what a stranger asked for, the person can use.
    */
-  private async send(email: string): Promise<void> {
+  private async send(email: string, origin: Origin): Promise<void> {
     const user = await this.users.findByEmail(email);
+    this.outbox.record({ type: 'login_link_asked', userId: user?._id ?? null, origin });
     if (!user || user.disabled || !(await this.throttle.mayMail(user._id, 'login_link'))) return;
     const secret = await this.links.issue('login', { userId: user._id, email: user.email });
     await this.mails.send({ userId: user._id, template: 'login_link', params: {}, secret });

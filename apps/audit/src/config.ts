@@ -35,6 +35,8 @@ export const auditConfigSchema = z.object({
     .optional(),
   /** Where checkpoints go outside the database: a file that only grows, or `stdout`. */
   AUDIT_CHECKPOINT_FILE: env.path.default('stdout'),
+  /** With `stdout`: a file that holds the last checkpoint, so that audit can compare it with the database when it starts. */
+  AUDIT_CHECKPOINT_PIN: env.path.optional(),
   /** How long an enrolled face counts; the gateway has the same figure. */
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
   /** How long events say from which address they came, then only from which network. */

@@ -35,6 +35,15 @@ describe('outbox entries', () => {
     });
   });
 
+  it.each(['erasure_completed', 'pruned', 'era_opened'])(
+    'core 5: `%s` out of an outbox explains nothing: only audit itself writes it',
+    (type) => {
+      const own = { events: [expect.objectContaining({ type: 'malformed' })], malformed: 1 };
+      expect(sortGuardOutbox(userId, [{ kind: 'event', event: event({ type }) }], now)).toMatchObject(own);
+      expect(sortSystemOutbox([event({ type, userId: null })], now)).toMatchObject(own);
+    },
+  );
+
   it("does not let one user's outbox write into another's trail", () => {
     const foreign = event({ userId: randomUUID() });
     const { events } = sortGuardOutbox(userId, [{ kind: 'event', event: foreign }], now);

@@ -7,6 +7,7 @@ import {
   MongooseHealthIndicator,
 } from '@nestjs/terminus';
 import { JobQueue } from '#queue';
+import { Checkpointer } from '../log/checkpointer.js';
 
 const TIMEOUT_MS = 1_500;
 
@@ -17,6 +18,7 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly mongo: MongooseHealthIndicator,
     private readonly queue: JobQueue,
+    private readonly checkpoints: Checkpointer,
   ) {}
 
   @Get('live')
@@ -35,6 +37,14 @@ export class HealthController {
           .check('redis')
           .attempt(() => this.queue.tryWrite())
           .withTimeout(TIMEOUT_MS),
+      () => this.log(),
     ]);
+  }
+
+  /** A log that is not signed is stored all the same: readiness tells whoever has to mend it. */
+  private log(): ReturnType<ReturnType<HealthIndicatorService['check']>['up' | 'down']> {
+    const { refusal } = this.checkpoints;
+    const log = this.indicators.check('log');
+    return refusal === null ? log.up() : log.down({ state: refusal });
   }
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import {
+  type Checkpoint,
   entryHash,
   GrowingTree,
   noteSigner,
@@ -17,10 +18,34 @@ import { EntriesRepository } from './entries.repository.js';
 export const CHECKPOINT_ENTRIES = 256;
 const PUBLISH_PAGE = 100;
 
-/** Signs how far the log goes, every 256 entries and whenever it is asked to. Called by the log's writer only. */
+/** Why the log is not signed: what stands in the database is not what was signed, or what was published cannot be read. */
+export type Refusal =
+  'log_shorter_than_signed' | 'log_does_not_continue' | 'checkpoint_untrusted' | 'sink_not_ours' | 'sink_unreadable';
+
+class MissingEntry extends Error {
+  constructor(seq: number) {
+    super(`the log has no entry ${seq}`);
+  }
+}
+
+/** A log that the operator lets go on though it does not continue what was published. */
+export interface NewEra {
+  note: string;
+  reason: string;
+  size: number;
+  /** Base64, as in the note. */
+  root: string;
+}
+
+/**
+ * Signs how far the log goes, every 256 entries and whenever it is asked to. Called by the log's writer only. Never signs
+ * a log that does not continue the last line that this process published.
+ */
 @Injectable()
 export class Checkpointer {
   readonly signer: NoteSigner;
+  /** Null: what is there may be signed. */
+  refusal: Refusal | null = null;
   /** The tree of the newest checkpoint. */
   private tree: GrowingTree | null = null;
 
@@ -37,17 +62,52 @@ export class Checkpointer {
 
   /** `even`: also when fewer than 256 entries have come. Returns how many entries are signed. */
   async advance(size: number, { even }: { even: boolean }): Promise<number> {
+    // Another process has signed further, or entries are gone: looking again tells which.
+    if (this.tree && size < this.tree.size) this.tree = null;
     this.tree ??= await this.resume();
-    while (size - this.tree.size >= CHECKPOINT_ENTRIES) await this.sign(this.tree.size + CHECKPOINT_ENTRIES);
-    if (even && size > this.tree.size) await this.sign(size);
-    if (size < this.tree.size)
-      this.logger.error({ state: 'log_shorter_than_signed', count: size }, 'entries are missing');
+    while (this.tree && size - this.tree.size >= CHECKPOINT_ENTRIES) {
+      await this.sign(this.tree, this.tree.size + CHECKPOINT_ENTRIES);
+    }
+    if (even && this.tree && size > this.tree.size) await this.sign(this.tree, size);
+    if (!this.tree) return 0;
     await this.publish();
-    return this.tree?.size ?? 0;
+    return this.tree.size;
   }
 
-  private async sign(size: number): Promise<void> {
-    const before = this.tree ?? (await this.resume());
+  /** Compares what was published with what is stored, so that a difference is told of before anything is signed. */
+  async examine(): Promise<void> {
+    if (this.sink.readable() === null) {
+      this.logger.warn(
+        { state: 'sink_not_read_back' },
+        'published checkpoints cannot be compared with the database: set AUDIT_CHECKPOINT_FILE or AUDIT_CHECKPOINT_PIN',
+      );
+    }
+    this.tree ??= await this.resume();
+  }
+
+  /** Set where the log does not continue the last published line, and the operator has named that very line. */
+  async orderedEra(): Promise<NewEra | null> {
+    if (this.refusal === null) return null;
+    const [last, order] = [await this.sink.last().catch(() => null), await this.sink.eraOrder()];
+    if (!last || order?.note !== last.note) return null;
+    const [, size = '', root = ''] = last.note.split('\n');
+    return { ...order, size: Number(size), root };
+  }
+
+  /** Goes on from what of the checkpoints in the database is signed of these very entries. */
+  async beginEra(): Promise<void> {
+    const base = await this.soundBase();
+    await this.checkpoints.removeAfter(base.size);
+    this.tree = base;
+    this.refusal = null;
+  }
+
+  /** The leave is used up once something newer is the last line. */
+  async endEraOrder({ note }: NewEra): Promise<void> {
+    if ((await this.sink.last())?.note !== note) await this.sink.removeEraOrder();
+  }
+
+  private async sign(before: GrowingTree, size: number): Promise<void> {
     this.tree = null;
     const { tree, leaves } = await this.grow(before, size);
     const note = signCheckpoint(this.signer, { origin: this.signer.name, size, root: tree.root() });
@@ -62,41 +122,116 @@ export class Checkpointer {
     for (let from = before.size; from < size; from += CHECKPOINT_ENTRIES) {
       const rows = await this.entries.range(from, Math.min(from + CHECKPOINT_ENTRIES, size));
       for (const row of rows) {
-        if (row.seq !== tree.size) throw new Error(`the log has no entry ${tree.size}`);
+        if (row.seq !== tree.size) throw new MissingEntry(tree.size);
         const leaf = entryHash(row.entry);
         tree.append(leaf);
         leaves.push(leaf.toString('base64url'));
       }
     }
-    if (tree.size !== size) throw new Error(`the log has no entry ${tree.size}`);
+    if (tree.size !== size) throw new MissingEntry(tree.size);
     return { tree, leaves };
   }
 
-  /** From the newest checkpoint if it is ours and sound, else from the first entry. */
-  private async resume(): Promise<GrowingTree> {
-    const newest = await this.checkpoints.newest();
-    if (!newest) return new GrowingTree();
-    const tree = this.treeOf(newest);
-    if (tree) return tree;
-    this.logger.error(
-      { state: 'checkpoint_untrusted', count: newest._id },
-      'the newest checkpoint is not ours as it is',
-    );
-    return (await this.grow(new GrowingTree(), newest._id)).tree;
+  /** The tree of the newest checkpoint, if it is ours, of these entries, and continues the last published line. */
+  private async resume(): Promise<GrowingTree | null> {
+    try {
+      return await this.compare();
+    } catch (error) {
+      if (error instanceof MissingEntry) return this.refuse('log_shorter_than_signed');
+      throw error;
+    }
   }
 
-  private treeOf(row: StoredCheckpoint): GrowingTree | null {
+  private async compare(): Promise<GrowingTree | null> {
+    // First what is outside: its row was in the database before it, also if another process is at work.
+    const outside = await this.readOutside();
+    if (typeof outside === 'string') return this.refuse(outside);
+    const newest = await this.checkpoints.newest();
+    const tree = newest ? await this.treeOf(newest) : new GrowingTree();
+    if (!tree) return this.refuse('checkpoint_untrusted');
+    if (newest) {
+      const [last] = await this.entries.range(tree.size - 1, tree.size);
+      if (!last) return this.refuse('log_shorter_than_signed');
+      const isSame = entryHash(last.entry).toString('base64url') === newest.leaves.at(-1);
+      if (!isSame) return this.refuse('log_does_not_continue');
+    }
+    if (outside && !(await this.continues(outside, tree))) return this.refuse('log_does_not_continue');
+    if (!outside && newest?.published && this.sink.readable() !== null) {
+      this.logger.error({ state: 'sink_empty', count: newest._id }, 'what was published is not there any more');
+    }
+    this.refusal = null;
+    return tree;
+  }
+
+  /** The last published checkpoint; null: there is none to be read. */
+  private async readOutside(): Promise<Checkpoint | null | Refusal> {
+    let note: string | undefined;
+    try {
+      note = (await this.sink.last())?.note;
+    } catch (err) {
+      this.logger.error({ err }, 'what was published cannot be read');
+      return 'sink_unreadable';
+    }
+    if (note === undefined) return null;
+    const last = openCheckpoint(this.signer, note);
+    return last?.origin === this.signer.name ? last : 'sink_not_ours';
+  }
+
+  private async continues(last: Checkpoint, tree: GrowingTree): Promise<boolean> {
+    if (last.size > tree.size) return false;
+    if (last.size === tree.size) return tree.root().equals(last.root);
+    const [row, ...later] = await this.checkpoints.from(last.size);
+    // Without a row of that size the entries themselves must be those that were published.
+    let grown = row?._id === last.size ? await this.treeOf(row) : null;
+    const after = row && row._id !== last.size ? [row, ...later] : later;
+    grown ??= (await this.grow(new GrowingTree(), last.size)).tree;
+    if (!grown.root().equals(last.root)) return false;
+    for (const { leaves } of after) for (const leaf of leaves) grown.append(Buffer.from(leaf, 'base64url'));
+    return grown.size === tree.size && grown.root().equals(tree.root());
+  }
+
+  /** Null: the row is not ours, or of other entries. */
+  private async treeOf(row: StoredCheckpoint): Promise<GrowingTree | null> {
     const signed = openCheckpoint(this.signer, row.note);
-    if (signed?.size !== row._id) return null;
+    if (signed?.size !== row._id || signed.origin !== this.signer.name) return null;
     try {
       const tree = new GrowingTree(
         row._id,
         row.subtrees.map((hash) => Buffer.from(hash, 'base64url')),
       );
-      return tree.root().equals(signed.root) ? tree : null;
+      if (tree.root().equals(signed.root)) return tree;
     } catch {
-      return null;
+      // Not even a tree of that size: the entries tell.
     }
+    const { tree } = await this.grow(new GrowingTree(), row._id);
+    return tree.root().equals(signed.root) ? tree : null;
+  }
+
+  /** The largest signed tree that the entries still are. */
+  private async soundBase(): Promise<GrowingTree> {
+    let [base, grown] = [new GrowingTree(), new GrowingTree()];
+    for (const { _id: size, note } of await this.checkpoints.from(0)) {
+      const more = await this.grow(grown, size).catch((error: unknown) => {
+        if (error instanceof MissingEntry) return null;
+        throw error;
+      });
+      // What comes after is larger still.
+      if (!more) break;
+      grown = more.tree;
+      const signed = openCheckpoint(this.signer, note);
+      if (signed?.size === size && signed.root.equals(grown.root())) base = grown;
+    }
+    return base;
+  }
+
+  private refuse(refusal: Refusal): null {
+    this.refusal = refusal;
+    this.tree = null;
+    this.logger.error(
+      { state: refusal },
+      'the log is not what was signed: it is stored and not signed any more until that is mended (docs/operations.md)',
+    );
+    return null;
   }
 
   /** Those that are not outside the database yet. If they cannot be now, the next checkpoint tries again. */

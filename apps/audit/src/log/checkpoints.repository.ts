@@ -24,6 +24,16 @@ export class CheckpointsRepository implements OnModuleInit {
     return row ?? null;
   }
 
+  /** Of this size and larger, in their order. */
+  async from(size: number): Promise<StoredCheckpoint[]> {
+    const rows = this.rows.find({ _id: { $gte: size } }, { maxTimeMS: 10 * MAX_TIME_MS });
+    return (await rows.toArray()).sort((a, b) => a._id - b._id);
+  }
+
+  async removeAfter(size: number): Promise<void> {
+    await this.rows.deleteMany({ _id: { $gt: size } }, { writeConcern: DURABLE });
+  }
+
   /** False: there is one of this size already. */
   async insert(row: StoredCheckpoint): Promise<boolean> {
     try {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { AppLogger } from '#observability';
 import { Checkpointer } from './checkpointer.js';
@@ -41,6 +42,7 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
 
   onApplicationBootstrap(): void {
     this.timer = setInterval(() => void this.checkpoint(), CHECKPOINT_MS).unref();
+    void this.inTurn(() => this.examine());
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -63,6 +65,7 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
     return this.inTurn(async () => {
       try {
         if (!(await this.lease.take(null))) return;
+        await this.openEra();
         this.head ??= await this.entries.headFrom(await this.lease.notedHead());
         await this.checkpoints.advance(this.head.size, { even: true });
       } catch (err) {
@@ -77,13 +80,35 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
       await this.takeLease();
       this.head ??= await this.entries.headFrom(await this.lease.notedHead());
       const signed = await this.checkpoints.advance(this.head.size, { even: true });
-      if (signed !== this.head.size) throw new Error('the log could not be signed to its end');
+      if (signed < this.head.size) throw new Error('the log could not be signed to its end');
     });
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {
     this.work = this.work.then(work, work);
     return this.work;
+  }
+
+  private async examine(): Promise<void> {
+    try {
+      await this.checkpoints.examine();
+    } catch (err) {
+      this.logger.error({ err, state: 'checkpoint_failed' }, 'what was published was not compared, the next one is');
+    }
+  }
+
+  /** Its first entry names the checkpoint that it leaves behind: a verifier then knows why that one does not fit. */
+  private async openEra(): Promise<void> {
+    const era = await this.checkpoints.orderedEra();
+    if (!era) return;
+    const { size, root, reason } = era;
+    const [eventId, timestamp] = [randomUUID(), new Date()];
+    await this.write([{ eventId, userId: null, type: 'era_opened', timestamp, detail: { size, root, reason } }]);
+    await this.checkpoints.beginEra();
+    this.head ??= await this.entries.headFrom(await this.lease.notedHead());
+    await this.checkpoints.advance(this.head.size, { even: true });
+    await this.checkpoints.endEraOrder(era);
+    this.logger.warn({ state: 'era_opened', count: size }, 'an era of the log was opened, as the operator ordered');
   }
 
   private async appendWaiting(): Promise<void> {

@@ -33,6 +33,6 @@ const MODELS = MongooseModule.forFeature([
     EventKeysService,
     LogWriter,
   ],
-  exports: [MODELS, LogWriter, EntriesRepository, EventKeysService],
+  exports: [MODELS, Checkpointer, LogWriter, EntriesRepository, EventKeysService],
 })
 export class LogModule {}

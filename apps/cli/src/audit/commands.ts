@@ -6,6 +6,8 @@ import {
   type CheckpointSources,
   decodeEntry,
   entryHash,
+  ERA_REASON_MAX,
+  eraFileOf,
   exportCheckpoint,
   exportHeader,
   exportRecord,
@@ -72,7 +74,43 @@ export const auditCommands: CommandGroup = (program, io) => {
   keyed(command('export', 'everything into one file, which "verify --export" reads'))
     .requiredOption('--out <FILE>', 'the file to write')
     .action((o: Options) => exportLog(o, io));
+  audit
+    .command('era')
+    .description('a log that does not continue its last published checkpoint')
+    .command('open')
+    .description('lets audit sign the log of the database from now on, as after a restore; on the host of audit')
+    .requiredOption('--reason <TEXT>', `why, for the log: at most ${ERA_REASON_MAX} characters, nothing personal`)
+    .option('--checkpoints <FILE...>', 'the file of each audit process (default: AUDIT_CHECKPOINT_FILE)')
+    .action((o: { reason: string; checkpoints?: string[] }) => openEra(o, io));
 };
+
+/** The order lies beside the file and names its last line: who cannot write there cannot give it. */
+function openEra({ reason, checkpoints }: { reason: string; checkpoints?: string[] }, io: Io): void {
+  const said = reason.trim();
+  if (said.length === 0 || said.length > ERA_REASON_MAX) {
+    throw new CommandError(`--reason must have 1 to ${ERA_REASON_MAX} characters`);
+  }
+  const set = parseEnv(
+    z.object({ AUDIT_CHECKPOINT_FILE: env.path.optional(), AUDIT_CHECKPOINT_PIN: env.path.optional() }),
+  );
+  const isFile = set.AUDIT_CHECKPOINT_FILE !== undefined && set.AUDIT_CHECKPOINT_FILE !== 'stdout';
+  const file = isFile ? set.AUDIT_CHECKPOINT_FILE : set.AUDIT_CHECKPOINT_PIN;
+  const files = checkpoints ?? (file === undefined ? [] : [file]);
+  if (files.length === 0) throw new CommandError('give --checkpoints, AUDIT_CHECKPOINT_FILE or AUDIT_CHECKPOINT_PIN');
+  const lasts = files.map((name) => {
+    const last = readCheckpointFile(name).at(-1);
+    if (!last?.note) throw new CommandError(`the last line of ${name} is no checkpoint`);
+    return { name, note: last.note };
+  });
+  for (const { name, note } of lasts) {
+    try {
+      fs.writeFileSync(eraFileOf(name), `${JSON.stringify({ note, reason: said })}\n`, { mode: 0o644 });
+    } catch {
+      throw new CommandError(`${eraFileOf(name)} cannot be written`);
+    }
+    io.out(`${name}: audit may leave the checkpoint of size ${note.split('\n')[1]} behind; it does so within a minute`);
+  }
+}
 
 async function verify(o: Options, io: Io): Promise<void> {
   const verifier = verifierOf(o);

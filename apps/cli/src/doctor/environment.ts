@@ -23,6 +23,8 @@ const schema = z.object({
   EVENT_KEK: env.keySet.optional(),
   CHECKPOINT_KEY: env.key32.optional(),
   AUDIT_SHARED_SECRET: env.secret.optional(),
+  AUDIT_CHECKPOINT_FILE: env.path.optional(),
+  AUDIT_CHECKPOINT_PIN: env.path.optional(),
   NODE_ENV: env.nodeEnv,
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,
@@ -46,6 +48,23 @@ export function environment(source: Readonly<Record<string, string | undefined>>
     );
     return { given: null, findings };
   }
+}
+
+/** Whether audit can compare what it published with the database when it starts. */
+export function checkpoints({
+  AUDIT_CHECKPOINT_FILE: file,
+  AUDIT_CHECKPOINT_PIN: pin,
+  NODE_ENV,
+}: Environment): Finding {
+  const check = 'published checkpoints';
+  if (file !== undefined && file !== 'stdout') return ok(check, `kept in ${file}`);
+  if (pin !== undefined) return ok(check, `on standard output, the last one kept in ${pin}`);
+  const finding = file === 'stdout' && NODE_ENV === 'production' ? bad : note;
+  return finding(
+    check,
+    file === 'stdout' ? 'on standard output only' : 'AUDIT_CHECKPOINT_FILE is not set here',
+    'where audit runs set AUDIT_CHECKPOINT_FILE or AUDIT_CHECKPOINT_PIN to a file on a volume of its own: else a database that was emptied or put back is signed anew',
+  );
 }
 
 /** Files with secrets: there, and nobody else's to read. */

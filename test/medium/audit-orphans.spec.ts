@@ -127,7 +127,7 @@ describe('what a killed process left behind (real MongoDB)', () => {
     const before = await pruned('orphan_guard');
     const newGuards = (orphans as unknown as { guards: { remove(id: string): Promise<boolean> } }).guards;
     jest.spyOn(newGuards, 'remove').mockRejectedValueOnce(new Error('killed'));
-    await expect(orphans.sweepGuards()).rejects.toThrow('killed');
+    await orphans.sweepGuards();
     expect(await guards().findOne({ _id: orphan })).not.toBeNull();
     await orphans.sweepGuards();
     expect(await guards().findOne({ _id: orphan })).toBeNull();

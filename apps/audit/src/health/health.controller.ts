@@ -3,6 +3,7 @@ import {
   HealthCheck,
   type HealthCheckResult,
   HealthCheckService,
+  type HealthIndicatorResult,
   HealthIndicatorService,
   MongooseHealthIndicator,
 } from '@nestjs/terminus';
@@ -42,7 +43,7 @@ export class HealthController {
   }
 
   /** A log that is not signed is stored all the same: readiness tells whoever has to mend it. */
-  private log(): ReturnType<ReturnType<HealthIndicatorService['check']>['up' | 'down']> {
+  private log(): HealthIndicatorResult {
     const { refusal } = this.checkpoints;
     const log = this.indicators.check('log');
     return refusal === null ? log.up() : log.down({ state: refusal });

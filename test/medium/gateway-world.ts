@@ -82,13 +82,15 @@ export class GatewayWorld {
   private constructor(
     readonly app: NestFastifyApplication,
     readonly config: GatewayConfig,
+    /** What the configuration was read from: for a gateway in a process of its own beside this one. */
+    readonly env: Readonly<Record<string, string>>,
     readonly db: Connection,
     private worker: INestApplicationContext | null,
   ) {}
 
   static async start(overrides: Record<string, string> = {}): Promise<GatewayWorld> {
     const services = servicesOfTestRun();
-    const config = loadConfig({
+    const env = {
       MONGODB_URI: withDatabase(services.mongoUri, `gateway_${randomBytes(4).toString('hex')}`),
       REDIS_URL: overrides.REDIS_URL ?? (await ownRedisUrl()),
       AUDIT_PORT: '1',
@@ -102,11 +104,12 @@ export class GatewayWorld {
       // Tests side by side share two cores with the server.
       MONGODB_WAIT_MS: '10000',
       ...overrides,
-    });
+    };
+    const config = loadConfig(env);
     const db = await createConnection(config.MONGODB_URI).asPromise();
     const app = await createGateway(config);
     await app.listen(0, '127.0.0.1');
-    const world = new GatewayWorld(app, config, db, null);
+    const world = new GatewayWorld(app, config, env, db, null);
     await world.startWorker();
     return world;
   }

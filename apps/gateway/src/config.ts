@@ -109,6 +109,11 @@ export const gatewayEnvSchema = z.object({
   JOBS_PER_WORKER_MAX: env.count.default(24),
   /** What the Redis of the blobs may hold in all. */
   BLOB_BYTES_MAX: env.count.default(1024 * 1024 * 1024),
+  /**
+   * What bodies of frames on their way in may take of this process' memory, each counted twice: as it came and as its
+   * sealed copy. Beyond it a step is answered with 503.
+   */
+  UPLOAD_BYTES_MAX: env.count.default(256 * 1024 * 1024),
   /** For so long after SIGTERM requests are still taken, until balancers know that this gateway is not ready. */
   SHUTDOWN_DRAIN_SECONDS: z.coerce.number('must be a number of seconds').min(0).max(60).default(5),
   /** `yes`: run on a Redis whose version lacks a security fix, because its distribution has mended it. */

@@ -117,7 +117,8 @@ export type ErrorCode =
   | 'unauthenticated'
   | 'unavailable'
   | 'unsupported_image'
-  | 'unsupported_media_type';
+  | 'unsupported_media_type'
+  | 'upload_replaced';
 
 export interface Operations {
   /** Opens a session by password */

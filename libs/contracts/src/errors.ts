@@ -33,6 +33,7 @@ export const ERROR_CODES = [
   'step_out_of_order',
   'step_already_received',
   'step_too_early',
+  'upload_replaced',
   'attempt_over',
   'frames_reused',
   'too_many_frames',

@@ -20,7 +20,6 @@ import {
 } from './attempt-answer.js';
 import { BeginService } from './begin.service.js';
 import { OutcomeService } from './outcome.service.js';
-import { receiveFrames } from './receive-frames.js';
 import { StepService } from './step.service.js';
 
 const POLL_SECONDS_MAX = 25;
@@ -118,11 +117,13 @@ export class CaptureController {
       'step_out_of_order',
       'step_already_received',
       'step_too_early',
+      'upload_replaced',
       'attempt_over',
       'frames_reused',
       'too_many_frames',
       'unsupported_image',
       'image_too_large',
+      'busy',
     ],
   })
   async step(
@@ -130,8 +131,14 @@ export class CaptureController {
     @Param() { id, n }: z.infer<typeof stepParams>,
     @Req() request: FastifyRequest,
   ): Promise<AttemptAnswer> {
-    const container = await receiveFrames(request);
-    const upload = { attemptId: id, step: n, container, receivedAtMs: receivedAtMs(request) };
+    const announced = request.headers['content-length'];
+    const upload = {
+      attemptId: id,
+      step: n,
+      body: request.raw,
+      length: announced === undefined ? null : Number(announced),
+      receivedAtMs: receivedAtMs(request),
+    };
     return liveAnswer(await this.steps.accept(session, upload));
   }
 

@@ -9,11 +9,12 @@ import { FrameBlobs } from './frame-blobs.js';
 import { OutcomeService } from './outcome.service.js';
 import { SeenFrames } from './seen-frames.js';
 import { StepService } from './step.service.js';
+import { Uploads } from './uploads.js';
 
 @Module({
   imports: [FaceModule, SessionModule, UserModule],
   controllers: [CaptureController],
-  providers: [AdmissionControl, BeginService, FrameBlobs, OutcomeService, SeenFrames, StepService],
+  providers: [AdmissionControl, BeginService, FrameBlobs, OutcomeService, SeenFrames, StepService, Uploads],
   exports: [FrameBlobs],
 })
 export class CaptureModule {}

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
 import { attemptTupleOf, jobIds } from '#contracts';
 import type { GuardStore, Reservation } from '#guard';
@@ -12,7 +13,9 @@ import { TransportEpoch } from '../redis/transport-epoch.js';
 import { framesMaxOf } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
 import type { FramesContainer } from './frames-container.js';
+import { receiveFrames } from './receive-frames.js';
 import { placeOf, SeenFrames } from './seen-frames.js';
+import { Uploads } from './uploads.js';
 
 /** Clocks of client and database tick a little differently, and the reveal travelled. */
 const SPAN_SLACK_MS = 500;
@@ -20,19 +23,26 @@ const SPAN_SLACK_MS = 500;
 export interface StepUpload {
   attemptId: string;
   step: number;
-  container: FramesContainer;
+  /** The body, not yet read, and its length as announced, bytes; null if it was not. */
+  body: IncomingMessage;
+  length: number | null;
   /** When the request began, `performance.now()`: the step's window ends at its first byte. */
   receivedAtMs: number;
+}
+
+/** The step that an upload is for, as it was before a byte of the body was kept. */
+interface Awaited {
+  framesMax: number;
+  /** How long the step had been shown when the request began; null: it never was. */
+  shownMs: number | null;
 }
 
 /** Takes the frames of one step, for every purpose. */
 @Injectable()
 export class StepService {
-  /** Uploads on their way into the guard, by session, attempt and step: when the last of them is done. */
-  private readonly taking = new Map<string, Promise<void>>();
-
   constructor(
     @Inject(GUARD) private readonly guard: GuardStore,
+    private readonly uploads: Uploads,
     private readonly blobs: FrameBlobs,
     private readonly seen: SeenFrames,
     private readonly transport: TransportEpoch,
@@ -41,24 +51,37 @@ export class StepService {
     private readonly logger: AppLogger,
   ) {}
 
-  /** Of uploads of one step side by side, each waits for those before it: all but the first then cost a reading only. */
+  /**
+   * Looks the step up first: whatever is not awaited is refused unread, and ends no upload that is. Of uploads that have
+   * come whole each waits for those before it: all but the first then cost a reading only.
+   */
   async accept(session: ActiveSession, upload: StepUpload): Promise<Reservation> {
-    const key = `${session.record.sessionId}/${upload.attemptId}/${upload.step}`;
-    const before = this.taking.get(key);
-    const taken = before ? before.then(() => this.take(session, upload)) : this.take(session, upload);
-    const settled = taken.then(nothing, nothing);
-    this.taking.set(key, settled);
-    try {
-      return await taken;
-    } finally {
-      if (this.taking.get(key) === settled) this.taking.delete(key);
-    }
+    const { sessionId } = session.record;
+    const { body, length } = upload;
+    let awaited = await this.awaited(session, upload);
+    return this.uploads.during(
+      sessionId,
+      () => body.complete,
+      async (own) => {
+        if (own.turn) {
+          await own.turn;
+          awaited = await this.awaited(session, upload);
+        }
+        const container = await receiveFrames(body, length, own);
+        return this.take(session, upload, awaited, container);
+      },
+    );
   }
 
-  private async take(session: ActiveSession, upload: StepUpload): Promise<Reservation> {
+  private async take(
+    session: ActiveSession,
+    upload: StepUpload,
+    awaited: Awaited,
+    container: FramesContainer,
+  ): Promise<Reservation> {
     const { userId, sessionId } = session.record;
-    const { attemptId, step, container } = upload;
-    const digests = await this.checked(session, upload);
+    const { attemptId, step } = upload;
+    const digests = await this.checked(userId, upload, awaited, container);
     const input = { step, framesDigest: sha256Hex(container.body) };
 
     await this.blobs.put(attemptId, input, container.body);
@@ -81,22 +104,30 @@ export class StepService {
     return outcome.reservation;
   }
 
-  /** Whatever can be refused without touching the guard: nothing refused here costs anything. */
-  private async checked(session: ActiveSession, upload: StepUpload): Promise<string[]> {
+  /** Throws unless the step is the awaited one of a live attempt of this session. */
+  private async awaited(session: ActiveSession, upload: StepUpload): Promise<Awaited> {
     const { userId, sessionId } = session.record;
-    const { attemptId, step, container } = upload;
+    const { attemptId, step } = upload;
     const view = await this.guard.view({ userId, attemptId, sessionId });
     if (view.kind === 'unknown') throw new Problem('not_found');
     if (view.kind === 'ended') throw new Problem('attempt_over');
     // `next` only rises: a step that was received stays so, and its frames are not stored a second time.
     if (step < view.reservation.next) throw new Problem('step_already_received');
-
-    if (container.frames.length > framesMaxOf(view.reservation)) throw new Problem('too_many_frames');
+    if (step > view.reservation.next) throw new Problem('step_out_of_order');
     const revealedAt = view.reservation.revealedAt[step - 1];
-    if (revealedAt) {
-      const shownMs = view.now.getTime() - revealedAt.getTime() - agoMs(upload);
-      if (container.spanMs > shownMs + SPAN_SLACK_MS) throw new Problem('invalid_request');
-    }
+    const shownMs = revealedAt ? view.now.getTime() - revealedAt.getTime() - agoMs(upload) : null;
+    return { framesMax: framesMaxOf(view.reservation), shownMs };
+  }
+
+  /** Whatever else can be refused without touching the guard: nothing refused here costs anything. */
+  private async checked(
+    userId: string,
+    { attemptId, step }: StepUpload,
+    { framesMax, shownMs }: Awaited,
+    container: FramesContainer,
+  ): Promise<string[]> {
+    if (container.frames.length > framesMax) throw new Problem('too_many_frames');
+    if (shownMs !== null && container.spanMs > shownMs + SPAN_SLACK_MS) throw new Problem('invalid_request');
     const digests = this.seen.digests(userId, container.frames);
     if (await this.seen.elsewhere(digests, placeOf(attemptId, step))) throw new Problem('frames_reused');
     return digests;
@@ -125,5 +156,4 @@ export class StepService {
   }
 }
 
-const nothing = (): void => undefined;
 const agoMs = ({ receivedAtMs }: StepUpload): number => Math.max(0, performance.now() - receivedAtMs);

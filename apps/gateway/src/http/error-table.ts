@@ -43,6 +43,7 @@ export const ERROR_TABLE = {
   step_out_of_order: { status: 409, title: 'Another step is awaited' },
   step_already_received: { status: 409, title: 'This step has been received' },
   step_too_early: { status: 409, title: 'The step ended before its window opened' },
+  upload_replaced: { status: 409, title: 'A later upload of this session took its place' },
   attempt_over: { status: 410, title: 'This capture is over' },
   frames_reused: { status: 409, title: 'A frame was seen before' },
   too_many_frames: { status: 413, title: 'Too many frames in one step' },

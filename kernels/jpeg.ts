@@ -1,6 +1,7 @@
 // AssemblyScript, not TypeScript: `npm run kernels:build` makes apps/inference/src/threads/jpeg.wasm.ts of it.
 // The arithmetic of a baseline JPEG (ITU-T T.81), to the bit as libjpeg does it: its accurate integer DCT, its fancy
-// upsampling, its colour conversion. What stands in the headers is read where this is called (threads/jpeg.ts); the
+// upsampling, its colour conversion. That holds for what an encoder made of pixels: coefficients beyond their range, as
+// damage makes them, are cut to 16 bits here and give other pixels than libjpeg's, never another address. What stands in the headers is read where this is called (threads/jpeg.ts); the
 // addresses come from there, and the memory is this module's own: whatever the bytes say, nothing else can be reached.
 
 /** Codes of so many bits are found by one look at a table; entries are symbol << 8 | length, 0 for longer codes. */

@@ -71,6 +71,102 @@ describe('frames container', () => {
     expect(code(container({ frames: framesOf(...images) }, ...images))).toBe('ok');
   });
 
+  describe('core 2: what a picture costs is known from its markers', () => {
+    /** JPEG markers, T.81 table B.1. */
+    const sof = (jpeg: Buffer): number => jpeg.findIndex((_, i) => jpeg[i] === 0xff && [0xc0, 0xc1, 0xc2].includes(jpeg[i + 1] ?? 0)); // prettier-ignore
+    const saying = (jpeg: Buffer, change: (out: Buffer, at: number) => void): Buffer => {
+      const out = Buffer.from(jpeg);
+      change(out, sof(out));
+      return out;
+    };
+    const withSegment = (bytes: Buffer, marker: number, body: Buffer, at = 2): Buffer => {
+      const head = Buffer.from([0xff, marker, 0, 0]);
+      head.writeUInt16BE(body.length + 2, 2);
+      return Buffer.concat([bytes.subarray(0, at), head, body, bytes.subarray(at)]);
+    };
+    /** The last scan again and again, something between if wanted. */
+    const scansAgain = (progressive: Buffer, times: number, between = Buffer.alloc(0)): Buffer => {
+      const last = progressive.lastIndexOf(Buffer.from([0xff, 0xda]));
+      const scan = Buffer.concat([between, progressive.subarray(last, -2)]);
+      return Buffer.concat([progressive.subarray(0, -2), ...Array<Buffer>(times).fill(scan), Buffer.from([0xff, 0xd9])]);
+    }; // prettier-ignore
+    const judge = (bytes: Buffer): string => code(container({ frames: framesOf(bytes) }, bytes));
+
+    let progressive: Buffer;
+    let large: Buffer;
+    beforeAll(async () => {
+      progressive = await picture(640, 480).jpeg({ progressive: true }).toBuffer();
+      large = await picture(1992, 1992).jpeg({ progressive: true }).toBuffer();
+    });
+
+    it('what cameras and canvases make is taken', async () => {
+      const images = await Promise.all([
+        picture(2000, 2000).jpeg().toBuffer(),
+        picture(2000, 2000).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer(),
+        picture(1280, 720).jpeg({ progressive: true }).toBuffer(),
+        picture(640, 480).greyscale().toColourspace('b-w').jpeg().toBuffer(),
+        picture(640, 480).withIccProfile('p3').jpeg().toBuffer(),
+        picture(2000, 2000).webp().toBuffer(),
+        picture(1280, 720).webp({ lossless: true }).toBuffer(),
+        picture(1280, 720).ensureAlpha(0.5).webp().toBuffer(),
+      ]);
+      expect(images.map(judge)).toEqual(images.map(() => 'ok'));
+      expect(judge(progressive)).toBe('ok');
+    });
+
+    it('scans are counted, wherever they stand', () => {
+      expect(judge(large)).toBe('unsupported_image');
+      expect(judge(scansAgain(progressive, 100))).toBe('unsupported_image');
+      // libjpeg skips what stands between markers, fill bytes and restarts.
+      for (const between of ['0102ff00', 'ffff', 'ffd0', 'ffd8', 'fffe000401ff'])
+        expect([between, judge(scansAgain(progressive, 100, Buffer.from(between, 'hex')))]).toEqual([between, 'unsupported_image']); // prettier-ignore
+      const before = readImageHeader(progressive)?.samples ?? 0;
+      expect(readImageHeader(scansAgain(progressive, 1))?.samples).toBe(before + 640 * 480);
+      // Behind the end nothing is decoded.
+      expect(readImageHeader(Buffer.concat([progressive, ...Array<Buffer>(50).fill(progressive)]))?.samples).toBe(before); // prettier-ignore
+    });
+
+    it.each<[string, (jpeg: Buffer) => Buffer]>([
+      ['12 bits', (j) => saying(j, (out, at) => (out[at + 4] = 12))],
+      ['arithmetic coding', (j) => saying(j, (out, at) => (out[at + 1] = 0xc9))],
+      ['arithmetic coding, progressive', (j) => saying(j, (out, at) => (out[at + 1] = 0xca))],
+      ['no losses', (j) => saying(j, (out, at) => (out[at + 1] = 0xc3))],
+      ['a hierarchy', (j) => saying(j, (out, at) => (out[at + 1] = 0xc5))],
+      ['two components', (j) => saying(j, (out, at) => (out[at + 9] = 2))],
+      ['no sampling', (j) => saying(j, (out, at) => (out[at + 11] = 0))],
+      ['a height that comes later (DNL)', (j) => saying(j, (out, at) => out.writeUInt16BE(0, at + 5))],
+      ['a profile of 5 kB', (j) => withSegment(j, 0xe2, Buffer.concat([Buffer.from('ICC_PROFILE\0\x01\x01'), Buffer.alloc(5_000)]))],
+      ['a profile in two parts', (j) => [1, 2].reduce((b, n) => withSegment(b, 0xe2, Buffer.concat([Buffer.from(`ICC_PROFILE\0${String.fromCharCode(n)}\x02`), Buffer.alloc(3_000)])), j)],
+      ['EXIF of 60 kB twice', (j) => [0, 1].reduce((b) => withSegment(b, 0xe1, Buffer.concat([Buffer.from('Exif\0\0'), Buffer.alloc(60_000)])), j)],
+      ['metadata behind the frame header', (j) => [0, 1].reduce((b) => withSegment(b, 0xfe, Buffer.alloc(60_000), sof(b) + 2 + b.readUInt16BE(sof(b) + 2)), j)],
+    ])('a JPEG with %s is refused', (_, make) => {
+      expect(judge(make(jpeg))).toBe('unsupported_image');
+    }); // prettier-ignore
+
+    it('four components are refused (CMYK)', async () => {
+      expect(judge(await picture().toColourspace('cmyk').jpeg().toBuffer())).toBe('unsupported_image');
+    });
+
+    it('a WebP counts by what is in it', async () => {
+      const lossless = await picture(1999, 1999).webp({ lossless: true }).toBuffer();
+      const alpha = await picture(1999, 1999).ensureAlpha(0.5).webp().toBuffer();
+      expect([lossless, alpha].map(judge)).toEqual(['unsupported_image', 'unsupported_image']);
+      const profile = await picture().withIccProfile('p3').webp().toBuffer();
+      expect(judge(profile)).toBe('ok');
+      const chunk = Buffer.concat([Buffer.from('ICCP'), Buffer.from([0, 0x20, 0, 0]), Buffer.alloc(0x2000)]);
+      const fat = Buffer.concat([profile.subarray(0, 30), chunk, profile.subarray(30)]);
+      fat.writeUInt32LE(fat.length - 8, 4);
+      expect(judge(fat)).toBe('unsupported_image');
+    });
+
+    it('a step has a bound of its own: many large pictures that take no room', async () => {
+      const flat = await picture(2000, 2000).jpeg({ quality: 1 }).toBuffer();
+      const frames = (count: number): Buffer[] => Array.from({ length: count }, () => flat);
+      expect(code(container({ frames: framesOf(...frames(60)) }, ...frames(60)))).toBe('ok');
+      expect(code(container({ frames: framesOf(...frames(120)) }, ...frames(120)))).toBe('image_too_large');
+    });
+  });
+
   it('takes nothing else for a picture', async () => {
     const others = await Promise.all([
       picture().png().toBuffer(),

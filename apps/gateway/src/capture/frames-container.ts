@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CAPTURE_LIMITS, type ErrorCode } from '#contracts';
-import { readImageHeader } from './image-header.js';
+import { FRAME_SAMPLES_MAX, readImageHeader, STEP_SAMPLES_MAX } from './image-header.js';
 
 /** One frame of a step, still encoded. `tMs` counts from the step's first frame, by the client's clock. */
 export interface Frame {
@@ -45,6 +45,8 @@ export class FramesReader {
   private filled = 0;
   private header: Header | null = null;
   private readonly frames: Frame[] = [];
+  /** Of the frames so far: what decoding them costs. */
+  private samples = 0;
   /** Where the next frame begins. */
   private at = 0;
 
@@ -83,6 +85,9 @@ export class FramesReader {
       const image = readImageHeader(bytes);
       if (!image) return 'unsupported_image';
       if (image.width * image.height > CAPTURE_LIMITS.framePixelsMax) return 'image_too_large';
+      if (image.samples > FRAME_SAMPLES_MAX) return 'unsupported_image';
+      this.samples += image.samples;
+      if (this.samples > STEP_SAMPLES_MAX) return 'image_too_large';
       this.frames.push({ tMs: next.tMs, bytes });
       this.at += bytes.length;
       next = this.header.frames[this.frames.length];

@@ -67,7 +67,9 @@ interface Header {
 /**
  * The JPEG that a browser's canvas or a camera's encoder writes → RGB, the same to the bit as libjpeg's: baseline, YCbCr,
  * colours at full or half size, no restarts, at most 640 pixels a side, no profile or orientation. Null for whatever is
- * different or damaged in the least: libvips decides on that.
+ * different, and for a scan whose codes do not fill its bits exactly: libvips decides on that. Damage that leaves every
+ * code valid gives some picture of that size. It need not be libjpeg's: coefficients that come of no pixels overflow
+ * otherwise, and tables that no component names are not looked at.
  *
  * @param memory for the pixels, if it is large enough.
  */

@@ -74,6 +74,8 @@ export const gatewayEnvSchema = z.object({
   REGISTRATIONS_PER_HOUR: env.count.default(60),
   /** How many requests of people without a session may set off a mail, or bring a wrong token, from one network in an hour. */
   ANONYMOUS_REQUESTS_PER_HOUR: env.count.default(600),
+  /** How many logins of one account may succeed in an hour: far more than people do. */
+  LOGINS_PER_ACCOUNT_PER_HOUR: env.count.default(300),
   /** How many mails one account can be made to send in an hour. */
   MAILS_PER_ACCOUNT_PER_HOUR: env.count.default(5),
   /** The time in which failed logins are counted, minutes. */

@@ -16,6 +16,7 @@ import {
   ifNull,
   isIn,
   isNull,
+  type Item,
   list,
   lt,
   lte,
@@ -37,7 +38,7 @@ import {
 } from './expressions.js';
 import { eventEntry, type SealedOrigin } from './outbox.js';
 import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
-import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS } from './refusal.js';
+import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS, UNCOUNTED_EVENTS } from './refusal.js';
 import { captureOverdue, overdue, settle, within } from './settle.js';
 import type { GuardSettings } from './settings.js';
 import { attemptEventIds, type SealedAttempt } from './sealer.js';
@@ -165,7 +166,7 @@ function refusal(input: BeginInput, s: GuardSettings): Expr {
       ],
       [
         or(
-          gte(size(field('outbox')), s.limits.outboxMax),
+          gte(size(only(field('outbox'), counts)), s.limits.outboxMax),
           and(present(field('outboxSince')), lt(field('outboxSince'), subtract(now, OUTBOX_LAG_MS))),
         ),
         refuse('busy', { seconds: BUSY_RETRY_SECONDS }),
@@ -175,6 +176,7 @@ function refusal(input: BeginInput, s: GuardSettings): Expr {
   );
 }
 
+const counts = (entry: Item): Expr => not(isIn(ifNull(entry('event.type'), ''), [...UNCOUNTED_EVENTS]));
 const locked: Expr = and(present(field('lockedUntil')), gt(field('lockedUntil'), now));
 const secondsUntil = (time: Operand): Expr => max(1, wholeSeconds(subtract(time, now)));
 const full = (path: string, limit: number): Expr => gte(size(field(path)), limit);

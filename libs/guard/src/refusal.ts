@@ -1,3 +1,4 @@
+import type { EventType } from '#contracts';
 import type { GuardSettings } from './settings.js';
 import type { BeginInput, BeginRefusal, GuardDocument, Reservation } from './types.js';
 
@@ -5,6 +6,17 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 export const BUSY_RETRY_SECONDS = 5;
+/**
+ * What a password alone writes as often as it likes, within the limits of logins: these rows of an outbox never make a
+ * begin wait. That audit has been away too long is told by the oldest row, whatever it is.
+ */
+export const UNCOUNTED_EVENTS: readonly EventType[] = [
+  'login_ok',
+  'login_failed',
+  'logout',
+  'session_ended',
+  'refused',
+];
 export const OUTBOX_LAG_MS = 15 * MINUTE;
 /** The clock of an update is read before it waits for its turn, at most this long. */
 export const TURN_MS = 2 * SECOND;
@@ -82,7 +94,8 @@ function capReached(g: GuardDocument, now: Date, s: GuardSettings): BeginRefusal
     if (leaves) return { code: 'too_many_attempts', retryAfterSeconds: secondsUntil(later(leaves, ms), now) };
   }
   const lags = g.outboxSince !== null && g.outboxSince < later(now, -OUTBOX_LAG_MS);
-  if (g.outbox.length >= s.limits.outboxMax || lags) return { code: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS };
+  const counted = g.outbox.filter((entry) => !(entry.kind === 'event' && UNCOUNTED_EVENTS.includes(entry.event.type)));
+  if (counted.length >= s.limits.outboxMax || lags) return { code: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS };
   return null;
 }
 

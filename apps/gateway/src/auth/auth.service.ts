@@ -37,6 +37,7 @@ export class AuthService {
     private readonly refusals: Refusals,
     private readonly events: UserEvents,
     private readonly throttle: LoginThrottle,
+    private readonly requests: RequestThrottle,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
@@ -73,7 +74,11 @@ export class AuthService {
 
   /** `locale`: the language that the client asks for; mails follow it. */
   async openSession(user: UserRow, origin: Origin, locale?: MailLocale): Promise<ActiveSession> {
+    await this.requests.takeLogin(user._id);
     const session = await this.sessions.open(user._id, user.sessionEpoch, origin.deviceModel);
+    for (const sessionId of session.ended) {
+      await this.events.append(user._id, 'session_ended', { ...origin, sessionId });
+    }
     if (locale && locale !== mailLocaleOf(user.locale)) await this.users.setLocale(user._id, locale);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
     return session;

@@ -11,11 +11,15 @@ import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js
 
 /** The grid on which answers leave; also how often a waiting poll looks. */
 const GRID_MS = 250;
+/** Polls of one session that wait at the same time: beyond it the oldest is answered with what there is. */
+const WAITING_MAX = 4;
 
 /** What became of an attempt, and the grant that a verified one is worth. */
 @Injectable()
 export class OutcomeService implements BeforeApplicationShutdown {
   private readonly closing = new AbortController();
+  /** By session, oldest first. */
+  private readonly waiting = new Map<string, Set<AbortController>>();
 
   constructor(
     @Inject(GUARD) private readonly guard: GuardStore,
@@ -33,15 +37,34 @@ export class OutcomeService implements BeforeApplicationShutdown {
 
   /** Waits for a decision at most so long. Looks at grid points only, so an answer's time is one, too. */
   async poll(session: ActiveSession, attemptId: string, waitSeconds: number): Promise<AttemptAnswer> {
-    const until = performance.now() + waitSeconds * 1_000;
+    if (waitSeconds === 0) return this.pollUntil(session, attemptId, 0, this.closing.signal);
+    const { sessionId } = session.record;
+    const own = new AbortController();
+    const polls = this.waiting.get(sessionId) ?? new Set();
+    this.waiting.set(sessionId, polls.add(own));
+    const [oldest] = polls;
+    if (polls.size > WAITING_MAX && oldest) {
+      polls.delete(oldest);
+      oldest.abort();
+    }
+    try {
+      const until = performance.now() + waitSeconds * 1_000;
+      return await this.pollUntil(session, attemptId, until, AbortSignal.any([own.signal, this.closing.signal]));
+    } finally {
+      polls.delete(own);
+      if (polls.size === 0) this.waiting.delete(sessionId);
+    }
+  }
+
+  private async pollUntil(session: ActiveSession, attemptId: string, until: number, over: AbortSignal) {
     for (;;) {
       const view = await this.view(session, attemptId);
       if (view.kind === 'ended') return this.ended(session, attemptId, view);
       const { reservation } = view;
       const answer = liveAnswer(reservation);
       const leftMs = until - performance.now();
-      if (answer.status === 'capturing' || leftMs <= 0 || this.closing.signal.aborted) return answer;
-      await this.pause(Math.min(leftMs, nextReleaseDelayMs(reservation.lastStepAt, view.now) || GRID_MS));
+      if (answer.status === 'capturing' || leftMs <= 0 || over.aborted) return answer;
+      await this.pause(Math.min(leftMs, nextReleaseDelayMs(reservation.lastStepAt, view.now) || GRID_MS), over);
     }
   }
 
@@ -87,7 +110,7 @@ export class OutcomeService implements BeforeApplicationShutdown {
     return { status: 'verified', session: sessionAnswer(rotated.token, rotated.record) };
   }
 
-  private async pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.closing.signal }).catch(() => undefined);
+  private async pause(ms: number, over: AbortSignal = this.closing.signal): Promise<void> {
+    await sleep(ms, undefined, { signal: over }).catch(() => undefined);
   }
 }

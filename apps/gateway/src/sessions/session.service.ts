@@ -11,6 +11,10 @@ import { type SessionRecord, sessionRecordSchema } from './session-record.js';
 const IDLE_SECONDS = 30 * 60;
 const ABSOLUTE_MS = 12 * 60 * 60 * 1000;
 const TOKEN_BYTES = 32;
+/** Of one person, the one just opened included. */
+const SESSIONS_MAX = 20;
+/** Keys in one command to Redis: a list that somebody made long is worked through in parts. */
+const KEYS_AT_ONCE = 500;
 
 export interface ActiveSession {
   token: string;
@@ -42,7 +46,8 @@ export class SessionService {
     private readonly forgeries: Forgeries,
   ) {}
 
-  async open(userId: string, epoch: number, deviceModel?: string): Promise<ActiveSession> {
+  /** Beyond SESSIONS_MAX of one person the oldest go; `ended` are their ids. */
+  async open(userId: string, epoch: number, deviceModel?: string): Promise<ActiveSession & { ended: string[] }> {
     const now = Date.now();
     const record: SessionRecord = {
       sessionId: randomUUID(),
@@ -63,7 +68,17 @@ export class SessionService {
       await redis.sadd(listOf(userId), key);
       await redis.expire(listOf(userId), ABSOLUTE_MS / 1000);
     });
-    return { token, record };
+    return { token, record, ended: await this.endOldest(userId, record.sessionId) };
+  }
+
+  private async endOldest(userId: string, opened: string): Promise<string[]> {
+    const others = (await this.stored(userId)).filter(({ record }) => record.sessionId !== opened);
+    const over = others.sort((a, b) => b.record.authTime - a.record.authTime).slice(SESSIONS_MAX - 1);
+    await this.remove(
+      userId,
+      over.map(({ key }) => key),
+    );
+    return over.map(({ record }) => record.sessionId);
   }
 
   /** The live session of a token; using it puts the idle limit off. */
@@ -121,38 +136,55 @@ export class SessionService {
     const keys = (await this.stored(userId))
       .filter(({ record }) => record.sessionId === sessionId)
       .map(({ key }) => key);
-    if (keys.length === 0) return;
-    await this.redis.ask(async (redis) => {
-      await redis.del(...keys);
-      await redis.srem(listOf(userId), ...keys);
-    });
+    await this.remove(userId, keys);
   }
 
   /** Ends a user's sessions but the one given. What Redis might revive is refused by its epoch. */
   async endAll(userId: string, except?: ActiveSession): Promise<void> {
     const kept = except ? keyOf(except.token) : null;
+    for await (const keys of this.keysOf(userId)) {
+      await this.remove(
+        userId,
+        keys.filter((key) => key !== kept),
+      );
+    }
+  }
+
+  /** In parts, each of them one short question to Redis. A key that comes or goes meanwhile may be among them or not. */
+  private async *keysOf(userId: string): AsyncGenerator<string[]> {
+    let cursor = '0';
+    do {
+      const from = cursor;
+      const [next, keys] = await this.redis.ask((redis) => redis.sscan(listOf(userId), from, 'COUNT', KEYS_AT_ONCE));
+      cursor = next;
+      yield keys;
+    } while (cursor !== '0');
+  }
+
+  private async remove(userId: string, keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
     await this.redis.ask(async (redis) => {
-      const keys = (await redis.smembers(listOf(userId))).filter((key) => key !== kept);
-      if (keys.length === 0) return;
-      await redis.del(...keys);
-      await redis.srem(listOf(userId), ...keys);
+      await redis.del([...keys]);
+      await redis.srem(listOf(userId), [...keys]);
     });
   }
 
   /** Keys whose time is over are dropped from the list on the way. */
   private async stored(userId: string): Promise<{ key: string; record: SessionRecord }[]> {
-    return this.redis.ask(async (redis) => {
-      const keys = await redis.smembers(listOf(userId));
-      if (keys.length === 0) return [];
-      const texts = await redis.mget(...keys);
+    // By key: a list that changes while it is read may name one twice.
+    const found = new Map<string, SessionRecord>();
+    for await (const keys of this.keysOf(userId)) {
+      if (keys.length === 0) continue;
+      const texts = await this.redis.ask((redis) => redis.mget(keys));
       const gone = keys.filter((_, i) => !texts[i]);
-      if (gone.length > 0) await redis.srem(listOf(userId), ...gone);
-      return keys.flatMap((key, i) => {
+      if (gone.length > 0) await this.redis.ask((redis) => redis.srem(listOf(userId), gone));
+      keys.forEach((key, i) => {
         const text = texts[i];
         const record = text ? this.opened(key, text) : null;
-        return record?.userId === userId ? [{ key, record }] : [];
+        if (record?.userId === userId) found.set(key, record);
       });
-    });
+    }
+    return [...found].map(([key, record]) => ({ key, record }));
   }
 
   private sealed(key: string, record: SessionRecord): string {

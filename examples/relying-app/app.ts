@@ -2,7 +2,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { ACR, type CountersignClient, CountersignError, type Demand, insufficientAuthentication, meets } from '#client';
 
 /** Home is for whoever has shown more than a password. */
-const HOME: Demand = { acrValues: [ACR.otp, ACR.face] };
+const HOME: Demand = { acrValues: [ACR.recovery, ACR.face] };
 
 /** An application that asks, from its own backend, what a session has shown before it does something. */
 export function relyingApp(countersign: CountersignClient, o: { transferMaxAge: number }): FastifyInstance {

@@ -51,6 +51,7 @@ describe('relying applications (real Redis and MongoDB, the real command line)',
       amr: ['pwd'],
       authTime: expect.any(String) as string,
       faceAuthTime: null,
+      levels: [{ acr: ACR.pwd, at: expect.any(String) as string }],
       clientId: app.clientId,
     });
 
@@ -60,6 +61,11 @@ describe('relying applications (real Redis and MongoDB, the real command line)',
     const raised = (await ask(app, { token: client.token })).body;
     expect(raised).toMatchObject({ active: true, acr: ACR.face, amr: ['pwd', 'face', 'mfa'] });
     expect(Date.now() - Date.parse(String(raised.faceAuthTime))).toBeLessThan(20_000);
+    const { authTime, faceAuthTime } = raised;
+    expect(raised.levels).toEqual([
+      { acr: ACR.face, at: faceAuthTime },
+      { acr: ACR.pwd, at: authTime },
+    ]);
 
     const { outbox } = (await world.guard(userId)) as { outbox: { event?: { type: string; clientId?: string } }[] };
     const told = outbox.filter(({ event }) => event?.type === 'introspected');

@@ -25,7 +25,7 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
     for (let i = 0; i < 100 && !(await done()); i++) await sleep(50);
     expect(await done()).toBe(true);
   };
-  /** An officer at pwd+otp. */
+  /** An officer at pwd+recovery. */
   const staff = async (...roles: Role[]) => {
     const account = await world.account({ consent: false });
     await world.db

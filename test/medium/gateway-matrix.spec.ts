@@ -16,7 +16,7 @@ interface Actor {
   name: string;
   acr?: Acr;
   roles?: Role[];
-  everEnrolled?: boolean;
+  everHadFactor?: boolean;
   held?: boolean;
   locked?: boolean;
   /** The account no longer stands by the session, though Redis does. */
@@ -27,22 +27,22 @@ interface Actor {
 
 const ACTORS: Actor[] = [
   { name: 'nobody', token: 'unknown' },
-  { name: 'a face of yesterday', acr: ACR.face, everEnrolled: true, token: 'expired' },
+  { name: 'a face of yesterday', acr: ACR.face, everHadFactor: true, token: 'expired' },
   { name: 'a password, never enrolled', acr: ACR.pwd },
-  { name: 'a password, enrolled', acr: ACR.pwd, everEnrolled: true },
-  { name: 'a password, in the hold', acr: ACR.pwd, everEnrolled: true, held: true },
-  { name: 'a password, face locked', acr: ACR.pwd, everEnrolled: true, locked: true },
-  { name: 'a mailed code', acr: ACR.otp, everEnrolled: true },
-  { name: 'a mailed code, in the hold', acr: ACR.otp, everEnrolled: true, held: true },
-  { name: 'a mailed code, face locked', acr: ACR.otp, everEnrolled: true, locked: true },
-  { name: 'a face', acr: ACR.face, everEnrolled: true },
-  { name: 'an ended session that Redis revived', acr: ACR.face, everEnrolled: true, stale: true },
+  { name: 'a password, enrolled', acr: ACR.pwd, everHadFactor: true },
+  { name: 'a password, in the hold', acr: ACR.pwd, everHadFactor: true, held: true },
+  { name: 'a password, face locked', acr: ACR.pwd, everHadFactor: true, locked: true },
+  { name: 'a mailed code', acr: ACR.recovery, everHadFactor: true },
+  { name: 'a mailed code, in the hold', acr: ACR.recovery, everHadFactor: true, held: true },
+  { name: 'a mailed code, face locked', acr: ACR.recovery, everHadFactor: true, locked: true },
+  { name: 'a face', acr: ACR.face, everHadFactor: true },
+  { name: 'an ended session that Redis revived', acr: ACR.face, everHadFactor: true, stale: true },
   ...ROLES.flatMap((role): Actor[] =>
-    [ACR.pwd, ACR.otp, ACR.face].map((acr) => ({
+    [ACR.pwd, ACR.recovery, ACR.face].map((acr) => ({
       name: `${role}, ${acr}`,
       acr,
       roles: [role],
-      everEnrolled: true,
+      everHadFactor: true,
     })),
   ),
 ];
@@ -55,9 +55,9 @@ function expected(access: Access | undefined, actor: Actor): string {
   if (actor.token || (actor.stale && access.account)) return '401 unauthenticated';
   const roles: Role[] = ['user', ...(actor.roles ?? [])];
   if (access.roles.length > 0 && !access.roles.some((role) => roles.includes(role))) return '403 forbidden';
-  const raised = actor.acr === ACR.otp || actor.acr === ACR.face;
+  const raised = actor.acr === ACR.recovery || actor.acr === ACR.face;
   if (access.level === 'raised' && !raised) return '403 step_up_required';
-  if (access.level === 'manage' && !raised && actor.everEnrolled) return '403 step_up_required';
+  if (access.level === 'manage' && !raised && actor.everHadFactor) return '403 step_up_required';
   return 'admitted';
 }
 
@@ -81,13 +81,15 @@ describe('T42: who may call what (real Redis and MongoDB)', () => {
     const { _id: userId, sessionEpoch } = made.user;
     const heldUntil = actor.held ? new Date(Date.now() + 20 * HOUR_MS) : null;
     const template = { id: randomUUID(), modelDigest: world.config.modelDigest, enrolledAt: new Date(), heldUntil };
-    if (actor.everEnrolled) await put('face_guards', userId, { firstEnrolledAt: new Date(), template });
+    if (actor.everHadFactor)
+      await put('face_guards', userId, { firstEnrolledAt: new Date(), everHadFactor: true, template });
     if (actor.locked) await put('face_guards', userId, { lockedUntil: new Date(Date.now() + HOUR_MS), lockEpoch: 1 });
     const sessions = world.app.get(SessionService, { strict: false });
     return async () => {
       const session = await sessions.open(userId, actor.stale ? sessionEpoch + 1 : sessionEpoch);
       const expiry = actor.token === 'expired' ? { expiresAt: Date.now() - 1 } : {};
-      await sessions.update(session, { ...session.record, acr: actor.acr ?? ACR.pwd, ...expiry });
+      const methods = { pwd: Date.now(), ...(actor.acr === ACR.recovery ? { recovery: Date.now() } : {}), ...(actor.acr === ACR.face ? { face: Date.now() } : {}) }; // prettier-ignore
+      await sessions.update(session, { ...session.record, methods, ...expiry });
       return session.token;
     };
   }

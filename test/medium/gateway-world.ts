@@ -160,7 +160,7 @@ export class GatewayWorld {
     const row = { userId: account.userId, modelDigest, keyVersion: '1', ciphertext: 'AA', wrappedDek: 'AA' };
     const created = { createdAt: template.enrolledAt, createdDay: template.enrolledAt.toISOString().slice(0, 10) };
     await this.db.collection<{ _id: string }>('face_templates').insertOne({ _id: template.id, ...row, ...created });
-    const enrolled = { $set: { template, firstEnrolledAt: template.enrolledAt } };
+    const enrolled = { $set: { template, firstEnrolledAt: template.enrolledAt, everHadFactor: true } };
     await this.db.collection<{ _id: string }>('face_guards').updateOne({ _id: account.userId }, enrolled);
     return account;
   }
@@ -240,7 +240,7 @@ export class GatewayWorld {
     expect(await this.client().post('/v1/auth/email/verify', { token })).toMatchObject({ status: 200 });
   }
 
-  /** Recovers by mailed code; the client's session is at pwd+otp afterwards. */
+  /** Recovers by mailed code; the client's session is at pwd+recovery afterwards. */
   async recover(account: { client: ApiClient; userId: string }): Promise<Answer> {
     expect(await account.client.post('/v1/recovery/codes')).toMatchObject({ status: 202 });
     const code = await this.mailSecret(account.userId, 'recovery_code');

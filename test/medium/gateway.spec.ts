@@ -219,7 +219,7 @@ describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
     });
   });
 
-  it('recovers by mailed code to pwd+otp; the old face verifies nobody; a new one is held', async () => {
+  it('recovers by mailed code to pwd+recovery; the old face verifies nobody; a new one is held', async () => {
     const account = await world.enrolled();
     const { client, userId } = account;
     expect(await client.post('/v1/recovery/codes')).toMatchObject({
@@ -230,7 +230,7 @@ describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
     const before = client.token;
     expect(await world.recover(account)).toMatchObject({
       status: 200,
-      body: { acr: ACR.otp, amr: ['pwd', 'otp', 'mfa'] },
+      body: { acr: ACR.recovery, amr: ['pwd'] },
     });
     expect(client.token).not.toBe(before);
     expect((await client.get('/v1/auth/session')).body.face).toHaveProperty('reEnrolBy');
@@ -243,7 +243,7 @@ describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
     expect((await client.get('/v1/auth/session')).body.face).toHaveProperty('heldUntil');
     expect((await world.capture(client, 'attempts', GOOD)).body).toMatchObject({
       status: 'verified',
-      session: { acr: ACR.otp, amr: ['pwd', 'otp', 'mfa'], faceAuthTime: null },
+      session: { acr: ACR.recovery, amr: ['pwd'], faceAuthTime: null },
     });
     expect(await world.db.collection('face_templates').countDocuments({ userId })).toBe(1);
     expect(await world.eventTypes(userId)).toEqual(

@@ -131,6 +131,7 @@ export class GuardWorld {
     await this.put(userId, {
       template,
       firstEnrolledAt: enrolledAt,
+      everHadFactor: true,
       outbox: [],
       hasOutbox: false,
       outboxSince: null,

@@ -120,7 +120,7 @@ describe('the lock of the face', () => {
       expect(await owner.client.login(owner.email, PASSWORD)).toMatchObject({ status: 200 });
       await world.verifyEmail(owner.userId);
       expect(await world.recover(owner)).toMatchObject({ status: 200 });
-      expect((await owner.client.get('/v1/auth/session')).body).toMatchObject({ acr: 'urn:countersign:pwd+otp' });
+      expect((await owner.client.get('/v1/auth/session')).body).toMatchObject({ acr: 'urn:countersign:pwd+recovery' });
       // Recovery does not clear the lock: whoever has the session could otherwise try on.
       expect(await thief.client.post('/v1/face/attempts')).toMatchObject({ status: 423 });
       const others = (await owner.client.get('/v1/auth/sessions')).body.sessions as {

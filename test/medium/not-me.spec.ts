@@ -68,7 +68,7 @@ describe('"this was not me" (real gateway, audit, MongoDB, Redis and SMTP)', () 
     const stored = await audit.collection('not_me_tokens').find({ userId: owner.userId }).toArray();
     expect(JSON.stringify(stored)).not.toContain(token);
     expect((await fetch(`${world.url}/not-me?token=${token}`)).status).toBe(200);
-    expect((await thief.get('/v1/auth/session')).body).toMatchObject({ acr: ACR.otp });
+    expect((await thief.get('/v1/auth/session')).body).toMatchObject({ acr: ACR.recovery });
 
     expect(await press(token)).toMatchObject({ status: 204 });
     for (const client of [thief, owner.client]) expect((await client.get('/v1/auth/session')).status).toBe(401);

@@ -7,6 +7,7 @@ import { openWith, SealError, sealTo, signValue, valueDigest } from '#sealing';
 import type { ApiClient } from '#testing';
 import { Forgeries, type Forgery } from '../../apps/gateway/src/audit-trail/forgeries.js';
 import { SystemOutbox } from '../../apps/gateway/src/audit-trail/system-outbox.js';
+import { Keys } from '../../apps/gateway/src/store/keys.js';
 import { GatewayWorld, GOOD, signedResult, sleep, WORKER_KEYS } from './gateway-world.js';
 
 jest.setTimeout(120_000);
@@ -280,7 +281,7 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
     };
     const raised = (text: string): string => {
       const { record, mac } = JSON.parse(text) as { record: string; mac: string };
-      return JSON.stringify({ record: record.replaceAll(ACR.pwd, ACR.face), mac });
+      return JSON.stringify({ record: record.replace('"methods":{', `$&"face":${Date.now()},`), mac });
     };
 
     it.each<[string, (text: string, other: string) => string]>([
@@ -294,6 +295,21 @@ describe('T38: whoever writes in Redis makes no result, no session and no score'
       await redis.set(key, forge(text, (await session()).text), 'EX', 60);
       expect((await client.get('/v1/auth/session')).status).toBe(401);
       expect(found).toEqual(['session_forged']);
+    });
+
+    it.each<[string, (record: Record<string, unknown>) => unknown]>([
+      ['0.1', ({ version: _, methods: __, redeemed: ___, ...rest }) => ({ ...rest, acr: ACR.face, raisedBy: null })],
+      ['a version to come', (record) => ({ ...record, version: 2, methods: { pwd: Date.now(), palm: Date.now() } })],
+    ])('of %s, written by a gateway, is no session, and no forgery', async (_what, made) => {
+      const { client, key, text } = await session();
+      const { record } = JSON.parse(text) as { record: string };
+      const other = JSON.stringify(made(JSON.parse(record) as Record<string, unknown>));
+      const mac = world.app.get(Keys, { strict: false }).mac('session-record', key, other).toString('base64url');
+      await redis.set(key, JSON.stringify({ record: other, mac }), 'EX', 60);
+      expect((await client.get('/v1/auth/session')).status).toBe(401);
+      expect(found).toEqual([]);
+      // A gateway of that version still has it.
+      expect(await redis.exists(key)).toBe(1);
     });
   });
 

@@ -55,7 +55,7 @@ export async function bank(context: ScenarioContext): Promise<void> {
 
   await lane.step('transfer with a password alone', async () => {
     const home = await ask('GET', '/');
-    const asksFor = `acr_values="${ACR.otp} ${ACR.face}"`;
+    const asksFor = `acr_values="${ACR.recovery} ${ACR.face}"`;
     must(home.status === 401 && home.headers.get('www-authenticate')?.includes(asksFor), `home page ${home.status}`);
     return { outcome: await refused(), value: undefined };
   });
@@ -105,7 +105,7 @@ export async function bank(context: ScenarioContext): Promise<void> {
   });
   await enrol(lane, client, new RecordedPerson(context.media, OWNER, 63));
   await lane.step('transfer inside the hold, with the new face', async () => {
-    await stepUp(context, client, 64, ACR.otp);
+    await stepUp(context, client, 64, ACR.recovery);
     return { outcome: await refused(), value: undefined };
   });
   await lane.step(`${HOLD_HOURS} hours later (dates put back): transfer`, async () => {

@@ -28,7 +28,7 @@ export interface Operator {
 export const OWNER = 'franck';
 export const PASSWORD = 'correct horse battery staple';
 
-const NAME: Record<string, string> = { [ACR.pwd]: 'pwd', [ACR.otp]: 'pwd+otp', [ACR.face]: 'pwd+face' };
+const NAME: Record<string, string> = { [ACR.pwd]: 'pwd', [ACR.recovery]: 'pwd+recovery', [ACR.face]: 'pwd+face' };
 export const level = (acr: unknown): string => NAME[String(acr)] ?? String(acr);
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));
 export const seen = (a: Answer): string => `${a.status} ${text(a.body.code ?? a.body.status)}`;
@@ -82,7 +82,7 @@ export function linkToken(mail: ParsedMail): string {
   return token;
 }
 
-/** Raises a session to pwd+otp by the code that is mailed to its owner. */
+/** Raises a session to pwd+recovery by the code that is mailed to its owner. */
 export async function recover(context: ScenarioContext, client: ApiClient, email: string): Promise<void> {
   const sent = await client.post('/v1/recovery/codes', {});
   must(sent.status === 202, seen(sent));
@@ -90,7 +90,7 @@ export async function recover(context: ScenarioContext, client: ApiClient, email
   const code = /\b[A-Z0-9]{4}-?[A-Z0-9]{4}\b/.exec(mail.text ?? '')?.[0];
   must(code, 'no code in the mail');
   const answer = await client.post('/v1/recovery/verify', { code });
-  must(answer.status === 200 && answer.body.acr === ACR.otp, seen(answer));
+  must(answer.status === 200 && answer.body.acr === ACR.recovery, seen(answer));
   client.token = String(answer.body.token);
 }
 

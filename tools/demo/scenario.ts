@@ -131,9 +131,9 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
     await recover(context, client, email);
     const session = await client.get('/v1/auth/session');
     const face = session.body.face as { reEnrolBy?: string } | undefined;
-    must(session.body.acr === ACR.otp, `session level ${level(session.body.acr)}`);
+    must(session.body.acr === ACR.recovery, `session level ${level(session.body.acr)}`);
     must(face?.reEnrolBy, 're-enrolment is not flagged');
-    return { outcome: 'session level pwd+otp, re-enrolment flagged', value: undefined };
+    return { outcome: 'session level pwd+recovery, re-enrolment flagged', value: undefined };
   });
 
   await lane.step('erases his data', async () => {

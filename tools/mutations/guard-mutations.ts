@@ -1,11 +1,11 @@
-/** One condition of the guard taken away, and the tests that must notice. */
+/** One condition taken away, and the tests that must notice. */
 export interface Mutation {
   name: string;
-  /** Of libs/guard/src. */
+  /** A path in the repository. */
   file: string;
   /** Each text stands there exactly once. */
   edits: readonly (readonly [from: string, to: string])[];
-  /** Of test/medium, without `.spec.ts`. */
+  /** A path in the repository: of test/medium, on real servers, or beside the source. */
   spec: string;
   /** Of the names of its tests. */
   tests: string;
@@ -16,7 +16,13 @@ const ALWAYS = 'eq(1, 1)';
 
 const mutation =
   (file: string, spec: string) =>
-  (name: string, tests: string, ...edits: [string, string][]): Mutation => ({ name, file, edits, spec, tests });
+  (name: string, tests: string, ...edits: [string, string][]): Mutation => ({
+    name,
+    file: `libs/guard/src/${file}`,
+    edits,
+    spec: `test/medium/${spec}.spec.ts`,
+    tests,
+  });
 const begin = mutation('begin.ts', 'guard');
 const step = mutation('step.ts', 'guard');
 const decide = mutation('decide.ts', 'guard');

@@ -4,12 +4,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryRoot, startServices, temporaryFolder, testEnvironment } from '#stack';
-import { GUARD_MUTATIONS, type Mutation } from './guard-mutations.js';
-import { mutate } from './mutate.js';
+import type { Mutation } from './guard-mutations.js';
+import { MUTATIONS, mutate } from './mutate.js';
 
 const HELP = `npm run -s mutations [-- --only TEXT] [-- --list] [-- --jobs N]
 
-Takes away one condition of the guard after the other, each in a copy of the source, and runs the tests that must
+Takes away one condition of the guard, or of what sessions and faces are worth, after the other, each in a copy of the source, and runs the tests that must
 notice, on a real database. Exits with 0 only if every mutation was killed: if a test failed by an assertion, after the
 same tests passed on the unchanged source (T50). --only runs those whose name contains TEXT.`;
 
@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   } as const;
   const { values } = parseArgs({ options });
   if (values.help) return print(HELP);
-  const chosen = GUARD_MUTATIONS.filter(({ name }) => name.includes(values.only ?? ''));
+  const chosen = MUTATIONS.filter(({ name }) => name.includes(values.only ?? ''));
   if (chosen.length === 0) throw new Error(`no mutation is named like "${values.only}"`);
   if (values.list) return print(chosen.map(({ name, file, tests }) => `${name}  (${file}; ${tests})`).join('\n'));
   for (const mutation of chosen) mutate(mutation);
@@ -72,14 +72,14 @@ async function checkUnchanged(chosen: readonly Mutation[], copy: string, env: Re
   for (const spec of new Set(chosen.map((m) => m.spec))) {
     const tests = chosen.flatMap((m) => (m.spec === spec ? [m.tests] : [])).join('|');
     const result = await runTests({ spec, tests }, copy, env);
-    if (result !== 'passed') throw new Error(`${spec}.spec.ts on the unchanged source: ${result}`);
-    console.log(`unchanged  passed    ${spec}.spec.ts`);
+    if (result !== 'passed') throw new Error(`${spec} on the unchanged source: ${result}`);
+    console.log(`unchanged  passed    ${spec}`);
   }
 }
 
 async function tryOne(mutation: Mutation, copy: string, env: Record<string, string>): Promise<Outcome> {
   const from = performance.now();
-  const file = path.join(copy, 'libs/guard/src', mutation.file);
+  const file = path.join(copy, mutation.file);
   const original = fs.readFileSync(file, 'utf8');
   let verdict: Verdict;
   try {
@@ -100,9 +100,9 @@ async function runTests(
 ): Promise<'passed' | 'failed' | 'broken'> {
   const output = path.join(copy, 'result.json');
   fs.rmSync(output, { force: true });
-  const args = ['--selectProjects', 'medium', '--runInBand', '--json', `--outputFile=${output}`, '--testNamePattern', m.tests]; // prettier-ignore
+  const args = ['--selectProjects', m.spec.startsWith('test/medium/') ? 'medium' : 'unit', '--runInBand', '--json', `--outputFile=${output}`, '--testNamePattern', m.tests]; // prettier-ignore
   const jest = path.join(repositoryRoot(), 'node_modules/jest/bin/jest.js');
-  const child = spawn(process.execPath, [jest, ...args, `test/medium/${m.spec}.spec.ts`], {
+  const child = spawn(process.execPath, [jest, m.spec, ...args], {
     cwd: copy,
     env: { ...env, COUNTERSIGN_MODEL_RUNS: '5' },
     stdio: 'ignore',

@@ -20,17 +20,21 @@ export type Introspection =
   | {
       active: true;
       sub: string;
-      acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+otp' | 'urn:countersign:pwd+face';
-      amr: ('pwd' | 'otp' | 'face' | 'mfa')[];
+      acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+recovery' | 'urn:countersign:pwd+face';
+      amr: ('pwd' | 'face' | 'mfa')[];
       authTime: string;
       faceAuthTime: string | null;
+      levels: {
+        acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+recovery' | 'urn:countersign:pwd+face';
+        at: string;
+      }[];
       clientId: string;
     };
 
 export type NewSession = {
   token: string;
-  acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+otp' | 'urn:countersign:pwd+face';
-  amr: ('pwd' | 'otp' | 'face' | 'mfa')[];
+  acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+recovery' | 'urn:countersign:pwd+face';
+  amr: ('pwd' | 'face' | 'mfa')[];
   authTime: string;
   faceAuthTime: string | null;
 };
@@ -68,8 +72,8 @@ export type Session = {
   email: string;
   emailVerified: boolean;
   sessionId: string;
-  acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+otp' | 'urn:countersign:pwd+face';
-  amr: ('pwd' | 'otp' | 'face' | 'mfa')[];
+  acr: 'urn:countersign:pwd' | 'urn:countersign:pwd+recovery' | 'urn:countersign:pwd+face';
+  amr: ('pwd' | 'face' | 'mfa')[];
   authTime: string;
   faceAuthTime: string | null;
   face: { enrolled: boolean; required: boolean; lockedUntil?: string; reEnrolBy?: string; heldUntil?: string };
@@ -139,6 +143,6 @@ export interface Operations {
   'DELETE /v1/face/attempts/{id}': { body: undefined; answer: undefined };
   /** Mails a code that stands in for the face */
   'POST /v1/recovery/codes': { body: undefined; answer: { expiresAt: string } };
-  /** Raises the session to pwd+otp by the mailed code */
+  /** Raises the session to pwd+recovery by the mailed code */
   'POST /v1/recovery/verify': { body: { code: string }; answer: NewSession };
 }

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Introspection } from './api.js';
 import { CountersignClient } from './client.js';
-import { ACR, insufficientAuthentication, meets } from './demand.js';
+import { ACR, type Demand, insufficientAuthentication, meets } from './demand.js';
 import { CountersignError, CountersignUnreachableError } from './errors.js';
 
 interface Reply {
@@ -101,30 +101,54 @@ describe('the client (a real HTTP server)', () => {
 
 describe('what an action asks', () => {
   const now = Date.parse('2026-11-23T12:00:00Z');
-  const session = (acr: string, faceAuthTime: string | null): Introspection => ({
+  const secondsAgo = (seconds: number): string => new Date(now - seconds * 1_000).toISOString();
+  /** Levels, highest first, with the seconds since each was shown. */
+  const session = (...levels: [acr: (typeof ACR)[keyof typeof ACR], at: number | string][]): Introspection => ({
     active: true,
     sub: 'u',
-    acr: acr as (typeof ACR)['pwd'],
+    acr: levels[0]?.[0] ?? ACR.pwd,
     amr: [],
-    authTime: '2026-11-23T08:00:00Z',
-    faceAuthTime,
+    authTime: secondsAgo(14_400),
+    faceAuthTime: null,
+    levels: levels.map(([acr, at]) => ({ acr, at: typeof at === 'string' ? at : secondsAgo(at) })),
     clientId: 'c',
   });
+  const pwd = (seconds: number): [typeof ACR.pwd, number] => [ACR.pwd, seconds];
   const transfer = { acrValues: [ACR.face], maxAge: 300 };
+  const code = { acrValues: [ACR.recovery], maxAge: 300 };
+  const password = { acrValues: [ACR.pwd], maxAge: 300 };
+  const of01 = { acrValues: ['urn:countersign:pwd+otp'] } as const;
 
-  it.each([
-    ['no session', { active: false } as const, transfer, false],
-    ['a password', session(ACR.pwd, null), transfer, false],
-    ['a mailed code', session(ACR.otp, null), transfer, false],
-    ['a level with a face that was never shown', session(ACR.face, null), transfer, false],
-    ['a time that is none', session(ACR.face, 'yesterday'), transfer, false],
-    ['a face of 300 s ago', session(ACR.face, '2026-11-23T11:55:00.000Z'), transfer, true],
-    ['a face of 300.001 s ago', session(ACR.face, '2026-11-23T11:54:59.999Z'), transfer, false],
-    ['an old face where any will do', session(ACR.face, '2026-11-22T11:00:00Z'), { acrValues: [ACR.face] }, true],
-    ['a mailed code where it will do', session(ACR.otp, null), { acrValues: [ACR.otp, ACR.face] }, true],
-    ['a mailed code, fresh, where a face must be', session(ACR.otp, '2026-11-23T12:00:00Z'), transfer, false],
+  it.each<[string, Introspection, Demand, boolean]>([
+    ['no session', { active: false }, transfer, false],
+    ['a password', session(pwd(10)), transfer, false],
+    ['a mailed code, fresh', session([ACR.recovery, 10], pwd(10)), transfer, false],
+    ['a time that is none', session([ACR.face, 'yesterday'], pwd(10)), transfer, false],
+    ['a time of tomorrow', session([ACR.face, -61], pwd(10)), transfer, false],
+    ['a clock that is a minute ahead', session([ACR.face, -60], pwd(10)), transfer, true],
+    ['a face of 300 s ago', session([ACR.face, 300], pwd(10)), transfer, true],
+    ['a face of 300.001 s ago', session([ACR.face, 300.001], pwd(10)), transfer, false],
+    ['a code after an old face', session([ACR.face, 301], [ACR.recovery, 10], pwd(400)), transfer, false],
+    ['an old face where any will do', session([ACR.face, 90_000], pwd(90_000)), { acrValues: [ACR.face] }, true],
+    ['a code where it will do', session([ACR.recovery, 10], pwd(10)), { acrValues: [ACR.recovery, ACR.face] }, true],
+    ['a code of 300 s ago', session([ACR.recovery, 300], pwd(4_000)), code, true],
+    ['a code of 301 s ago, the password since', session([ACR.recovery, 301], pwd(10)), code, false],
+    ['a face where a code is asked for', session([ACR.face, 10], pwd(10)), code, false],
+    ['a password of 300 s ago', session(pwd(300)), password, true],
+    ['a password of 301 s ago', session(pwd(301)), password, false],
+    ['a password of 301 s ago, a face since', session([ACR.face, 10], pwd(301)), password, false],
+    ['a password of 300 s ago beside a face', session([ACR.face, 4], pwd(300)), password, true],
+    ['the name of 0.1, by a code', session([ACR.recovery, 10], pwd(10)), of01, true],
+    ['the name of 0.1, by a password', session(pwd(10)), of01, false],
   ])('%s', (_, given, demand, expected) => {
     expect(meets(given, demand, now)).toBe(expected);
+  });
+
+  it("names the levels by today's names", () => {
+    const demand: Demand = { acrValues: ['urn:countersign:pwd+otp', ACR.recovery, ACR.face] };
+    expect(insufficientAuthentication(demand)).toContain(
+      'acr_values="urn:countersign:pwd+recovery urn:countersign:pwd+face"',
+    );
   });
 
   it('is said as RFC 9470 has it', () => {

@@ -1,17 +1,55 @@
 import { z } from 'zod';
 
-/** Session levels (`acr`), in rising order. Nothing but a verified attempt yields the last. */
+/** Levels (`acr`) that a session can have. */
 export const ACR = {
   pwd: 'urn:countersign:pwd',
-  otp: 'urn:countersign:pwd+otp',
+  recovery: 'urn:countersign:pwd+recovery',
   face: 'urn:countersign:pwd+face',
 } as const;
 export type Acr = (typeof ACR)[keyof typeof ACR];
-export const acrSchema = z.enum([ACR.pwd, ACR.otp, ACR.face]);
+export const acrSchema = z.enum([ACR.pwd, ACR.recovery, ACR.face]);
 
-/** RFC 8176 authentication method references. */
-export const amrSchema = z.array(z.enum(['pwd', 'otp', 'face', 'mfa']));
+/**
+ * Authentication method references of RFC 8176. A mailed code has none: `otp` means the codes of RFC 4226 and 6238, and
+ * mail is no second factor (OWASP ASVS 5.0, 6.3.6).
+ */
+export const amrSchema = z.array(z.enum(['pwd', 'face', 'mfa']));
 export type Amr = z.infer<typeof amrSchema>;
+
+/** What a session has shown, and when: ms since 1970. `recovery`: a mailed code. `face`: a verified attempt, not held. */
+export const methodsSchema = z.strictObject({
+  pwd: z.int(),
+  recovery: z.int().optional(),
+  face: z.int().optional(),
+});
+export type Methods = z.infer<typeof methodsSchema>;
+
+/** One level that a session has. `at`, in ms since 1970: when the method that gives it was shown, which ages are told by. */
+export interface ReachedLevel {
+  acr: Acr;
+  at: number;
+  amr: Amr;
+}
+
+/** How far apart the clocks of two machines may be. */
+const CLOCK_SKEW_MS = 60_000;
+
+/**
+ * The levels of a session at a moment (ms since 1970), highest first; a password is always among them. Each is a demand on
+ * the set of methods, and none implies another. What was shown later than now (and more than a minute, by which clocks may
+ * differ) raises nothing, so that a clock that was put back keeps nothing fresh.
+ */
+export function reached({ pwd, recovery, face }: Methods, now: number): [ReachedLevel, ...ReachedLevel[]] {
+  const password: ReachedLevel = { acr: ACR.pwd, at: pwd, amr: ['pwd'] };
+  const raised: ReachedLevel[] = [
+    ...(wasShown(face, now) ? [{ acr: ACR.face, at: face, amr: ['pwd', 'face', 'mfa'] } satisfies ReachedLevel] : []),
+    ...(wasShown(recovery, now) ? [{ acr: ACR.recovery, at: recovery, amr: ['pwd'] } satisfies ReachedLevel] : []),
+  ];
+  const [highest, ...others] = raised;
+  return highest ? [highest, ...others, password] : [password];
+}
+
+const wasShown = (at: number | undefined, now: number): at is number => at !== undefined && at <= now + CLOCK_SKEW_MS;
 
 export const ROLES = ['user', 'security', 'auditor', 'privacy', 'admin'] as const;
 export type Role = (typeof ROLES)[number];

@@ -118,6 +118,7 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
       consecutiveStrikes: cond(enrolled, 0, field('consecutiveStrikes')),
       reEnrolBy: cond(enrolled, null, field('reEnrolBy')),
       firstEnrolledAt: cond(enrolled, ifNull(field('firstEnrolledAt'), now), field('firstEnrolledAt')),
+      everHadFactor: or(enrolled, eq(field('everHadFactor'), true), present(field('firstEnrolledAt'))),
       lockEpoch: add(field('lockEpoch'), cond(enrolled, 1, 0)),
     }),
     set({ outbox: concat(field('outbox'), maybe(enrolled, mail)) }),

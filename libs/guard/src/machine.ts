@@ -372,6 +372,7 @@ export class GuardMachine {
       consecutiveStrikes: 0,
       reEnrolBy: null,
       firstEnrolledAt: g.firstEnrolledAt ?? now,
+      everHadFactor: true,
       lockEpoch: g.lockEpoch + 1,
     });
     this.mail(

@@ -361,6 +361,7 @@ const newGuard = (userId: string, faceRequired: boolean): GuardDocument => ({
   consentVersion: null,
   template: null,
   firstEnrolledAt: null,
+  everHadFactor: false,
   faceRequired,
   reEnrolBy: null,
   optOuts: [],

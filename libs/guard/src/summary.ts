@@ -11,6 +11,7 @@ export function summarise(guard: GuardDocument, now: Date, strikesToDisable: num
     consentVersion: guard.consentVersion,
     enrolled: guard.template !== null,
     everEnrolled: guard.firstEnrolledAt !== null,
+    everHadFactor: guard.everHadFactor === true || guard.firstEnrolledAt !== null,
     templateId: guard.template?.id ?? null,
     templateModelDigest: guard.template?.modelDigest ?? null,
     faceRequired: guard.faceRequired,

@@ -35,7 +35,7 @@ export interface Reservation {
   next: number;
   run: number;
   windowMs: number;
-  /** For `enrol`: the id the new template will have, and whether it will be held (enrolled from `pwd+otp`). */
+  /** For `enrol`: the id the new template will have, and whether it will be held (enrolled from `pwd+recovery`). */
   templateId: string | null;
   hold: boolean;
   captureUntil: Date;
@@ -72,7 +72,7 @@ export interface RecentAttempt {
   /** Receipt of the last step; answers are released on a 250 ms grid from it. */
   lastStepAt: Date | null;
   redeemedAt: Date | null;
-  /** A verified attempt with a template still held raises only to pwd+otp. */
+  /** A verified attempt with a template still held raises nothing. */
   held: boolean;
 }
 
@@ -93,8 +93,13 @@ export interface GuardDocument {
   state: 'active' | 'erasing' | 'disabled';
   consentVersion: string | null;
   template: { id: string; modelDigest: string; enrolledAt: Date; heldUntil: Date | null } | null;
-  /** Set once, never cleared: the only test for "never had a face". */
+  /** Set once, never cleared. */
   firstEnrolledAt: Date | null;
+  /**
+   * Set with the first factor, never cleared: the only test for "a password is all that this account ever had". Absent in
+   * what 0.1 wrote and `migrate` has not seen; then `firstEnrolledAt` tells.
+   */
+  everHadFactor?: boolean;
   faceRequired: boolean;
   reEnrolBy: Date | null;
   optOuts: Action[];
@@ -214,6 +219,7 @@ export interface GuardSummary {
   consentVersion: string | null;
   enrolled: boolean;
   everEnrolled: boolean;
+  everHadFactor: boolean;
   templateId: string | null;
   templateModelDigest: string | null;
   faceRequired: boolean;

@@ -38,6 +38,16 @@ export const MIGRATIONS: readonly Migration[] = [
       }
     },
   },
+  {
+    version: 3,
+    what: 'guards say whether there ever was a factor beside the password',
+    run: async (db) => {
+      const everHadFactor = { $gt: ['$firstEnrolledAt', null] };
+      await db
+        .collection('face_guards')
+        .updateMany({ everHadFactor: { $exists: false } }, [{ $set: { everHadFactor } }]);
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

@@ -23,7 +23,7 @@ import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { type Principal } from '../http/principal.js';
 import { CurrentSession, CurrentUser } from '../http/session.guard.js';
-import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
+import { levelsOf, sessionAnswer, sessionAnswerSchema, sessionTimes } from '../sessions/session-record.js';
 import { AuthService, RegistrationService } from './auth.service.js';
 import { KnownDevices } from './known-devices.js';
 import { loggedIn, LoginGuard } from './local.strategy.js';
@@ -140,6 +140,7 @@ export class AuthController {
     @CurrentUser() user: UserRow,
   ): Promise<z.infer<typeof sessionSchema>> {
     const { record } = session;
+    const [{ acr, amr }] = levelsOf(record);
     const face = await guardOf(this.guard, session);
     const held = face.heldUntil !== null && face.heldUntil.getTime() > Date.now();
     return {
@@ -147,10 +148,9 @@ export class AuthController {
       email: user.email,
       emailVerified: user.emailVerified,
       sessionId: record.sessionId,
-      acr: record.acr,
-      amr: record.amr,
-      authTime: new Date(record.authTime).toISOString(),
-      faceAuthTime: record.faceAuthTime === null ? null : new Date(record.faceAuthTime).toISOString(),
+      acr,
+      amr,
+      ...sessionTimes(record),
       face: {
         enrolled: face.enrolled,
         required: face.faceRequired,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { ACR, type Origin, type Purpose } from '#contracts';
+import type { Origin, Purpose } from '#contracts';
 import {
   allowedActions,
   type BeginRefusal,
@@ -45,7 +45,7 @@ export class BeginService {
     }
     if (purpose === 'verify') await this.assertTemplateIsThere(before);
 
-    const { userId, sessionId, acr } = session.record;
+    const { userId, sessionId, methods } = session.record;
     const outcome = await this.guard.begin({
       userId,
       attemptId: randomUUID(),
@@ -58,7 +58,7 @@ export class BeginService {
       currentConsentVersion: CURRENT_CONSENT.version,
       currentModelDigest: this.config.modelDigest,
       templateId: purpose === 'enrol' ? randomUUID() : null,
-      hold: purpose === 'enrol' && before.everEnrolled && acr === ACR.otp,
+      hold: purpose === 'enrol' && before.everHadFactor && methods.face === undefined,
       origin,
     });
     // Whatever the guard settled or refused on the way left an event.

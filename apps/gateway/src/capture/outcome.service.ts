@@ -5,7 +5,7 @@ import { isSessionOf, UserRepository } from '#accounts';
 import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
-import { raisedByFace, raisedByHeldFace, sessionAnswer } from '../sessions/session-record.js';
+import { keptByHeldFace, raisedByFace, sessionAnswer } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
 
@@ -97,13 +97,13 @@ export class OutcomeService implements BeforeApplicationShutdown {
    */
   private async granted(session: ActiveSession, attemptId: string, attempt: RecentAttempt): Promise<AttemptAnswer> {
     const { record } = session;
-    if (record.raisedBy === attemptId) return { status: 'verified', session: sessionAnswer(session.token, record) };
+    if (record.redeemed === attemptId) return { status: 'verified', session: sessionAnswer(session.token, record) };
     const user = await this.users.findById(record.userId);
     if (!user || !isSessionOf(user, record)) throw new Problem('unauthenticated');
     const redeemed = await this.guard.redeem({ userId: record.userId, attemptId, sessionId: record.sessionId });
     if (redeemed.kind === 'refused') return endedAnswer(attempt, new Date());
     const raised = redeemed.attempt.held
-      ? raisedByHeldFace(record, attemptId)
+      ? keptByHeldFace(record, attemptId)
       : raisedByFace(record, attemptId, redeemed.attempt.endedAt);
     const rotated = await this.sessions.rotate(session, raised, this.sessions.tokenFor(session, attemptId));
     if (!rotated) throw new Problem('unauthenticated');

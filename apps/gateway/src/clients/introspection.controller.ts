@@ -4,7 +4,7 @@ import { acrSchema, amrSchema } from '#contracts';
 import type { ClientView } from '#service-clients';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
-import { sessionTimes } from '../sessions/session-record.js';
+import { levelsOf, sessionTimes } from '../sessions/session-record.js';
 import { CurrentClient } from './client.guard.js';
 import { IntrospectionService } from './clients.service.js';
 
@@ -20,6 +20,9 @@ const introspectionSchema = z
       amr: amrSchema,
       authTime: z.iso.datetime(),
       faceAuthTime: z.iso.datetime().nullable(),
+      levels: z
+        .array(z.strictObject({ acr: acrSchema, at: z.iso.datetime() }))
+        .meta({ description: 'Every level that the session has, highest first, and when what gives it was shown.' }),
       clientId: z.uuid(),
     }),
   ])
@@ -41,7 +44,16 @@ export class IntrospectionController {
   async introspect(@CurrentClient() client: ClientView, @Body() { token }: z.infer<typeof introspectSchema>) {
     const record = await this.introspection.find(token, client);
     if (!record) return { active: false as const };
-    const { userId, acr, amr } = record;
-    return { active: true as const, sub: userId, acr, amr, ...sessionTimes(record), clientId: client.clientId };
+    const levels = levelsOf(record);
+    const [{ acr, amr }] = levels;
+    return {
+      active: true as const,
+      sub: record.userId,
+      acr,
+      amr,
+      ...sessionTimes(record),
+      levels: levels.map(({ acr, at }) => ({ acr, at: new Date(at).toISOString() })),
+      clientId: client.clientId,
+    };
   }
 }

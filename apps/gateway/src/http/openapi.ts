@@ -81,8 +81,8 @@ function accessNote(access: Access): Json {
   if (access.who === 'anyone') return {};
   const level = {
     pwd: 'any session',
-    manage: 'a session at pwd+otp or pwd+face; at pwd while the account never had a face',
-    raised: 'a session at pwd+otp or pwd+face',
+    manage: 'a session at pwd+recovery or pwd+face; at pwd while the account never had a face',
+    raised: 'a session at pwd+recovery or pwd+face',
   }[access.level];
   const roles = access.roles.length > 0 ? ` Roles: ${access.roles.join(' or ')}.` : '';
   return { description: `Needs ${level}.${roles}`, 'x-level': access.level, 'x-roles': access.roles };

@@ -2,7 +2,7 @@ import type { Role } from '#contracts';
 import type { ClientScope } from '#service-clients';
 
 /**
- * What a session must be worth. `raised`: pwd+otp or pwd+face. `manage`: the same, but for an account that never had a
+ * What a session must be worth. `raised`: pwd+recovery or pwd+face. `manage`: the same, but for an account that never had a
  * face a password will do, as there is nothing yet that a stolen password could replace.
  */
 export type Level = 'pwd' | 'manage' | 'raised';

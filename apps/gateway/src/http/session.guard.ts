@@ -1,10 +1,11 @@
 import { type CanActivate, createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { isSessionOf, UserRepository, type UserRow } from '#accounts';
-import { ACR } from '#contracts';
+import { ACR, type Acr } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
 import { GUARD } from '../face/guard.module.js';
+import { levelsOf } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type Access, accessOf } from './policy.js';
 import { originOf } from './origin.js';
@@ -39,7 +40,7 @@ export class SessionGuard implements CanActivate {
       throw new Problem('forbidden');
     }
     if (access.level === 'manage') principal.face = await this.guardOf(session);
-    const enough = access.level === 'pwd' || session.record.acr !== ACR.pwd || principal.face?.everEnrolled === false;
+    const enough = access.level === 'pwd' || isRaised(session) || principal.face?.everHadFactor === false;
     if (!enough) throw stepUpRequired();
     setPrincipal(request, principal);
   }
@@ -71,8 +72,12 @@ export function activeGuard(summary: GuardSummary | null): GuardSummary {
   return summary;
 }
 
-/** Which levels would do: RFC 9470 names the parameter `acr_values`. */
-const stepUpRequired = (): Problem => new Problem('step_up_required', { extras: { acrValues: [ACR.face, ACR.otp] } });
+/** What the policy calls raised, and so which levels would do where one is refused. */
+const RAISED: readonly Acr[] = [ACR.face, ACR.recovery];
+const isRaised = ({ record }: ActiveSession): boolean => levelsOf(record).some(({ acr }) => RAISED.includes(acr));
+
+/** RFC 9470 names the parameter `acr_values`. */
+const stepUpRequired = (): Problem => new Problem('step_up_required', { extras: { acrValues: RAISED } });
 
 /** The session of the request; only on routes that need one. */
 export const CurrentSession = createParamDecorator((_: unknown, context: ExecutionContext): Principal => {

@@ -39,7 +39,7 @@ export class RecoveryController {
   @HttpCode(200)
   @Accepts({ body: codeSchema })
   @Answers({
-    summary: 'Raises the session to pwd+otp by the mailed code',
+    summary: 'Raises the session to pwd+recovery by the mailed code',
     schema: sessionAnswerSchema,
     errors: ['account_inactive', 'code_invalid', 'too_many_codes', 'too_many_requests'],
   })

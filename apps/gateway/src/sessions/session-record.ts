@@ -1,50 +1,49 @@
 import { z } from 'zod';
-import { ACR, type Acr, acrSchema, type Amr, amrSchema } from '#contracts';
+import { acrSchema, amrSchema, methodsSchema, reached } from '#contracts';
+
+/**
+ * Raised with every change of the record. What another version wrote is no session here: its owner logs in again. 0.1 had
+ * none; from 0.2 on two versions may run side by side.
+ */
+export const SESSION_RECORD_VERSION = 1;
 
 /** What Redis keeps of a session, under the hash of its token. Times in ms since 1970. */
 export const sessionRecordSchema = z.strictObject({
+  version: z.literal(SESSION_RECORD_VERSION),
   /** Made at login, survives every new token; the one that audit events name. */
   sessionId: z.uuid(),
   userId: z.uuid(),
-  acr: acrSchema,
-  amr: amrSchema,
-  authTime: z.int(),
-  faceAuthTime: z.int().nullable(),
+  methods: methodsSchema,
   /** The account's `sessionEpoch` at login; another value in MongoDB means that the session was ended. */
   epoch: z.int(),
   expiresAt: z.int(),
-  /** The attempt that raised this session last: its answer can be given again. */
-  raisedBy: z.uuid().nullable(),
+  /** The verified attempt that this session was given last: its answer can be given again. */
+  redeemed: z.uuid().nullable(),
   /** Of the login, for the list of one's own sessions. */
   deviceModel: z.string().max(120).optional(),
 });
 export type SessionRecord = z.infer<typeof sessionRecordSchema>;
 
-const LEVEL: Record<Acr, number> = { [ACR.pwd]: 0, [ACR.otp]: 1, [ACR.face]: 2 };
+/** `at`: when the attempt was decided, by the database's clock; never later than now by this one. */
+export const raisedByFace = (record: SessionRecord, attemptId: string, at: Date): SessionRecord => ({
+  ...record,
+  methods: { ...record.methods, face: Math.min(at.getTime(), Date.now()) },
+  redeemed: attemptId,
+});
 
-/** A raise never lowers. */
-export const higher = (a: Acr, b: Acr): Acr => (LEVEL[a] >= LEVEL[b] ? a : b);
+/** A verified attempt against a template still held: the session keeps the level that it had. */
+export const keptByHeldFace = (record: SessionRecord, attemptId: string): SessionRecord => ({
+  ...record,
+  redeemed: attemptId,
+});
 
-export function raisedByFace(record: SessionRecord, attemptId: string, at: Date): SessionRecord {
-  return {
-    ...record,
-    acr: ACR.face,
-    amr: withMethods(record.amr, 'face'),
-    faceAuthTime: at.getTime(),
-    raisedBy: attemptId,
-  };
-}
+export const raisedByCode = (record: SessionRecord): SessionRecord => ({
+  ...record,
+  methods: { ...record.methods, recovery: Date.now() },
+});
 
-/** A verified attempt against a template still held: more than a password, and not a face. */
-export function raisedByHeldFace(record: SessionRecord, attemptId: string): SessionRecord {
-  return { ...record, acr: higher(record.acr, ACR.otp), raisedBy: attemptId };
-}
-
-export function raisedByCode(record: SessionRecord): SessionRecord {
-  return { ...record, acr: higher(record.acr, ACR.otp), amr: withMethods(record.amr, 'otp') };
-}
-
-const withMethods = (amr: Amr, method: 'face' | 'otp'): Amr => [...new Set<Amr[number]>([...amr, method, 'mfa'])];
+/** As `reached` has it, at this moment. */
+export const levelsOf = ({ methods }: SessionRecord): ReturnType<typeof reached> => reached(methods, Date.now());
 
 /** What a client learns of its session, with the token when it is a new one. */
 export const sessionAnswerSchema = z
@@ -57,15 +56,13 @@ export const sessionAnswerSchema = z
   })
   .meta({ id: 'NewSession' });
 
-export const sessionAnswer = (token: string, record: SessionRecord): z.infer<typeof sessionAnswerSchema> => ({
-  token,
-  acr: record.acr,
-  amr: record.amr,
-  ...sessionTimes(record),
-});
+export function sessionAnswer(token: string, record: SessionRecord): z.infer<typeof sessionAnswerSchema> {
+  const [{ acr, amr }] = levelsOf(record);
+  return { token, acr, amr, ...sessionTimes(record) };
+}
 
 /** ISO 8601. `faceAuthTime` is null unless a verified attempt has raised the session. */
-export const sessionTimes = (record: SessionRecord) => ({
-  authTime: new Date(record.authTime).toISOString(),
-  faceAuthTime: record.faceAuthTime === null ? null : new Date(record.faceAuthTime).toISOString(),
+export const sessionTimes = ({ methods }: SessionRecord) => ({
+  authTime: new Date(methods.pwd).toISOString(),
+  faceAuthTime: methods.face === undefined ? null : new Date(methods.face).toISOString(),
 });

@@ -2,11 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { isSessionOf, type UserRow } from '#accounts';
-import { ACR } from '#contracts';
 import { Keys, sha256Hex } from '../store/keys.js';
 import { Forgeries } from '../audit-trail/forgeries.js';
 import { RedisStore } from '../redis/redis.js';
-import { type SessionRecord, sessionRecordSchema } from './session-record.js';
+import { SESSION_RECORD_VERSION, type SessionRecord, sessionRecordSchema } from './session-record.js';
 
 const IDLE_SECONDS = 30 * 60;
 const ABSOLUTE_MS = 12 * 60 * 60 * 1000;
@@ -33,6 +32,8 @@ end
 return redis.call('EXISTS', KEYS[2]) * 2`;
 
 const envelopeSchema = z.strictObject({ record: z.string(), mac: z.string() });
+/** 0.1 wrote no version. */
+const versionedSchema = z.object({ version: z.int().optional() });
 
 /**
  * Sessions in Redis: opaque tokens of 256 bits, stored only as SHA-256, each record under the gateway's HMAC together
@@ -50,15 +51,13 @@ export class SessionService {
   async open(userId: string, epoch: number, deviceModel?: string): Promise<ActiveSession & { ended: string[] }> {
     const now = Date.now();
     const record: SessionRecord = {
+      version: SESSION_RECORD_VERSION,
       sessionId: randomUUID(),
       userId,
-      acr: ACR.pwd,
-      amr: ['pwd'],
-      authTime: now,
-      faceAuthTime: null,
+      methods: { pwd: now },
       epoch,
       expiresAt: now + ABSOLUTE_MS,
-      raisedBy: null,
+      redeemed: null,
       ...(deviceModel === undefined ? {} : { deviceModel }),
     };
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
@@ -129,7 +128,7 @@ export class SessionService {
     const live = found
       .map(({ record }) => record)
       .filter((one) => isSessionOf(user, one) && one.expiresAt > Date.now());
-    return live.sort((a, b) => b.authTime - a.authTime);
+    return live.sort((a, b) => b.methods.pwd - a.methods.pwd);
   }
 
   async endOne(userId: string, sessionId: string): Promise<void> {
@@ -192,12 +191,14 @@ export class SessionService {
     return JSON.stringify({ record: text, mac: this.keys.mac('session-record', key, text).toString('base64url') });
   }
 
-  /** Null, and told to the audit, for whatever no gateway wrote under this key. */
+  /** Null, and told to the audit, for whatever no gateway wrote under this key; null alone for what another version wrote. */
   private opened(key: string, text: string): SessionRecord | null {
     try {
       const { record, mac } = envelopeSchema.parse(JSON.parse(text));
       if (this.keys.isMac(Buffer.from(mac, 'base64url'), 'session-record', key, record)) {
-        return sessionRecordSchema.parse(JSON.parse(record));
+        const value: unknown = JSON.parse(record);
+        if (versionedSchema.parse(value).version !== SESSION_RECORD_VERSION) return null;
+        return sessionRecordSchema.parse(value);
       }
     } catch {
       // Not even of the form of a record.

@@ -9,6 +9,7 @@ import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { type Principal } from '../http/principal.js';
 import { CurrentSession, CurrentUser } from '../http/session.guard.js';
+import { levelsOf, type SessionRecord, sessionTimes } from './session-record.js';
 import { SessionService } from './session.service.js';
 
 const sessionParams = z.strictObject({ id: z.uuid() });
@@ -45,15 +46,7 @@ export class SessionsController {
   ): Promise<z.infer<typeof sessionsSchema>> {
     const records = await this.sessions.list(user);
     return {
-      sessions: records.map(({ sessionId, acr, amr, authTime, expiresAt, deviceModel }) => ({
-        sessionId,
-        current: sessionId === session.record.sessionId,
-        acr,
-        amr,
-        authTime: new Date(authTime).toISOString(),
-        expiresAt: new Date(expiresAt).toISOString(),
-        deviceModel: deviceModel ?? null,
-      })),
+      sessions: records.map((record) => view(record, record.sessionId === session.record.sessionId)),
     };
   }
 
@@ -78,4 +71,17 @@ export class SessionsController {
       { detail: { by: 'own_session' } },
     );
   }
+}
+
+function view(record: SessionRecord, current: boolean): z.infer<typeof sessionsSchema>['sessions'][number] {
+  const [{ acr, amr }] = levelsOf(record);
+  return {
+    sessionId: record.sessionId,
+    current,
+    acr,
+    amr,
+    authTime: sessionTimes(record).authTime,
+    expiresAt: new Date(record.expiresAt).toISOString(),
+    deviceModel: record.deviceModel ?? null,
+  };
 }

@@ -142,6 +142,7 @@ const beginInput = (userId: string): BeginInput => ({
   currentModelDigest: MODEL,
   templateId: null,
   hold: false,
+  boundFrom: null,
   origin: {},
 });
 

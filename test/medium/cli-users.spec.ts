@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { ACR } from '#contracts';
 import { newestOf } from '#sealing';
 import { repositoryRoot, temporaryFolder } from '#stack';
 import { GatewayWorld, GOOD, PASSWORD } from './gateway-world.js';
@@ -74,7 +75,7 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
     const [link = ''] = /https?:\S+\/accept-invitation\?token=\S+/.exec(again.stdout) ?? [];
     const tokenOf = (url: string): string => new URL(url).searchParams.get('token') ?? '';
     expect(await accept(tokenOf(String(first.link)))).toMatchObject({ status: 400, body: { code: 'token_invalid' } });
-    expect(await accept(tokenOf(link))).toMatchObject({ status: 204 });
+    expect(await accept(tokenOf(link))).toMatchObject({ status: 200, body: { acr: ACR.pwd } });
     expect(await accept(tokenOf(link))).toMatchObject({ status: 400 });
     expect(await world.client().login(email, PASSWORD)).toMatchObject({ status: 200 });
     expect(await json('user', 'show', email)).toMatchObject({ emailVerified: true, roles: ['user', 'admin'] });
@@ -84,7 +85,7 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
     expect(await cli(['user', 'create', mailed, '--mail', '--link'])).toMatchObject({ status: 2, stdout: '' });
     const { userId, link: none } = await json('user', 'create', mailed, '--role', 'security', '--mail');
     expect(none).toBeNull();
-    expect(await accept(await world.mailSecret(String(userId), 'account_invite'))).toMatchObject({ status: 204 });
+    expect(await accept(await world.mailSecret(String(userId), 'account_invite'))).toMatchObject({ status: 200 });
     expect(await world.client().login(mailed, PASSWORD)).toMatchObject({ status: 200 });
   });
 

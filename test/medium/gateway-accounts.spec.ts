@@ -222,7 +222,7 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
       const accept = (given: string) =>
         world.client().post('/v1/auth/invitation/accept', { token: given, newPassword: NEXT });
       expect(await accept(first)).toMatchObject({ status: 400, body: { code: 'token_invalid' } });
-      expect(await accept(token)).toMatchObject({ status: 204 });
+      expect(await accept(token)).toMatchObject({ status: 200, body: { acr: ACR.pwd } });
       const client = world.client();
       expect((await client.login(email, NEXT)).status).toBe(200);
       expect((await client.get('/v1/auth/session')).body).toMatchObject({ emailVerified: true });

@@ -37,6 +37,12 @@ const ACTORS: Actor[] = [
   { name: 'a mailed code, face locked', acr: ACR.recovery, everHadFactor: true, locked: true },
   { name: 'a face', acr: ACR.face, everHadFactor: true },
   { name: 'an ended session that Redis revived', acr: ACR.face, everHadFactor: true, stale: true },
+  // An account that never had a factor; and one whose first face is held, verified or not: the password is what it has.
+  ...ROLES.flatMap((role): Actor[] => [
+    { name: `${role}, a password, never enrolled`, acr: ACR.pwd, roles: [role] },
+    { name: `${role}, a mailed code, never enrolled`, acr: ACR.recovery, roles: [role] },
+    { name: `${role}, a held first face, verified`, acr: ACR.pwd, roles: [role], everHadFactor: true, held: true },
+  ]),
   ...ROLES.flatMap((role): Actor[] =>
     [ACR.pwd, ACR.recovery, ACR.face].map((acr) => ({
       name: `${role}, ${acr}`,

@@ -101,6 +101,7 @@ export class GatewayWorld {
       EVENT_KEK: randomBytes(32).toString('base64url'),
       LOG_LEVEL: 'error',
       REGISTRATIONS_PER_HOUR: '100000',
+      FIRST_ENROLMENT: 'open',
       // Tests side by side share two cores with the server.
       MONGODB_WAIT_MS: '10000',
       ...overrides,

@@ -61,6 +61,7 @@ const CHANGES: EpochChange[] = [
   { kind: 'password_changed' },
   { kind: 'disable', actorId: randomUUID() },
   { kind: 'enable', actorId: randomUUID() },
+  { kind: 'staff_role_given', added: ['admin', 'auditor'], actorId: randomUUID() },
 ];
 
 class Run {

@@ -154,6 +154,7 @@ export class GuardWorld {
       currentModelDigest: MODEL,
       templateId: o.purpose === 'enrol' ? randomUUID() : null,
       hold: false,
+      boundFrom: 'face',
       origin: { deviceModel: 'Pixel 9', ipAddress: '192.0.2.7' },
       ...o,
     };

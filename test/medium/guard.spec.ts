@@ -693,6 +693,7 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     [{ kind: 'password_changed' }, 'password_changed', 'own'],
     [{ kind: 'disable', actorId }, 'disabled', 'officer'],
     [{ kind: 'enable', actorId }, 'enabled', 'officer'],
+    [{ kind: 'staff_role_given', added: ['security'], actorId }, 'roles_changed', 'officer'],
     [{ kind: 'erase' }, 'erasure_requested', 'own'],
   ];
 
@@ -894,6 +895,22 @@ describe('rule 8: enrolment switches the pointer', () => {
       template: { modelDigest: MODEL, heldUntil: null },
     });
     expect(mailsOf(guard).map((m) => m.template)).toEqual(['face_locked', 'face_enrolled']);
+  });
+
+  it.each([
+    ['a password', 'pwd', true],
+    ['what 0.1 did not say', undefined, true],
+    ['a mailed code', 'recovery', false],
+    ['an invitation', 'invitation', false],
+    ['a face', 'face', false],
+  ] as const)('a staff role holds a face that was bound from %s: %s, %s', async (_, boundFrom, isHeld) => {
+    const template = { id: randomUUID(), modelDigest: MODEL, enrolledAt: new Date(), heldUntil: null };
+    const userId = await world.enrolledUser({ template: boundFrom ? { ...template, boundFrom } : template });
+    await world.store.change(userId, { kind: 'staff_role_given', added: ['security'] }, {}, randomUUID());
+    const summary = await world.store.summary(userId);
+    expect(summary).toMatchObject({ enrolled: true, templateId: template.id, boundFrom: boundFrom ?? null });
+    const heldMs = (summary?.heldUntil?.getTime() ?? Date.now()) - Date.now();
+    expect(Math.round(heldMs / HOUR)).toBe(isHeld ? 24 : 0);
   });
 
   it('a first enrolment sets firstEnrolledAt; a hold lasts 24 hours', async () => {

@@ -144,7 +144,7 @@ async function invitation(lane: Lane, context: ScenarioContext, client: ApiClien
   return lane.step('accepts by the mailed link, logs in', async () => {
     const token = linkToken(await waitForMail(context.mailDir, CUSTOMER, /invited/i));
     const accepted = await client.post('/v1/auth/invitation/accept', { token, newPassword: PASSWORD });
-    must(accepted.status === 204, seen(accepted));
+    must(accepted.status === 200 && accepted.body.acr === ACR.pwd, seen(accepted));
     const login = await client.login(CUSTOMER, PASSWORD);
     must(login.status === 200 && login.body.acr === ACR.pwd, seen(login));
     const { emailVerified, userId } = (await client.get('/v1/auth/session')).body;

@@ -8,6 +8,21 @@ const levels = (name: string, tests: string, ...edits: [string, string][]): Muta
   tests,
 });
 
+const binding = (name: string, tests: string, ...edits: [string, string][]): Mutation => ({
+  name: `boundFrom: ${name}`,
+  file: 'apps/gateway/src/capture/binding.ts',
+  edits,
+  spec: 'apps/gateway/src/capture/binding.spec.ts',
+  tests,
+});
+const role = (name: string, tests: string, ...edits: [string, string][]): Mutation => ({
+  name: `boundFrom: ${name}`,
+  file: 'libs/guard/src/change.ts',
+  edits,
+  spec: 'test/medium/guard.spec.ts',
+  tests,
+});
+
 /** What a session and a face are worth. */
 export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
   levels('a face of the future raises nothing', 'a face of tomorrow', ['at <= now + CLOCK_SKEW_MS', 'true']),
@@ -30,5 +45,31 @@ export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
   levels('a code is not a face', 'a mailed code, which is no second factor', [
     'wasShown(face, now) ?',
     'wasShown(face ?? recovery, now) ?',
+  ]),
+  binding('a password alone holds a first face', 'a first face', [
+    "boundFrom: 'pwd', hold: isProved",
+    "boundFrom: 'pwd', hold: false",
+  ]),
+  binding('a proof ends after 30 minutes', 'a first face', ['now - at <= PROOF_MS', 'true']),
+  binding('a code after a face is held', 'a later face', [
+    "isRecovery ? 'recovery' : 'pwd', hold: true",
+    "isRecovery ? 'recovery' : 'pwd', hold: false",
+  ]),
+  binding('an invitation replaces no face', 'a later face', [
+    'if (everHadFactor) {',
+    'if (everHadFactor && record.provedAt === null) {',
+  ]),
+  binding('a face from a password makes no better one', 'a later face', [
+    "(former ?? 'pwd') === 'pwd' ? 'pwd' : 'face'",
+    "'face'",
+  ]),
+  binding('an unknown face makes no better one', 'a later face', ["(former ?? 'pwd')", 'former']),
+  role('a role holds a face from a password', 'a staff role holds a face', [
+    "eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')",
+    'eq(1, 2)',
+  ]),
+  role('a role holds a face of which nothing is known', 'a staff role holds a face', [
+    "eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')",
+    "eq(field('template.boundFrom'), 'pwd')",
   ]),
 ];

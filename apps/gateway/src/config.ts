@@ -98,7 +98,12 @@ export const gatewayEnvSchema = z.object({
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
   /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
-  /** How long a face that was enrolled after a recovery raises nothing to pwd+face. */
+  /**
+   * Whether a first face may be bound by a password alone. `proved`: it counts at once only in a session that used a mailed
+   * code, accepted an invitation or verified the address within 30 minutes; else it is held. Of staff always `proved`.
+   */
+  FIRST_ENROLMENT: z.enum(['open', 'proved'], 'must be open or proved').default('proved'),
+  /** How long a face is held that was enrolled after a recovery, or first enrolled with a password alone. */
   ENROLMENT_HOLD_HOURS: env.count.default(GUARD_LIMITS.holdHours),
   /**
    * Proxies whose X-Forwarded-For is believed: addresses or CIDR networks, comma separated; `none`: people reach the

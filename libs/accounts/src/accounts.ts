@@ -101,16 +101,15 @@ export class Accounts {
     return { kind: 'created', user, secret };
   }
 
-  /** The record first: a role that nobody saw given must not exist. */
+  /**
+   * The record first: a role that nobody saw given must not exist. Every session ends, and a face that may have come from
+   * a password alone is held, so that what was begun without the role is worth nothing with it.
+   */
   async giveRoles(user: UserRow, roles: readonly Role[], actorId?: string): Promise<Role[]> {
     const added = roles.filter((role) => !user.roles.includes(role));
     if (added.length === 0) return [];
-    await this.guard.appendEvent(user._id, {
-      eventId: randomUUID(),
-      type: 'roles_changed',
-      ...(actorId === undefined ? {} : { actorId }),
-      detail: { by: actorId === undefined ? 'command_line' : 'staff', added },
-    });
+    const change = { kind: 'staff_role_given', added, ...(actorId === undefined ? {} : { actorId }) } as const;
+    await this.guard.change(user._id, change, {}, randomUUID());
     await this.users.addRoles(user._id, added);
     return added;
   }

@@ -120,8 +120,9 @@ export class UserRepository {
     await this.change(userId, {}, { $set: { locale } });
   }
 
+  /** Ends every session. */
   async addRoles(userId: string, roles: readonly Role[]): Promise<void> {
-    await this.change(userId, {}, { $addToSet: { roles: { $each: [...roles] } } });
+    await this.change(userId, {}, { $addToSet: { roles: { $each: [...roles] } }, $inc: { sessionEpoch: 1 } });
   }
 
   private async change(

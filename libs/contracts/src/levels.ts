@@ -51,6 +51,13 @@ export function reached({ pwd, recovery, face }: Methods, now: number): [Reached
 
 const wasShown = (at: number | undefined, now: number): at is number => at !== undefined && at <= now + CLOCK_SKEW_MS;
 
+/**
+ * What whoever enrolled a face had shown for being the account's owner. `invitation`: the session was opened by an
+ * accepted invitation, or has verified the address. `pwd`: a password alone, or a face that came from no more.
+ */
+export const boundFromSchema = z.enum(['pwd', 'recovery', 'invitation', 'face']);
+export type BoundFrom = z.infer<typeof boundFromSchema>;
+
 export const ROLES = ['user', 'security', 'auditor', 'privacy', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 export const roleSchema = z.enum(ROLES);

@@ -265,6 +265,7 @@ function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettin
     windowMs: cond(field('extraTime'), 2 * s.capture.windowMaxMs, s.capture.windowMaxMs),
     templateId: input.templateId,
     hold: input.hold,
+    boundFrom: input.boundFrom,
     captureUntil: add(now, s.capture.attemptTtlMs),
     decideUntil: null,
     lastStepAt: null,

@@ -1,13 +1,17 @@
 import type { Action, EventType, MailTemplate } from '#contracts';
 import {
   add,
+  and,
   concat,
   cond,
   eq,
   type Expr,
   field,
+  ifNull,
   list,
   maybe,
+  merge,
+  object,
   type Operand,
   or,
   present,
@@ -24,6 +28,8 @@ interface Effect {
   event: EventType;
   by: 'own_change' | 'officer_change';
   actorId?: string | undefined;
+  /** Of the event, beside who did it. */
+  detail?: Readonly<Record<string, Operand>>;
   fields: Readonly<Record<string, Operand>>;
   /** The template goes; if there was one, its owner is told. */
   removesTemplate?: boolean;
@@ -31,7 +37,9 @@ interface Effect {
   mail?: Extract<MailTemplate, 'password_changed' | 'face_unlocked' | 'account_disabled' | 'account_enabled'>;
 }
 
-function effectOf(change: EpochChange): Effect {
+const HOUR = 3_600_000;
+
+function effectOf(change: EpochChange, s: GuardSettings): Effect {
   switch (change.kind) {
     case 'unlock':
       return {
@@ -73,6 +81,20 @@ function effectOf(change: EpochChange): Effect {
         fields: { state: cond(eq(field('state'), 'disabled'), 'active', field('state')) },
         mail: 'account_enabled',
       };
+    case 'staff_role_given':
+      return {
+        event: 'roles_changed',
+        by: 'officer_change',
+        actorId: change.actorId,
+        detail: { added: change.added },
+        fields: {
+          template: cond(
+            and(present(field('template')), eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')),
+            merge(field('template'), object({ heldUntil: add(now, s.limits.holdHours * HOUR) })),
+            field('template'),
+          ),
+        },
+      };
     case 'erase':
       return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
   }
@@ -80,7 +102,7 @@ function effectOf(change: EpochChange): Effect {
 
 /** Rule 6: the epoch rises, a live reservation is settled, one event tells of the change. */
 export function change(what: EpochChange, from: SealedOrigin, opId: string, s: GuardSettings): Update {
-  const effect = effectOf(what);
+  const effect = effectOf(what, s);
   const removes = effect.removesTemplate === true;
   return {
     opId,
@@ -115,7 +137,7 @@ export function change(what: EpochChange, from: SealedOrigin, opId: string, s: G
 const orNull = (value: Expr, shown: boolean): Operand => (shown ? cond(present(value), value, null) : null);
 const moreOf = (effect: Effect): Readonly<Record<string, Operand>> => ({
   lockEpoch: field('lockEpoch'),
-  ...(effect.by === 'officer_change' ? { detail: { by: byOf(effect.actorId) } } : {}),
+  ...(effect.by === 'officer_change' ? { detail: { by: byOf(effect.actorId), ...effect.detail } } : {}),
   ...(effect.actorId === undefined ? {} : { actorId: effect.actorId }),
 });
 /** Who without an account acts on other people's is at the command line. */

@@ -102,6 +102,7 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
     modelDigest: r.modelDigest,
     enrolledAt: now,
     heldUntil: cond(w('was.hold'), add(now, s.limits.holdHours * HOUR), null),
+    boundFrom: ifNull(w('was.boundFrom'), 'pwd'),
   });
   const mail = mailEntry({
     mailId: `enrolled-${r.templateId}`,

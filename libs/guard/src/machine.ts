@@ -75,6 +75,7 @@ export class GuardMachine {
       windowMs: (g.extraTime ? 2 : 1) * s.capture.windowMaxMs,
       templateId: input.templateId,
       hold: input.hold,
+      boundFrom: input.boundFrom,
       captureUntil: later(now, s.capture.attemptTtlMs),
       decideUntil: null,
       lastStepAt: null,
@@ -192,6 +193,7 @@ export class GuardMachine {
       what.kind === 'unlock' ||
       what.kind === 'disable' ||
       what.kind === 'enable' ||
+      what.kind === 'staff_role_given' ||
       (what.kind === 're_enrolment_required' && what.by === 'officer');
     if (g.reservation) this.settle({ kind: officer ? 'officer_change' : 'own_change' });
     g.lockEpoch += 1;
@@ -221,6 +223,10 @@ export class GuardMachine {
       case 'erase':
         Object.assign(g, { state: 'erasing', template: null });
         break;
+      case 'staff_role_given':
+        if (g.template && (g.template.boundFrom ?? 'pwd') === 'pwd')
+          g.template.heldUntil = later(now, this.s.limits.holdHours * HOUR);
+        break;
       case 'password_changed':
         break;
     }
@@ -231,15 +237,25 @@ export class GuardMachine {
           ? 'unenrolled'
           : what.kind === 'disable' || what.kind === 'enable'
             ? `${what.kind}d`
-            : what.kind === 'erase'
-              ? 'erasure_requested'
-              : what.kind;
+            : what.kind === 'staff_role_given'
+              ? 'roles_changed'
+              : what.kind === 'erase'
+                ? 'erasure_requested'
+                : what.kind;
     const actorId = 'actorId' in what ? what.actorId : undefined;
-    const byOfficer = ['unlocked', 'disabled', 'enabled'].includes(type) || ('by' in what && what.by === 'officer');
+    const byOfficer =
+      ['unlocked', 'disabled', 'enabled', 'roles_changed'].includes(type) || ('by' in what && what.by === 'officer');
     this.eventFrom(origin, {
       type,
       lockEpoch: g.lockEpoch,
-      ...(byOfficer ? { detail: { by: actorId === undefined ? 'command_line' : 'staff' } } : {}),
+      ...(byOfficer
+        ? {
+            detail: {
+              by: actorId === undefined ? ('command_line' as const) : ('staff' as const),
+              ...('added' in what ? { added: [...what.added] } : {}),
+            },
+          }
+        : {}),
       ...(actorId === undefined ? {} : { actorId }),
     });
     const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
@@ -368,7 +384,7 @@ export class GuardMachine {
     const id = result.templateId ?? '';
     const heldUntil = r.hold ? later(now, this.s.limits.holdHours * HOUR) : null;
     Object.assign(g, {
-      template: { id, modelDigest: result.modelDigest, enrolledAt: now, heldUntil },
+      template: { id, modelDigest: result.modelDigest, enrolledAt: now, heldUntil, boundFrom: r.boundFrom ?? 'pwd' },
       consecutiveStrikes: 0,
       reEnrolBy: null,
       firstEnrolledAt: g.firstEnrolledAt ?? now,

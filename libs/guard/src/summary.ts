@@ -21,6 +21,7 @@ export function summarise(guard: GuardDocument, now: Date, strikesToDisable: num
     lockEpoch: guard.lockEpoch,
     reEnrolBy: guard.reEnrolBy,
     heldUntil: guard.template?.heldUntil ?? null,
+    boundFrom: guard.template?.boundFrom ?? null,
     optOuts: guard.optOuts,
     extraTime: guard.extraTime,
     disabledByStrikes: guard.consecutiveStrikes >= strikesToDisable,

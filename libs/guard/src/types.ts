@@ -1,6 +1,7 @@
 import type {
   Action,
   AuditEvent,
+  BoundFrom,
   EnrolResult,
   EventReason,
   EventType,
@@ -10,6 +11,7 @@ import type {
   OutboxEvent,
   Purpose,
   QualityCode,
+  Role,
   StepResult,
   StepVerdict,
   UnjudgedResult,
@@ -35,9 +37,10 @@ export interface Reservation {
   next: number;
   run: number;
   windowMs: number;
-  /** For `enrol`: the id the new template will have, and whether it will be held (enrolled from `pwd+recovery`). */
+  /** For `enrol`: the id the new template will have, and whether it will be held, and from what it is bound. */
   templateId: string | null;
   hold: boolean;
+  boundFrom: BoundFrom | null;
   captureUntil: Date;
   decideUntil: Date | null;
   lastStepAt: Date | null;
@@ -92,7 +95,8 @@ export interface GuardDocument {
   _id: string;
   state: 'active' | 'erasing' | 'disabled';
   consentVersion: string | null;
-  template: { id: string; modelDigest: string; enrolledAt: Date; heldUntil: Date | null } | null;
+  /** `boundFrom` is not known of faces that 0.1 enrolled. */
+  template: { id: string; modelDigest: string; enrolledAt: Date; heldUntil: Date | null; boundFrom?: BoundFrom } | null;
   /** Set once, never cleared. */
   firstEnrolledAt: Date | null;
   /**
@@ -170,6 +174,8 @@ export interface BeginInput {
   /** Only for `enrol`. */
   templateId: string | null;
   hold: boolean;
+  /** Only for `enrol`. */
+  boundFrom: BoundFrom | null;
   origin: Origin;
 }
 
@@ -229,6 +235,8 @@ export interface GuardSummary {
   lockEpoch: number;
   reEnrolBy: Date | null;
   heldUntil: Date | null;
+  /** Of the face there is; null where that is not known. */
+  boundFrom: BoundFrom | null;
   optOuts: Action[];
   extraTime: boolean;
   disabledByStrikes: boolean;
@@ -243,6 +251,8 @@ export type EpochChange =
   | { kind: 're_enrolment_required'; by: 'recovery' | 'officer'; actorId?: string }
   | { kind: 'password_changed' }
   | { kind: 'disable' | 'enable'; actorId?: string }
+  /** A face that may have come from a password alone waits once more before it counts for what the role may do. */
+  | { kind: 'staff_role_given'; added: readonly Role[]; actorId?: string }
   | { kind: 'erase' };
 
 export type ChangeOutcome =

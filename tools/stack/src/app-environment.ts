@@ -58,6 +58,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       EVENT_KEK: o.keys.eventKek,
       // Everybody comes from one address here.
       REGISTRATIONS_PER_HOUR: '100000',
+      FIRST_ENROLMENT: 'open',
       // No balancer has to learn of an end.
       SHUTDOWN_DRAIN_SECONDS: '0',
       // The database has to share this machine with everything else.

@@ -116,7 +116,7 @@ export class AuthController {
     @Headers('accept-language') languages?: string,
     @Headers('cookie') cookies?: string,
   ) {
-    const session = await this.auth.openSession(user, origin, mailLocaleOf(languages));
+    const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
     void reply.header('set-cookie', this.devices.remember(cookies, user));
     return sessionAnswer(session.token, session.record);
   }

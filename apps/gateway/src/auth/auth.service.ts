@@ -5,6 +5,7 @@ import {
   Accounts,
   hashPassword,
   isCommonPassword,
+  isSessionOf,
   type NewAccount,
   UserRepository,
   type UserRow,
@@ -20,6 +21,7 @@ import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/principal.js';
 import { Mails } from '../mail/mail.module.js';
+import { provedByLink } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
 import { LoginThrottle, type Trier } from './login-throttle.js';
@@ -72,16 +74,30 @@ export class AuthService {
     return user.emailVerified || this.config.REGISTRATION !== 'verified';
   }
 
-  /** `locale`: the language that the client asks for; mails follow it. */
-  async openSession(user: UserRow, origin: Origin, locale?: MailLocale): Promise<ActiveSession> {
+  /** `locale`: the language that the client asks for; mails follow it. `proved`: by a link that only the owner has. */
+  async openSession(
+    user: UserRow,
+    origin: Origin,
+    o: { locale?: MailLocale | undefined; proved?: boolean } = {},
+  ): Promise<ActiveSession> {
+    const { locale, proved = false } = o;
     await this.requests.takeLogin(user._id);
-    const session = await this.sessions.open(user._id, user.sessionEpoch, origin.deviceModel);
+    const session = await this.sessions.open(user._id, user.sessionEpoch, { deviceModel: origin.deviceModel, proved });
     for (const sessionId of session.ended) {
       await this.events.append(user._id, 'session_ended', { ...origin, sessionId });
     }
     if (locale && locale !== mailLocaleOf(user.locale)) await this.users.setLocale(user._id, locale);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
     return session;
+  }
+
+  /** The session of a token, if it is a live one of that person, proved by the link that he has just followed. */
+  async proved(token: string | null, userId: string): Promise<ActiveSession | null> {
+    const session = await this.sessions.find(token);
+    if (session?.record.userId !== userId) return null;
+    const user = await this.users.findById(userId);
+    if (!user || !isSessionOf(user, session.record)) return null;
+    return this.sessions.rotate(session, provedByLink(session.record), this.sessions.newToken());
   }
 
   async logout(session: ActiveSession, origin: Origin): Promise<void> {

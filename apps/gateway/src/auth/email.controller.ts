@@ -5,13 +5,17 @@ import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { CurrentUser } from '../http/session.guard.js';
+import { CarriedToken, CurrentUser } from '../http/session.guard.js';
+import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { AuthService } from './auth.service.js';
 import { EmailService } from './email.service.js';
 import { linkTokenSchema } from './link-token.js';
 
 const changeSchema = z.strictObject({ newEmail: emailSchema, currentPassword: passwordAttemptSchema });
 const verifiedSchema = z.strictObject({ emailVerified: z.literal(true) });
+const verifiedWithSessionSchema = verifiedSchema.extend({
+  session: sessionAnswerSchema.optional().meta({ description: 'Of the session that the request carried, if it is the same person: from here on it has proved the mailbox.' }),
+}); // prettier-ignore
 
 @Controller('v1/auth/email')
 export class EmailController {
@@ -23,13 +27,14 @@ export class EmailController {
   @Post('verify')
   @HttpCode(200)
   @Accepts({ body: linkTokenSchema })
-  @Answers({ summary: 'Confirms the e-mail address by the mailed token', schema: verifiedSchema, errors: ['token_invalid'] }) // prettier-ignore
+  @Answers({ summary: 'Confirms the e-mail address by the mailed token', schema: verifiedWithSessionSchema, errors: ['token_invalid'] }) // prettier-ignore
   async verify(
     @Body() { token }: z.infer<typeof linkTokenSchema>,
     @RequestOrigin() origin: Origin,
-  ): Promise<z.infer<typeof verifiedSchema>> {
-    await this.emails.verify(token, origin);
-    return { emailVerified: true };
+    @CarriedToken() carried: string | null,
+  ): Promise<z.infer<typeof verifiedWithSessionSchema>> {
+    const session = await this.auth.proved(carried, await this.emails.verify(token, origin));
+    return { emailVerified: true, ...(session ? { session: sessionAnswer(session.token, session.record) } : {}) };
   }
 
   /** Nothing but the address is confirmed by it, so a mail scanner that opens it does no harm. */

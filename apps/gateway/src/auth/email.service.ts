@@ -60,13 +60,14 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     await this.sendVerification(user);
   }
 
-  /** The link's token is taken even if the address changed meanwhile: a link works once. */
-  async verify(token: string, origin: Origin): Promise<void> {
+  /** Whose it is. The link's token is taken even if the address changed meanwhile: a link works once. */
+  async verify(token: string, origin: Origin): Promise<string> {
     const link = await this.links.take('verify_email', token);
     if (!link || !(await this.users.setEmailVerified(link.userId, link.email))) {
       throw this.refused('verify_email', link, origin);
     }
     await this.events.append(link.userId, 'email_verified', origin);
+    return link.userId;
   }
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */

@@ -51,7 +51,7 @@ export class LoginLinkController {
     @Headers('accept-language') languages?: string,
   ) {
     const user = await this.links.enter(token, password, origin);
-    const session = await this.auth.openSession(user, origin, mailLocaleOf(languages));
+    const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
     void reply.header('set-cookie', this.devices.remember(cookies, user));
     return sessionAnswer(session.token, session.record);
   }

@@ -6,6 +6,9 @@ import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
+import { Problem } from '../http/problem.js';
+import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
+import { AuthService } from './auth.service.js';
 import { KnownDevices } from './known-devices.js';
 import { linkToken } from './link-token.js';
 import { PasswordResetService } from './password-reset.service.js';
@@ -20,6 +23,7 @@ export class PasswordResetController {
   constructor(
     private readonly resets: PasswordResetService,
     private readonly devices: KnownDevices,
+    private readonly auth: AuthService,
   ) {}
 
   @Post('password/reset')
@@ -44,16 +48,24 @@ export class PasswordResetController {
   }
 
   @Post('invitation/accept')
-  @HttpCode(204)
+  @HttpCode(200)
   @Accepts({ body: chooseSchema })
-  @Answers({ summary: 'Sets the first password of somebody invited', errors: CHOOSE_ERRORS })
+  @Answers({
+    summary: 'Sets the first password of somebody invited and opens a session, which may bind a face at once',
+    schema: sessionAnswerSchema,
+    errors: [...CHOOSE_ERRORS, 'account_inactive'],
+  })
   async accept(
     @Body() body: z.infer<typeof chooseSchema>,
     @RequestOrigin() origin: Origin,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('cookie') cookies?: string,
-  ): Promise<void> {
-    this.remember(reply, await this.resets.acceptInvitation(body.token, body.newPassword, origin), cookies);
+  ) {
+    const user = await this.resets.acceptInvitation(body.token, body.newPassword, origin);
+    if (!user || user.disabled) throw new Problem('account_inactive');
+    this.remember(reply, user, cookies);
+    const session = await this.auth.openSession(user, origin, { proved: true });
+    return sessionAnswer(session.token, session.record);
   }
 
   /** Who chose the password is no stranger to the account, even while strangers use up its tries. */

@@ -45,7 +45,12 @@ export class PasswordResetService {
     return this.choose('invite', token, password, origin);
   }
 
-  private async choose(kind: 'reset_password' | 'invite', token: string, password: string, origin: Origin) {
+  private async choose(
+    kind: 'reset_password' | 'invite',
+    token: string,
+    password: string,
+    origin: Origin,
+  ): Promise<UserRow | null> {
     const refused = (userId: string | null): void =>
       this.refusals.record('mailed_link', 'wrong_credential', { userId, origin, link: kind });
     const link = await this.links.take(kind, token);

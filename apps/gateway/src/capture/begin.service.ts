@@ -21,6 +21,7 @@ import type { Principal } from '../http/principal.js';
 import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
 import { AdmissionControl } from './admission.js';
+import { type Binding, bindingOf } from './binding.js';
 
 /** Begins a capture: who may, whether the guard allows it, whether there is capacity, all before a camera opens. */
 @Injectable()
@@ -45,7 +46,8 @@ export class BeginService {
     }
     if (purpose === 'verify') await this.assertTemplateIsThere(before);
 
-    const { userId, sessionId, methods } = session.record;
+    const { userId, sessionId } = session.record;
+    const binding = purpose === 'enrol' ? this.bindingOf(session, before) : null;
     const outcome = await this.guard.begin({
       userId,
       attemptId: randomUUID(),
@@ -58,7 +60,8 @@ export class BeginService {
       currentConsentVersion: CURRENT_CONSENT.version,
       currentModelDigest: this.config.modelDigest,
       templateId: purpose === 'enrol' ? randomUUID() : null,
-      hold: purpose === 'enrol' && before.everHadFactor && methods.face === undefined,
+      hold: binding?.hold ?? false,
+      boundFrom: binding?.boundFrom ?? null,
       origin,
     });
     // Whatever the guard settled or refused on the way left an event.
@@ -66,6 +69,12 @@ export class BeginService {
     if (outcome.kind === 'refused') throw refused(outcome);
     await this.assertUnchanged(session, before, outcome.reservation);
     return outcome.reservation;
+  }
+
+  private bindingOf({ record, user }: Principal, { everHadFactor, boundFrom }: GuardSummary): Binding {
+    if (!user) throw new Error('this route did not ask for the account');
+    const isProved = this.config.FIRST_ENROLMENT === 'proved' || user.roles.some((role) => role !== 'user');
+    return bindingOf({ record, everHadFactor, former: boundFrom, isProved, now: Date.now() });
   }
 
   /** A row that the guard names and that is gone (a restored backup) asks for a new enrolment; it is no fault. */

@@ -93,6 +93,11 @@ export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionC
   return user;
 });
 
+/** The session token of the request, on routes that need none. */
+export const CarriedToken = createParamDecorator((_: unknown, context: ExecutionContext): string | null =>
+  tokenOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);
+
 /** The session token that a request carries. */
 export function tokenOf(request: FastifyRequest): string | null {
   const match = /^Bearer ([A-Za-z0-9_-]{43})$/i.exec(request.headers.authorization ?? '');

@@ -16,6 +16,8 @@ export const sessionRecordSchema = z.strictObject({
   methods: methodsSchema,
   /** The account's `sessionEpoch` at login; another value in MongoDB means that the session was ended. */
   epoch: z.int(),
+  /** When it proved more than a password: an accepted invitation opened it, or it verified the address. */
+  provedAt: z.int().nullable(),
   expiresAt: z.int(),
   /** The verified attempt that this session was given last: its answer can be given again. */
   redeemed: z.uuid().nullable(),
@@ -41,6 +43,8 @@ export const raisedByCode = (record: SessionRecord): SessionRecord => ({
   ...record,
   methods: { ...record.methods, recovery: Date.now() },
 });
+
+export const provedByLink = (record: SessionRecord): SessionRecord => ({ ...record, provedAt: Date.now() });
 
 /** As `reached` has it, at this moment. */
 export const levelsOf = ({ methods }: SessionRecord): ReturnType<typeof reached> => reached(methods, Date.now());

@@ -48,7 +48,11 @@ export class SessionService {
   ) {}
 
   /** Beyond SESSIONS_MAX of one person the oldest go; `ended` are their ids. */
-  async open(userId: string, epoch: number, deviceModel?: string): Promise<ActiveSession & { ended: string[] }> {
+  async open(
+    userId: string,
+    epoch: number,
+    o: { deviceModel?: string | undefined; proved?: boolean } = {},
+  ): Promise<ActiveSession & { ended: string[] }> {
     const now = Date.now();
     const record: SessionRecord = {
       version: SESSION_RECORD_VERSION,
@@ -56,9 +60,10 @@ export class SessionService {
       userId,
       methods: { pwd: now },
       epoch,
+      provedAt: o.proved ? now : null,
       expiresAt: now + ABSOLUTE_MS,
       redeemed: null,
-      ...(deviceModel === undefined ? {} : { deviceModel }),
+      ...(o.deviceModel === undefined ? {} : { deviceModel: o.deviceModel }),
     };
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const key = keyOf(token);

@@ -77,7 +77,7 @@ export class SessionService {
 
   private async endOldest(userId: string, opened: string): Promise<string[]> {
     const others = (await this.stored(userId)).filter(({ record }) => record.sessionId !== opened);
-    const over = others.sort((a, b) => b.record.authTime - a.record.authTime).slice(SESSIONS_MAX - 1);
+    const over = others.sort((a, b) => b.record.methods.pwd - a.record.methods.pwd).slice(SESSIONS_MAX - 1);
     await this.remove(
       userId,
       over.map(({ key }) => key),

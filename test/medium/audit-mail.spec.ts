@@ -77,6 +77,26 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
     expect(only(audit.smtp.to(email)).subject).toBe(subject);
   });
 
+  it.each([
+    'user@example.xn--p1ai',
+    'ada=x@example.test',
+    'user%x@example.test',
+    '!ada#1/dept@example.test',
+    "o'brien{a}|~^`$&*?@example.test",
+    // Longer than RFC 5321 has it, but 0.1 took it.
+    `${'a'.repeat(70)}@example.test`,
+  ])('case 10: a mail reaches %s, as an account or by its row', async (email) => {
+    await mailer.deliver(await insert({ userId: await addUser(audit, { email }), template: 'face_locked' }));
+    await mailer.deliver(await insert({ userId: randomUUID(), to: email, template: 'face_removed' }));
+    expect(audit.smtp.to(email)).toHaveLength(2);
+  });
+
+  it('case 10: an IDN is mailed to by its A-labels, which the reader shows as they are spelt', async () => {
+    await mailer.deliver(await insert({ userId: randomUUID(), to: 'ada@xn--bcher-kva.example', template: 'face_removed' })); // prettier-ignore
+    const mail = only(audit.smtp.to('ada@bücher.example'));
+    expect(mail.headerLines.find(({ key }) => key === 'to')?.line).toBe('To: ada@xn--bcher-kva.example');
+  });
+
   it('keeps a mail while the server is down or says no, and sends it later with the same Message-ID', async () => {
     const to = 'patient@example.test';
     const mailId = await insert({ userId: randomUUID(), to, template: 'face_removed' });

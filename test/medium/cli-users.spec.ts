@@ -130,7 +130,7 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
     expect(show).toMatchObject({ status: 2, stderr: 'countersign: this is not an e-mail address\n' });
   });
 
-  it('invites everybody in a file, once; one bad line and nobody; a dry run only looks', async () => {
+  it('case 20: invites everybody in a file, once; a bad line stops no other; a dry run only looks', async () => {
     const { email: known } = await world.account();
     const [first, second] = [`${randomUUID()}@example.org`, `${randomUUID()}@example.org`];
     const folder = temporaryFolder('cli-import');
@@ -148,25 +148,25 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
       { line: 4, email: second, outcome },
     ];
 
-    expect(await importing(`${csv}nobody,king\n`)).toEqual({
+    const errors = [
+      { line: 5, message: 'email is not an address' },
+      { line: 5, message: 'roles are user, security, auditor, privacy, admin' },
+    ];
+    expect(await importing(`${csv}nobody,king\n`, '--dry-run')).toEqual({
       status: 1,
-      report: {
-        dryRun: false,
-        kind: 'refused',
-        errors: [
-          { line: 5, message: 'email is not an address' },
-          { line: 5, message: 'roles are user, security, auditor, privacy, admin' },
-        ],
-      },
+      report: { dryRun: true, kind: 'imported', lines: lines('would_invite'), errors },
     });
+    expect(await importing('name\nAda\n')).toMatchObject({ status: 1, report: { kind: 'refused' } });
+    writeFileSync(file, Buffer.from(`\uFEFF${csv}`, 'utf16le'));
+    expect(await cli(['user', 'import', file])).toMatchObject({ status: 2, stderr: expect.stringContaining('UTF-16') as string }); // prettier-ignore
     expect(await importing(csv, '--dry-run')).toEqual({
       status: 0,
-      report: { dryRun: true, kind: 'imported', lines: lines('would_invite') },
+      report: { dryRun: true, kind: 'imported', lines: lines('would_invite'), errors: [] },
     });
     expect(await rowsOf(first)).toBe(0);
-    expect(await importing(csv)).toEqual({
-      status: 0,
-      report: { dryRun: false, kind: 'imported', lines: lines('invited') },
+    expect(await importing(`${csv.replaceAll(',', ';')}nobody;king\n`)).toEqual({
+      status: 1,
+      report: { dryRun: false, kind: 'imported', lines: lines('invited'), errors },
     });
     expect(await rowsOf(first)).toBe(1);
     expect(await json('user', 'show', first)).toMatchObject({

@@ -225,7 +225,7 @@ describe('bad input at the gateway', () => {
             { tMs: 50_000, jpeg: jpegOf() },
           ]),
         400,
-        'invalid_request',
+        'frame_times_unusable',
       ],
     ])('%s is refused and changes nothing', async (_, body, status, code) => {
       expect(await client.postBytes(path, body())).toMatchObject({ status, body: { code } });

@@ -8,7 +8,7 @@ import type { UserRow } from './user.js';
 import { UserRepository } from './user.repository.js';
 
 export interface NewAccount {
-  /** As `emailSchema` leaves it. */
+  /** As `readEmail` leaves it. */
   email: string;
   /** Null: the person is invited and chooses one. */
   passwordHash: string | null;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { type Role, ROLES, roleSchema } from '#contracts';
 import type { Accounts } from './accounts.js';
+import { type CsvRecord, readCsv } from './csv-reader.js';
+import { readEmail } from './email.js';
+import { localeOf } from './locale.js';
 import type { MailRepository } from './mail.repository.js';
-import { emailSchema, localeSchema } from './passwords.js';
 
 export interface ImportLine {
   /** As an editor counts: the header is line 1. */
@@ -11,14 +13,20 @@ export interface ImportLine {
   outcome: 'invited' | 'would_invite' | 'exists';
 }
 
+interface ImportError {
+  line: number;
+  message: string;
+}
+
 export type ImportReport =
-  | { kind: 'imported'; lines: ImportLine[] }
-  /** Nothing was changed. */
-  | { kind: 'refused'; errors: { line: number; message: string }[] };
+  /** `errors`: lines that were passed over. */
+  | { kind: 'imported'; lines: ImportLine[]; errors: ImportError[] }
+  /** The file as a whole says nothing: nothing was changed. */
+  | { kind: 'refused'; errors: ImportError[] };
 
 const COLUMNS = ['email', 'roles', 'locale'] as const;
 const LINES_MAX = 10_000;
-const ERRORS_MAX = 100;
+const HEADER = 'the first line must name the columns, email among them, between commas, semicolons or tabs';
 
 interface Wanted {
   line: number;
@@ -28,15 +36,16 @@ interface Wanted {
 }
 
 /**
- * Invites everybody in a CSV (RFC 4180) with the columns `email`, and if wanted `roles` (separated by spaces) and
- * `locale`. One bad line and nothing is done. An address that has an account is left as it is. `dryRun` only looks.
+ * Invites everybody in a CSV (`readCsv`) with the columns `email`, and if wanted `roles` (separated by spaces) and
+ * `locale`. A line that is wrong is told and stops no other. An address that has an account is left as it is. `dryRun`
+ * only looks.
  */
 export async function importUsers(
   csv: string,
   o: { accounts: Accounts; mails: MailRepository; dryRun: boolean; onLine?: (done: number, of: number) => void },
 ): Promise<ImportReport> {
-  const { wanted, errors } = parsed(csv);
-  if (errors.length > 0) return { kind: 'refused', errors: errors.slice(0, ERRORS_MAX) };
+  const { wanted, errors, refused } = parsed(csv);
+  if (refused) return { kind: 'refused', errors };
   const lines: ImportLine[] = [];
   for (const { line, ...account } of wanted) {
     const outcome = o.dryRun
@@ -49,82 +58,53 @@ export async function importUsers(
     lines.push({ line, email: account.email, outcome });
     o.onLine?.(lines.length, wanted.length);
   }
-  return { kind: 'imported', lines };
+  return { kind: 'imported', lines, errors };
 }
 
-function parsed(csv: string): { wanted: Wanted[]; errors: { line: number; message: string }[] } {
-  const errors: { line: number; message: string }[] = [];
-  const wanted: Wanted[] = [];
+const namesOf = (cells: readonly string[]): string[] => cells.map((cell) => cell.trim().toLowerCase());
+
+function parsed(csv: string): { wanted: Wanted[]; errors: ImportError[]; refused: boolean } {
+  const [header, ...rows] = readCsv(csv, (cells) => namesOf(cells).includes('email'));
+  const names = header && 'cells' in header ? namesOf(header.cells) : [];
+  const message = headerProblem(names, rows.length);
+  if (message !== null) return { wanted: [], errors: [{ line: header?.line ?? 1, message }], refused: true };
+
+  const [errors, wanted]: [ImportError[], Wanted[]] = [[], []];
   const seen = new Map<string, number>();
-  const [header, ...rows] = recordsOf(csv.replace(/^\uFEFF/, ''), errors);
-  const names = header?.cells.map((cell) => cell.trim().toLowerCase()) ?? [];
-  const unknown = names.filter((name) => !COLUMNS.some((column) => column === name));
-  if (!names.includes('email'))
-    errors.push({ line: 1, message: 'the first line must name the columns, email among them' });
-  else if (unknown.length > 0) errors.push({ line: 1, message: `columns are ${COLUMNS.join(', ')}` });
-  else if (new Set(names).size < names.length) errors.push({ line: 1, message: 'a column is named twice' });
-  if (rows.length > LINES_MAX) errors.push({ line: LINES_MAX + 2, message: `at most ${LINES_MAX} people at once` });
-  if (errors.length > 0) return { wanted, errors };
-
-  for (const { line, cells } of rows) {
-    const problem = (message: string): void => void errors.push({ line, message });
-    const cell = (name: (typeof COLUMNS)[number]): string => (cells[names.indexOf(name)] ?? '').trim();
-    if (cells.length !== names.length) {
-      problem(`has ${cells.length} columns, not ${names.length}`);
-      continue;
-    }
-    const email = emailSchema.safeParse(cell('email')).data;
-    const roles = z.array(roleSchema).safeParse(cell('roles').split(/\s+/).filter(Boolean)).data;
-    const locale = cell('locale');
-    if (email === undefined) problem('email is not an address');
-    if (roles === undefined) problem(`roles are ${ROLES.join(', ')}`);
-    if (locale !== '' && !localeSchema.safeParse(locale).success) problem('locale is not a language tag such as en');
-    const before = email === undefined ? undefined : seen.get(email);
-    if (before !== undefined) problem(`the same address as in line ${before}`);
-    if (email === undefined || roles === undefined) continue;
-    if (before === undefined) seen.set(email, line);
-    wanted.push({ line, email, roles, ...(locale === '' ? {} : { locale }) });
+  for (const row of rows) {
+    const { problems, person } = personOf(row, names);
+    const before = person && seen.get(person.email);
+    if (before !== undefined) problems.push(`the same address as in line ${before}`);
+    errors.push(...problems.map((message) => ({ line: row.line, message })));
+    if (!person || problems.length > 0) continue;
+    seen.set(person.email, row.line);
+    wanted.push({ line: row.line, ...person });
   }
-  return { wanted, errors };
+  return { wanted, errors, refused: false };
 }
 
-interface CsvRecord {
-  line: number;
-  cells: string[];
+/** Columns without a name are what a spreadsheet leaves of cells that were emptied. */
+function headerProblem(names: readonly string[], rows: number): string | null {
+  const named = names.filter((name) => name !== '');
+  if (!named.includes('email')) return HEADER;
+  if (named.some((name) => !COLUMNS.some((column) => column === name))) return `columns are ${COLUMNS.join(', ')}`;
+  if (new Set(named).size < named.length) return 'a column is named twice';
+  return rows > LINES_MAX ? `at most ${LINES_MAX} people at once` : null;
 }
 
-/** Quoted cells may hold commas, doubled quotes and line breaks; empty lines are none. */
-function recordsOf(text: string, errors: { line: number; message: string }[]): CsvRecord[] {
-  const records: CsvRecord[] = [];
-  let line = 1;
-  let start = 1;
-  let cells: string[] = [];
-  let cell = '';
-  let quoted = false;
-  const endRecord = (): void => {
-    cells.push(cell);
-    if (cells.length > 1 || cell.trim() !== '') records.push({ line: start, cells });
-    cells = [];
-    cell = '';
-    start = line + 1;
-  };
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i] ?? '';
-    if (quoted) {
-      if (character === '"' && text[i + 1] === '"') {
-        cell += '"';
-        i++;
-      } else if (character === '"') quoted = false;
-      else cell += character;
-    } else if (character === '"' && cell === '') quoted = true;
-    else if (character === ',') {
-      cells.push(cell);
-      cell = '';
-    } else if (character === '\n') endRecord();
-    else if (character !== '\r') cell += character;
-    if (character === '\n') line++;
-  }
-  if (quoted) errors.push({ line: start, message: 'a quote is not closed' });
-  endRecord();
-  return records;
+function personOf(row: CsvRecord, names: readonly string[]): { problems: string[]; person?: Omit<Wanted, 'line'> } {
+  if (!('cells' in row)) return { problems: ['a quote is not closed, or not at the end of its cell'] };
+  // Spreadsheets leave cells out at the end of a line, or write empty ones beyond the last column.
+  const nameless = row.cells.findIndex((cell, i) => cell.trim() !== '' && (names[i] ?? '') === '');
+  if (nameless >= 0) return { problems: [`cell ${nameless + 1} belongs to no column`] };
+  const cell = (name: (typeof COLUMNS)[number]): string => (row.cells[names.indexOf(name)] ?? '').trim();
+  const problems: string[] = [];
+  const email = readEmail(cell('email'));
+  if (email.kind === 'malformed') problems.push('email is not an address');
+  if (email.kind === 'unsupported') problems.push('no mail can be sent to such an address');
+  const roles = z.array(roleSchema).safeParse(cell('roles').split(/\s+/).filter(Boolean)).data;
+  if (roles === undefined) problems.push(`roles are ${ROLES.join(', ')}`);
+  const locale = localeOf(cell('locale'));
+  if (email.kind !== 'ok' || roles === undefined) return { problems };
+  return { problems, person: { email: email.email, roles, ...(locale === undefined ? {} : { locale }) } };
 }

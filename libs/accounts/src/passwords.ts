@@ -23,14 +23,6 @@ export const passwordAttemptSchema = z
   .max(1_024)
   .transform((text) => text.normalize('NFKC'));
 
-export const emailSchema = z
-  .string()
-  .max(254)
-  .transform((text) => text.trim().toLowerCase())
-  .pipe(z.email());
-
-export const localeSchema = z.string().regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$/);
-
 export const hashPassword = (password: string): Promise<string> => hash(password, ARGON2ID);
 
 const DISTINCT_MIN = 5;

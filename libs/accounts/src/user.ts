@@ -4,7 +4,7 @@ import { roleSchema } from '#contracts';
 /** One document of `users`. `_id` is the userId: a random identifier made before the guard is. */
 export const userRowSchema = z.object({
   _id: z.uuid(),
-  /** Lower-cased; unique. */
+  /** As `readEmail` leaves it; unique. */
   email: z.string(),
   emailVerified: z.boolean(),
   /** Null until an invited person has chosen one. */

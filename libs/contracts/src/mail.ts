@@ -29,6 +29,24 @@ export const mailTemplateSchema = z.enum(MAIL_TEMPLATES);
 export const MAIL_LOCALES = ['en', 'de'] as const;
 export type MailLocale = (typeof MAIL_LOCALES)[number];
 
+/** A local part that needs no quotes (RFC 5321, `Dot-string`). */
+export const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+const LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+
+/** An address as it is stored and mailed to (RFC 5321): ASCII, the domain in lower case, IDNs as A-labels. */
+export const mailboxSchema = z
+  .string()
+  .max(254)
+  .refine((text) => {
+    const at = text.lastIndexOf('@');
+    const [local, domain] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
+    const areLabels = domain.split('.').every((label) => label.length <= 63 && LABEL.test(label));
+    return local.length <= 64 && ATOMS.test(local) && domain.length <= 253 && areLabels;
+  });
+
+/** Whom a mail may be sent to: also addresses that version 0.1 took, whose parts may be longer than RFC 5321 says. */
+export const recipientSchema = z.union([mailboxSchema, z.email()]);
+
 /**
  * The mail language that a language tag (`de-AT`) or an Accept-Language field (RFC 9110, 12.5.4) likes best; undefined
  * when it names none of ours.
@@ -43,7 +61,7 @@ export function mailLocaleOf(languages: string | undefined): MailLocale | undefi
         .toLowerCase()
         .split(/\s*;\s*/);
       const quality = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
-      return { language: tag.split('-')[0], quality: quality === undefined ? 1 : Number(quality) };
+      return { language: tag.split(/[-_]/)[0], quality: quality === undefined ? 1 : Number(quality) };
     });
   const liked = ranges.filter(({ quality }) => quality > 0).sort((a, b) => b.quality - a.quality);
   return liked
@@ -59,7 +77,7 @@ export const mailRowSchema = z.strictObject({
   _id: z.string(),
   userId: z.uuid(),
   /** Only for an address that is not, or not yet, the user's current one; else read from the user when sending. */
-  to: z.email().optional(),
+  to: recipientSchema.optional(),
   template: mailTemplateSchema,
   params: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Where the request came from (JSON), under its person's event key, AAD `mail-origin:v1:<userId>`, base64url. */

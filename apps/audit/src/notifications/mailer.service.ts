@@ -10,6 +10,7 @@ import {
   mailRowSchema,
   mailSecretAad,
   type Origin,
+  recipientSchema,
 } from '#contracts';
 import { AppLogger } from '#observability';
 import { openWithAny, SealError } from '#sealing';
@@ -135,7 +136,7 @@ export class MailerService implements BeforeApplicationShutdown {
     const row: MailRow = parsed.data;
     if (!isUseful(row.template, row.createdAt, new Date())) return { kind: 'dead', reason: 'too_late' };
     const user = await this.users.find(row.userId);
-    const to = z.email().safeParse(row.to ?? user?.email);
+    const to = recipientSchema.safeParse(row.to ?? user?.email);
     // The user's row may be a moment behind his guard's.
     if (!to.success) return { kind: 'retry', reason: 'no_recipient', backoff: 'deferred' };
     const params = { ...row.params, ...(await this.originOf(row)) };

@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import {
-  emailSchema,
+  emailLookupSchema,
   hashPassword,
   type ImportLine,
   importUsers,
   isCommonPassword,
   openMails,
   passwordSchema,
+  readEmail,
   type UserRow,
 } from '#accounts';
 import { env, parseEnv } from '#config';
@@ -41,6 +42,7 @@ const LINK = 'asks for no password, prints a link by which its owner chooses one
 /** As the gateway has it. */
 const LOCAL_URL = 'http://localhost:8080';
 const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
+const UNSUPPORTED_EMAIL = 'no mail can be sent to such an address: it needs ASCII before the @, no quotes, and a full host name after it'; // prettier-ignore
 const EMAIL_EXISTS = 'an account with this e-mail exists; "countersign user role" gives it roles';
 
 export const userCommands: CommandGroup = (program, io) => {
@@ -76,8 +78,11 @@ export const userCommands: CommandGroup = (program, io) => {
   command(user, 'enable', 'takes that back').action((email: string, o: Options) => setDisabled(email, false, o, io));
   user
     .command('import')
-    .description('invites everybody in a CSV file; one bad line and nobody is')
-    .argument('<file>', 'columns email, roles (separated by spaces), locale; only email is needed')
+    .description('invites everybody in a CSV file; a line that is wrong is told and stops no other')
+    .argument(
+      '<file>',
+      'UTF-8, columns email, roles (separated by spaces), locale between commas, semicolons or tabs; only email is needed',
+    )
     .option('--dry-run', 'only look')
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nNeeds MAIL_KEY too, but for a dry run. May be repeated: open invitations are sent anew.')
@@ -129,15 +134,15 @@ async function importFile(file: string, o: ImportOptions, io: Io): Promise<void>
     const mails = openMails(db, mailKey);
     const onLine = (done: number, of: number): void => io.progress(bar(done, of, 'people'));
     const report = await importUsers(csv, { accounts, mails, dryRun, onLine });
-    if (report.kind === 'refused') io.exit(EXIT.bad);
+    if (report.errors.length > 0) io.exit(EXIT.bad);
     if (o.json) return io.out(JSON.stringify({ dryRun, ...report }));
-    if (report.kind === 'refused') {
-      for (const { line, message } of report.errors) io.out(`${file}:${line}: ${message}`);
-      return io.out('nothing was done');
-    }
+    for (const { line, message } of report.errors) io.out(`${file}:${line}: ${message}`);
+    if (report.kind === 'refused') return io.out('nothing was done');
     for (const { line, email, outcome } of report.lines) io.out(`${file}:${line}: ${email}: ${OUTCOMES[outcome]}`);
     const existing = report.lines.filter(({ outcome }) => outcome === 'exists').length;
-    io.out(`${report.lines.length - existing} ${dryRun ? 'to invite' : 'invited'}, ${existing} left as they are`);
+    const passed = new Set(report.errors.map(({ line }) => line)).size;
+    const counts = [`${report.lines.length - existing} ${dryRun ? 'to invite' : 'invited'}`, `${existing} left as they are`]; // prettier-ignore
+    io.out([...counts, ...(passed > 0 ? [`${passed} passed over`] : [])].join(', '));
   });
 }
 
@@ -148,10 +153,23 @@ const OUTCOMES: Record<ImportLine['outcome'], string> = {
 };
 
 function textOf(file: string): string {
+  const bytes = readable(file);
+  // A byte order mark, or a zero byte as every other one of what is written in Latin letters.
+  if (/^(fffe|feff)/.test(bytes.toString('hex', 0, 2)) || bytes.subarray(0, 1_000).includes(0)) {
+    throw new CommandError('the file is UTF-16, not UTF-8: save it as "CSV UTF-8"');
+  }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
-  } catch (error) {
-    throw new CommandError(error instanceof TypeError ? 'the file is not UTF-8' : 'the file cannot be read');
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new CommandError('the file is not UTF-8: save it as "CSV UTF-8"');
+  }
+}
+
+function readable(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch {
+    throw new CommandError('the file cannot be read');
   }
 }
 
@@ -211,16 +229,17 @@ async function withUser(
   work: (user: UserRow, accounts: AccountsAtHand) => Promise<void>,
 ): Promise<void> {
   await withAccounts(async (accounts) => {
-    const user = await accounts.users.findByEmail(emailOf(email));
+    const { data } = emailLookupSchema.safeParse(email);
+    const user = await accounts.users.findByEmail(data ?? emailOf(email));
     if (!user) throw new CommandError('no account has this e-mail address');
     await work(user, accounts);
   });
 }
 
 function emailOf(text: string): string {
-  const { data } = emailSchema.safeParse(text);
-  if (data === undefined) throw new CommandError('this is not an e-mail address');
-  return data;
+  const read = readEmail(text);
+  if (read.kind === 'ok') return read.email;
+  throw new CommandError(read.kind === 'unsupported' ? UNSUPPORTED_EMAIL : 'this is not an e-mail address');
 }
 
 function rolesOf(names: readonly string[]): Role[] {

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
-import { Accounts, emailSchema, localeSchema, MailRepository, UserRepository, type UserRow } from '#accounts';
+import {
+  Accounts,
+  emailLookupSchema,
+  emailSchema,
+  localeSchema,
+  MailRepository,
+  UserRepository,
+  type UserRow,
+} from '#accounts';
 import { type Origin, roleSchema } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
@@ -22,7 +30,7 @@ const inviteSchema = z.strictObject({
 });
 const listQuery = z.strictObject({
   cursor: z.uuid().optional(),
-  email: emailSchema.optional(),
+  email: emailLookupSchema.optional(),
   limit: z
     .string()
     .regex(/^\d{1,3}$/)
@@ -71,7 +79,7 @@ export class AdminUsersController {
   /** Nobody knows another person's password: the account is made without one, and its owner sets it by the mailed link. */
   @Post()
   @Accepts({ body: inviteSchema })
-  @Answers({ summary: 'Makes an account and mails its owner an invitation', schema: userSchema, errors: ['email_taken'], idempotent: true }) // prettier-ignore
+  @Answers({ summary: 'Makes an account and mails its owner an invitation', schema: userSchema, errors: ['email_taken', 'email_unsupported'], idempotent: true }) // prettier-ignore
   async invite(
     @CurrentUser() admin: UserRow,
     @Body() body: z.infer<typeof inviteSchema>,
@@ -88,7 +96,7 @@ export class AdminUsersController {
 
   @Get()
   @Accepts({ query: listQuery })
-  @Answers({ summary: 'Who has an account', schema: usersSchema })
+  @Answers({ summary: 'Who has an account', schema: usersSchema, errors: ['email_unsupported'] })
   async list(
     @CurrentUser() admin: UserRow,
     @Query() { cursor, email, limit }: z.infer<typeof listQuery>,

@@ -13,7 +13,14 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailSchema, localeSchema, passwordAttemptSchema, passwordSchema, type UserRow } from '#accounts';
+import {
+  emailLookupSchema,
+  emailSchema,
+  localeSchema,
+  passwordAttemptSchema,
+  passwordSchema,
+  type UserRow,
+} from '#accounts';
 import { acrSchema, amrSchema, mailLocaleOf, type Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { guardOf } from '../face/authority.js';
@@ -33,7 +40,7 @@ const registerSchema = z.strictObject({
   password: passwordSchema,
   locale: localeSchema.optional(),
 });
-const loginSchema = z.strictObject({ email: emailSchema, password: passwordAttemptSchema });
+const loginSchema = z.strictObject({ email: emailLookupSchema, password: passwordAttemptSchema });
 const passwordChangeSchema = z.strictObject({ currentPassword: passwordAttemptSchema, newPassword: passwordSchema });
 
 const LoggedInUser = createParamDecorator((_: unknown, context) => loggedIn(context));
@@ -86,7 +93,7 @@ export class AuthController {
   @Answers({
     summary: 'Makes an account',
     schema: registeredSchema,
-    errors: ['registration_closed', 'email_taken', 'password_too_common', 'too_many_requests'],
+    errors: ['registration_closed', 'email_taken', 'email_unsupported', 'password_too_common', 'too_many_requests'],
     idempotent: true,
   })
   async register(
@@ -106,7 +113,7 @@ export class AuthController {
   @Answers({
     summary: 'Opens a session by password',
     schema: sessionAnswerSchema,
-    errors: ['invalid_credentials', 'password_reset_required', 'too_many_requests'],
+    errors: ['invalid_credentials', 'email_unsupported', 'password_reset_required', 'too_many_requests'],
   })
   @UseGuards(LoginGuard)
   async login(

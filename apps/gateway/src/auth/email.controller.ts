@@ -61,7 +61,7 @@ export class EmailController {
   @Accepts({ body: changeSchema })
   @Answers({
     summary: 'Asks for another e-mail address: mails to both, and a day of delay',
-    errors: ['invalid_credentials', 'too_many_requests'],
+    errors: ['invalid_credentials', 'email_unsupported', 'too_many_requests'],
   })
   async change(
     @CurrentUser() user: UserRow,

@@ -1,7 +1,7 @@
 import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailSchema, passwordSchema, type UserRow } from '#accounts';
+import { emailLookupSchema, passwordSchema, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -13,7 +13,7 @@ import { KnownDevices } from './known-devices.js';
 import { linkToken } from './link-token.js';
 import { PasswordResetService } from './password-reset.service.js';
 
-const requestSchema = z.strictObject({ email: emailSchema });
+const requestSchema = z.strictObject({ email: emailLookupSchema });
 const chooseSchema = z.strictObject({ token: linkToken, newPassword: passwordSchema });
 const CHOOSE_ERRORS = ['token_invalid', 'password_too_common', 'too_many_requests'] as const;
 
@@ -29,7 +29,7 @@ export class PasswordResetController {
   @Post('password/reset')
   @HttpCode(202)
   @Accepts({ body: requestSchema })
-  @Answers({ summary: 'Mails a link, if there is such an account; the answer does not tell', errors: ['too_many_requests'] }) // prettier-ignore
+  @Answers({ summary: 'Mails a link, if there is such an account; the answer does not tell', errors: ['email_unsupported', 'too_many_requests'] }) // prettier-ignore
   async request(@Body() { email }: z.infer<typeof requestSchema>, @RequestOrigin() origin: Origin): Promise<void> {
     await this.resets.request(email, origin);
   }

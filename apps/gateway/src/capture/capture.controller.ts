@@ -120,6 +120,7 @@ export class CaptureController {
       'upload_replaced',
       'attempt_over',
       'frames_reused',
+      'frame_times_unusable',
       'too_many_frames',
       'unsupported_image',
       'image_too_large',

@@ -226,9 +226,22 @@ describe('frames container', () => {
     expect(code(container(header, Buffer.from([1])))).toBe('invalid_request');
   });
 
-  it('wants times that rise', () => {
-    const frames = [{ tMs: 40, bytes: jpeg.length }, { tMs: 40, bytes: jpeg.length }]; // prettier-ignore
-    expect(code(container({ frames }, jpeg, jpeg))).toBe('invalid_request');
+  it("13.3: a client's clock may count from anywhere and round; what cannot be used has a code of its own", () => {
+    const at = (...times: number[]) => {
+      const images = times.map(() => jpeg);
+      return readFramesContainer(container({ frames: times.map((tMs) => ({ tMs, bytes: jpeg.length })) }, ...images));
+    };
+    expect(at(90_000, 90_040)).toMatchObject({ kind: 'ok', container: { spanMs: 40, frames: [{ tMs: 0 }, { tMs: 40 }] } }); // prettier-ignore
+    expect(at(-40, 0)).toMatchObject({ kind: 'ok', container: { spanMs: 40 } });
+    expect(at(0, 0, 100)).toMatchObject({ kind: 'ok', container: { frames: [{ tMs: 0 }, { tMs: 50 }, { tMs: 100 }] } });
+    for (const times of [
+      [40, 40],
+      [40, 30],
+      [0, 60_001],
+      [0, 1, 2, 3, 4],
+    ])
+      // prettier-ignore
+      expect(at(...times)).toEqual({ kind: 'refused', code: 'frame_times_unusable' });
   });
 
   it('keeps the limits of a step', () => {

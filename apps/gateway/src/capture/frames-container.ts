@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { CAPTURE_LIMITS, type ErrorCode } from '#contracts';
+import { CAPTURE_LIMITS, type ErrorCode, frameTimes, frameTimeSchema } from '#contracts';
 import { FRAME_SAMPLES_MAX, readImageHeader, STEP_SAMPLES_MAX } from './image-header.js';
 
-/** One frame of a step, still encoded. `tMs` counts from the step's first frame, by the client's clock. */
+/** One frame of a step, still encoded. `tMs` counts from the step's first frame, by the client's clock (`frameTimes`). */
 export interface Frame {
   tMs: number;
   bytes: Buffer;
@@ -18,19 +18,24 @@ export interface FramesContainer {
 
 export type ContainerRefusal = Extract<
   ErrorCode,
-  'invalid_request' | 'too_many_frames' | 'payload_too_large' | 'image_too_large' | 'unsupported_image'
+  | 'invalid_request'
+  | 'frame_times_unusable'
+  | 'too_many_frames'
+  | 'payload_too_large'
+  | 'image_too_large'
+  | 'unsupported_image'
 >;
 
 export type ContainerOutcome = { kind: 'ok'; container: FramesContainer } | { kind: 'refused'; code: ContainerRefusal };
 
 const HEADER_BYTES_MAX = 64 * 1024;
-const T_MS_MAX = 60_000;
+const SPAN_MS_MAX = 60_000;
 /** A camera's clock and its frames' jitter: a tenth above what is asked for, and two frames. */
 const FPS_PLAUSIBLE = 1.1 * CAPTURE_LIMITS.fpsMax;
 const FRAMES_SLACK = 2;
 
 const headerSchema = z.strictObject({
-  frames: z.array(z.strictObject({ tMs: z.number().min(0).max(T_MS_MAX), bytes: z.int().min(1) })).min(1),
+  frames: z.array(z.strictObject({ tMs: frameTimeSchema, bytes: z.int().min(1) })).min(1),
   device: z.strictObject({ model: z.string().max(120).optional() }).optional(),
 });
 type Header = Pick<z.infer<typeof headerSchema>, 'frames'>;
@@ -103,19 +108,25 @@ export class FramesReader {
     this.at = 4 + length;
     if (this.at > this.filled) return null;
     const header = headerOf(this.body.toString('utf8', 4, this.at));
-    return header === null ? 'invalid_request' : (this.refusalOf(header) ?? header);
+    return header === null ? 'invalid_request' : (this.refusalOf(header) ?? withTimes(header));
   }
 
   private refusalOf({ frames }: Header): ContainerRefusal | null {
     // Whether it is a user with extra time, the caller knows.
     if (frames.length > CAPTURE_LIMITS.framesMaxExtraTime) return 'too_many_frames';
     if (frames.some(({ bytes }) => bytes > CAPTURE_LIMITS.frameBytesMax)) return 'image_too_large';
-    if (frames.some(({ tMs }, i) => i > 0 && tMs <= (frames[i - 1]?.tMs ?? 0))) return 'invalid_request';
     const total = frames.reduce((sum, { bytes }) => sum + bytes, this.at);
-    if (this.length !== null && total !== this.length) return 'invalid_request';
-    const spanMs = (frames.at(-1)?.tMs ?? 0) - (frames[0]?.tMs ?? 0);
-    return frames.length - 1 > (spanMs / 1000) * FPS_PLAUSIBLE + FRAMES_SLACK ? 'invalid_request' : null;
+    return this.length !== null && total !== this.length ? 'invalid_request' : null;
   }
+}
+
+/** A client's clock is a hint: what it says is put in order, or refused under a code of its own. */
+function withTimes({ frames }: Header): Header | ContainerRefusal {
+  const times = frameTimes(frames.map(({ tMs }) => tMs));
+  const spanMs = times?.at(-1) ?? 0;
+  const tooMany = frames.length - 1 > (spanMs / 1000) * FPS_PLAUSIBLE + FRAMES_SLACK;
+  if (times === null || spanMs > SPAN_MS_MAX || tooMany) return 'frame_times_unusable';
+  return { frames: frames.map(({ bytes }, i) => ({ tMs: times[i] ?? 0, bytes })) };
 }
 
 /** A body that is all there. */

@@ -127,7 +127,7 @@ export class StepService {
     container: FramesContainer,
   ): Promise<string[]> {
     if (container.frames.length > framesMax) throw new Problem('too_many_frames');
-    if (shownMs !== null && container.spanMs > shownMs + SPAN_SLACK_MS) throw new Problem('invalid_request');
+    if (shownMs !== null && container.spanMs > shownMs + SPAN_SLACK_MS) throw new Problem('frame_times_unusable');
     const digests = this.seen.digests(userId, container.frames);
     if (await this.seen.elsewhere(digests, placeOf(attemptId, step))) throw new Problem('frames_reused');
     return digests;

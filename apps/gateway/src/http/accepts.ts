@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ERROR_CODES } from '#contracts';
 import { Problem } from './problem.js';
 
 const ACCEPTS = 'countersign:accepts';
@@ -42,12 +43,17 @@ export class InputGuard implements CanActivate {
   }
 }
 
-/** A path that cannot name anything is a 404, anything else that does not parse a 400 with the fields' names. */
+/**
+ * A path that cannot name anything is a 404, anything else that does not parse a 400 with the fields' names: under the
+ * code that a schema names for it (`params.refusal`) if nothing else is wrong.
+ */
 function parse(schema: z.ZodType, value: unknown, code: 'not_found' | 'invalid_request'): unknown {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const fields = [...new Set(parsed.error.issues.map((issue) => issue.path.map(String).join('.').slice(0, 80)))];
-  throw new Problem(code, code === 'not_found' ? {} : { extras: { fields: fields.filter(known).slice(0, 10) } });
+  const refusals = parsed.error.issues.map((issue) => (issue.code === 'custom' ? issue.params?.refusal : undefined) as unknown); // prettier-ignore
+  const own = ERROR_CODES.find((one) => refusals.every((refusal) => refusal === one));
+  throw new Problem(own ?? code, code === 'not_found' ? {} : { extras: { fields: fields.filter(known).slice(0, 10) } });
 }
 
 /** Names a client sent are echoed only when they look like names. */

@@ -7,6 +7,9 @@ import { principalOf } from './principal.js';
 const TEXT_MAX = 120;
 const UNKNOWN = 'an unknown device';
 
+/** What browsers are asked to tell: their user agents no longer do. Only some of them send it, and over HTTPS only. */
+export const ACCEPT_CH = 'Sec-CH-UA-Model, Sec-CH-UA-Platform, Sec-CH-UA-Platform-Version';
+
 /** Whether that peer or hop is one of TRUSTED_PROXIES, however it is written: a port must not make a stranger of it. */
 export function trusts(proxies: readonly string[]): (hop: string) => boolean {
   const ranges = proxies.flatMap((proxy) => addressRangeOf(proxy) ?? []);
@@ -33,22 +36,62 @@ export function originOf(request: FastifyRequest): Origin {
   };
 }
 
-/** What the client says it is: an app names its model, a browser hints at it, else the user agent is read. */
-export function deviceModel(headers: Record<string, string | string[] | undefined>): string {
-  const named = clean(headers['x-device-model']) ?? clean(unquote(headers['sec-ch-ua-model']));
-  return named ?? fromUserAgent(clean(headers['user-agent'], 1_000)) ?? UNKNOWN;
+/**
+ * What the client says it is: an app names its model, a browser hints at it, else browser and system. It stands in mails
+ * that ask "was this you?", so it claims no more than is told: user agents are frozen (Android is always "10; K", a Mac
+ * always 10.15.7, an iPad says it is a Mac), so no version is taken from them.
+ */
+export function deviceModel(headers: Headers): string {
+  const named = clean(headers['x-device-model']) ?? modelOf(hint(headers, 'sec-ch-ua-model'));
+  return named ?? browserAndSystem(headers) ?? UNKNOWN;
 }
 
 export const RequestOrigin = createParamDecorator((_: unknown, context: ExecutionContext) =>
   originOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-function fromUserAgent(agent: string | undefined): string | undefined {
+type Headers = Record<string, string | string[] | undefined>;
+
+/** "K" is what a browser says that tells no model. */
+const modelOf = (text: string | undefined): string | undefined => (text === 'K' ? undefined : text);
+
+const hint = (headers: Headers, name: string): string | undefined => {
+  const value = headers[name];
+  return clean((Array.isArray(value) ? value[0] : value)?.trim().replace(/^"(.*)"$/, '$1'));
+};
+
+function browserAndSystem(headers: Headers): string | undefined {
+  const agent = clean(headers['user-agent'], 1_000);
   if (agent === undefined) return undefined;
-  const { platform, os, browser } = Bowser.parse(agent);
-  const device = [platform.vendor, platform.model].filter(Boolean).join(' ');
-  const system = [os.name, os.versionName ?? os.version].filter(Boolean).join(' ');
-  return clean([device, browser.name, system].filter(Boolean).join(', '));
+  const { os, engine, browser, platform } = Bowser.parse(agent);
+  const name = browser.name?.replace(' for Android', '');
+  const system = hintedSystem(headers) ?? systemOf(os.name, engine.name, platform.model);
+  const model = os.name === 'Android' ? androidModel(agent) : undefined;
+  return clean([model, [name, system].filter(Boolean).join(' on ')].filter(Boolean).join(', '));
+}
+
+/** A Safari on an iPad says that it is on a Mac; other engines there are none. */
+function systemOf(os: string | undefined, engine: string | undefined, model: string | undefined): string | undefined {
+  if (os === 'macOS') return engine === 'WebKit' ? 'a Mac or iPad' : 'a Mac';
+  if (os === 'iOS') return model === undefined ? 'iOS' : `an ${model}`;
+  return os;
+}
+
+/** Where a browser tells it outright: the system and its major version. */
+function hintedSystem(headers: Headers): string | undefined {
+  const platform = hint(headers, 'sec-ch-ua-platform');
+  if (platform === undefined || platform === 'Unknown') return undefined;
+  const major = Number(/^\d+/.exec(hint(headers, 'sec-ch-ua-platform-version') ?? '')?.[0] ?? 0);
+  // As Microsoft tells them apart: 13 and above is Windows 11, 1 to 10 is Windows 10, 0 is older.
+  if (platform === 'Windows') return major >= 13 ? 'Windows 11' : major >= 1 ? 'Windows 10' : 'Windows';
+  if (platform === 'macOS') return major > 0 ? `macOS ${major}` : 'a Mac';
+  return platform === 'Android' && major > 0 ? `Android ${major}` : platform;
+}
+
+/** What WebViews and older browsers still tell: `(Linux; Android 14; Pixel 8 Build/…; wv)`. */
+function androidModel(agent: string): string | undefined {
+  const [, model] = /; Android [^;)]*; ([^;)]+?)(?: Build\/[^;)]*)?(?:; wv)?\)/.exec(agent) ?? [];
+  return modelOf(model);
 }
 
 /** One line of visible text: control and formatting characters would let a header forge a mail or a log line. */
@@ -59,6 +102,3 @@ function clean(value: string | string[] | undefined, max = TEXT_MAX): string | u
     .trim();
   return text ? Array.from(text).slice(0, max).join('').slice(0, max) : undefined;
 }
-
-const unquote = (value: string | string[] | undefined): string | undefined =>
-  (Array.isArray(value) ? value[0] : value)?.replace(/^"(.*)"$/, '$1');

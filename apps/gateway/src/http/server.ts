@@ -9,7 +9,7 @@ import { AppModule } from '../app.module.js';
 import type { GatewayConfig } from '../config.js';
 import { Drain } from '../health/drain.js';
 import { toProblem } from './faults.js';
-import { trusts } from './origin.js';
+import { ACCEPT_CH, trusts } from './origin.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
 import { markReceived } from './received-at.js';
@@ -21,7 +21,8 @@ const HEADERS_MS = 10_000;
 const IDLE_SWEEP_MS = 250;
 const STEP_ROUTE = '/v1/face/attempts/:id/steps/:n';
 
-const SECURITY_HEADERS = {
+const HEADERS = {
+  'accept-ch': ACCEPT_CH,
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
@@ -61,7 +62,7 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
 function prepare(fastify: FastifyInstance, https: boolean): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     markReceived(request);
-    reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
+    reply.headers({ ...HEADERS, 'x-request-id': request.id });
     if (https) reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains');
     withCorrelation(request.id, () => done(refusedType(request)));
   });

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { Controller, Get, Query, StreamableFile } from '@nestjs/common';
 import { z } from 'zod';
 import { UserRepository, type UserRow } from '#accounts';
-import { eventTypeSchema, type Origin, type WireEvent, wireEventSchema } from '#contracts';
+import { eventTypeSchema, type Origin, timeSchema, type WireEvent, wireEventSchema } from '#contracts';
 import { StaffReads } from '../audit-trail/staff-reads.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -16,8 +16,8 @@ const LIMIT_DEFAULT = 50;
 const EXPORT_PAGE = 200;
 
 const filterShape = {
-  from: z.iso.datetime().optional(),
-  to: z.iso.datetime().optional(),
+  from: timeSchema.optional(),
+  to: timeSchema.optional(),
   type: eventTypeSchema.optional(),
   cursor: z.string().min(1).max(200).optional(),
   limit: z

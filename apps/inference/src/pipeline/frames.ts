@@ -1,4 +1,4 @@
-import { CAPTURE_LIMITS } from '#contracts';
+import { CAPTURE_LIMITS, frameTimes, frameTimeSchema } from '#contracts';
 import { z } from 'zod';
 
 /** One encoded frame of a step: the time since the step's first frame and a view of its bytes. */
@@ -19,7 +19,7 @@ const HEADER_BYTES_MAX = 64 * 1024;
 
 const headerSchema = z.object({
   frames: z
-    .array(z.object({ tMs: z.number().min(0).max(60_000), bytes: z.int().min(1).max(CAPTURE_LIMITS.frameBytesMax) }))
+    .array(z.object({ tMs: frameTimeSchema, bytes: z.int().min(1).max(CAPTURE_LIMITS.frameBytesMax) }))
     .min(1)
     .max(CAPTURE_LIMITS.framesMaxExtraTime),
 });
@@ -38,7 +38,7 @@ export function withoutRepeats(frames: readonly EncodedFrame[]): EncodedFrame[] 
 
 /**
  * Wire format: u32 big-endian header length, JSON header `{"frames":[{"tMs","bytes"}],…}`, then the pictures one after
- * the other. The times must rise. The frames are views of the body, nothing is copied. Throws FramesError.
+ * the other. The times are what `frameTimes` makes of them. The frames are views of the body, nothing is copied. Throws FramesError.
  */
 export function parseFrames(body: Uint8Array): EncodedFrame[] {
   if (body.length < 4) throw new FramesError('too short');
@@ -54,13 +54,12 @@ export function parseFrames(body: Uint8Array): EncodedFrame[] {
   const header = headerSchema.safeParse(json);
   if (!header.success) throw new FramesError('header fields');
   let at = 4 + headerLength;
-  let before = -1;
-  const frames = header.data.frames.map((f) => {
-    if (f.tMs <= before) throw new FramesError('times do not rise');
-    before = f.tMs;
+  const times = frameTimes(header.data.frames.map((f) => f.tMs));
+  if (times === null) throw new FramesError('times do not rise');
+  const frames = header.data.frames.map((f, i) => {
     const bytes = body.subarray(at, at + f.bytes);
     at += f.bytes;
-    return { tMs: f.tMs, bytes };
+    return { tMs: times[i] ?? 0, bytes };
   });
   if (at !== body.length) throw new FramesError('length');
   return frames;

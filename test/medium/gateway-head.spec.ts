@@ -66,7 +66,7 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
     const answered: Record<string, number[]> = {};
     for (const route of GETS) {
       const id = route.includes('attempts') ? attemptId : owner.userId;
-      const query = /verify|reset-password|invitation|email-change|not-me/.test(route) ? `?token=${verify}` : '';
+      const query = /verify|reset-password|log-in|invitation|email-change|not-me/.test(route) ? `?token=${verify}` : '';
       for (const token of [undefined, ...tokens]) {
         const { status } = await head(route.replace(':id', id) + query, token);
         (answered[route] ??= []).push(status);

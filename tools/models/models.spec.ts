@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { digestText, manifestSchema, MODEL_ROLES } from '#contracts';
 import { SHIPPED } from './catalogue.js';
 import { decodeModel, graphOf, type Tensor } from './graph.js';
-import { integrityOf } from './npm-package.js';
+import { integrityOf, loadPackage } from './npm-package.js';
 import { repositoryRoot } from './repository-root.js';
 import { readTarball } from './tar.js';
 
@@ -85,6 +86,28 @@ describe('an npm archive', () => {
 
   it('that is cut short is an error, not a shorter file', () => {
     expect(() => readTarball(gzipSync(entry('package/a.txt', 'one').subarray(0, 512)))).toThrow('damaged');
+  });
+
+  it('case 17: is kept where COUNTERSIGN_CACHE_DIR says, whether or not the user has a home', async () => {
+    const [dir, before] = [mkdtempSync(join(tmpdir(), 'cache-')), { ...process.env }];
+    const tarball = gzipSync(Buffer.concat([entry('package/a.txt', 'one'), Buffer.alloc(1024)]));
+    mkdirSync(join(dir, 'npm'));
+    writeFileSync(join(dir, 'npm', 'countersign-none-1.0.0.tgz'), tarball);
+    // User nobody, whom root lends servers to, has to be able to read it.
+    chmodSync(dir, 0o755);
+    process.env['COUNTERSIGN_CACHE_DIR'] = dir;
+    try {
+      const pinned = {
+        name: '@countersign/none',
+        version: '1.0.0',
+        integrity: integrityOf(tarball) as `sha512-${string}`,
+      };
+      const files = await loadPackage(pinned, (line) => expect(line).toBe('nothing is fetched'));
+      expect([...files.keys()]).toEqual(['a.txt']);
+    } finally {
+      process.env = before;
+      rmSync(dir, { recursive: true });
+    }
   });
 
   it('is compared by the hash npm itself uses', () => {

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from '#stack';
 import { repositoryRoot } from './repository-root.js';
 import { type PinnedPackage } from './sources.js';
 import { readTarball } from './tar.js';
@@ -14,7 +14,7 @@ export type Log = (line: string) => void;
  * credentials are honoured, and checked against our own integrity value on every use, also when it comes from the cache.
  */
 export async function loadPackage(source: PinnedPackage, log: Log): Promise<Map<string, Buffer>> {
-  const cached = join(cacheFolder(), `${source.name.replace(/^@/, '').replace('/', '-')}-${source.version}.tgz`);
+  const cached = join(cacheFolder(), 'npm', `${source.name.replace(/^@/, '').replace('/', '-')}-${source.version}.tgz`);
   const known = await readFile(cached).catch(() => undefined);
   if (known !== undefined && integrityOf(known) === source.integrity) return readTarball(known);
 
@@ -70,12 +70,4 @@ function npmPack(spec: string, folder: string): Promise<void> {
       else reject(new Error(`npm could not fetch ${spec} (exit ${String(code)}): is the package registry reachable?`));
     });
   });
-}
-
-/** XDG's cache folder; root gets the system's, so that a service account and a clone in a closed home can share it. */
-function cacheFolder(): string {
-  const xdg = process.env['XDG_CACHE_HOME'];
-  if (xdg) return join(xdg, 'countersign', 'npm');
-  if (process.getuid?.() === 0) return '/var/cache/countersign/npm';
-  return join(homedir(), '.cache', 'countersign', 'npm');
 }

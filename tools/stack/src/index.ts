@@ -13,6 +13,7 @@ export { findProgram, type Program } from './debian-program.js';
 export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
 export { developmentKeys } from './keys.js';
 export { isAlive, type Lock, tryLock } from './lock.js';
+export { findNginx, type Nginx, startNginx } from './nginx.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';
 export { findRedis, type Redis, startRedis } from './redis.js';

@@ -1,7 +1,7 @@
 import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailSchema, passwordAttemptSchema } from '#accounts';
+import { emailLookupSchema, passwordAttemptSchema } from '#accounts';
 import { mailLocaleOf, type Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -12,7 +12,7 @@ import { KnownDevices } from './known-devices.js';
 import { linkToken } from './link-token.js';
 import { LoginLinkService } from './login-link.service.js';
 
-const requestSchema = z.strictObject({ email: emailSchema });
+const requestSchema = z.strictObject({ email: emailLookupSchema });
 const enterSchema = z.strictObject({ token: linkToken, password: passwordAttemptSchema });
 
 /** Logging in while too many others try: by a mailed link and the password. */
@@ -29,7 +29,7 @@ export class LoginLinkController {
   @Accepts({ body: requestSchema })
   @Answers({
     summary: 'Mails a link that opens one try with the password past all limits; the answer does not tell of accounts',
-    errors: ['too_many_requests'],
+    errors: ['email_unsupported', 'too_many_requests'],
   })
   async request(@Body() { email }: z.infer<typeof requestSchema>, @RequestOrigin() origin: Origin): Promise<void> {
     await this.links.request(email, origin);

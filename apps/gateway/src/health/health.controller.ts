@@ -1,13 +1,16 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, HealthIndicatorService, MongooseHealthIndicator } from '@nestjs/terminus';
 import { z } from 'zod';
+import type { Origin } from '#contracts';
 import { BlobStore, JobQueue, tryWrite } from '#queue';
 import { Answers } from '../http/answers.js';
+import { RequestOrigin } from '../http/origin.js';
 import { RedisStore } from '../redis/redis.js';
 import { Drain } from './drain.js';
 
 const ANSWER_MS = 1_000;
 const statusSchema = z.strictObject({ status: z.string() });
+const connectionSchema = z.strictObject({ address: z.string().nullable() });
 const readySchema = z.strictObject({
   status: z.literal('ok'),
   /** What does not work although accounts and sessions do; empty when everything does. */
@@ -61,6 +64,13 @@ export class HealthController {
     if (workers.status === 'rejected' || queue.status === 'rejected') degraded.push('no_queue');
     if (frames.status === 'rejected') degraded.push('no_frame_store');
     return degraded;
+  }
+
+  /** For who sets up a proxy: whether the gateway takes the client's address or the proxy's. */
+  @Get('connection')
+  @Answers({ summary: 'The address by which limits and events know the caller', schema: connectionSchema, safe: true })
+  connection(@RequestOrigin() { ipAddress }: Origin): z.infer<typeof connectionSchema> {
+    return { address: ipAddress ?? null };
   }
 
   private drainCheck() {

@@ -38,6 +38,7 @@ const staffWrites = (...roles: Role[]): Access => ({ who: 'session', level: 'rai
 export const POLICY: Readonly<Record<string, Access>> = {
   'GET /health/live': anyone,
   'GET /health/ready': anyone,
+  'GET /health/connection': anyone,
   'GET /docs': anyone,
   'GET /docs-json': anyone,
   // Pages behind mailed links. Each does nothing before its button is pressed: mail scanners open links.

@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { inTree, provide } from './debian/index.js';
+import { findSource } from './debian/source.js';
+import { cacheFolder, temporaryFolder } from './folders.js';
+import { anyFreePort } from './ports.js';
+import { ManagedProcess } from './process.js';
+import { type Log, onPath } from './shell.js';
+
+const PACKAGES = { name: 'nginx', title: 'nginx', packages: ['nginx'] };
+
+export interface Nginx {
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** nginx of the machine or of Debian's packages; undefined where there is neither. Takes its arguments. */
+export async function findNginx(
+  env: NodeJS.ProcessEnv,
+  log: Log,
+): Promise<((args: string[]) => [string, string[]]) | undefined> {
+  const installed = onPath('nginx', env);
+  if (installed) return (args) => [installed, args];
+  const source = findSource(env);
+  if (typeof source === 'string') return undefined;
+  const tree = await provide(PACKAGES, cacheFolder(env), source, env, log);
+  return (args) => inTree(tree, 'usr/sbin/nginx', args);
+}
+
+/** A private nginx before a server, with nothing set but what `settings` (of its `location /`) says. */
+export async function startNginx(
+  command: (args: string[]) => [string, string[]],
+  o: { upstream: string; settings?: readonly string[] },
+): Promise<Nginx> {
+  const dir = temporaryFolder('nginx');
+  const port = await anyFreePort();
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${dir}/${of};`);
+  fs.writeFileSync(
+    path.join(dir, 'nginx.conf'),
+    `daemon off; master_process off; pid ${dir}/pid; error_log stderr; events {}
+http {
+  access_log off; ${temporary.join(' ')}
+  server {
+    listen 127.0.0.1:${port};
+    location / { proxy_pass ${o.upstream}; ${(o.settings ?? []).map((line) => `${line};`).join(' ')} }
+  }
+}
+`,
+  );
+  const [program, args] = command(['-p', dir, '-c', path.join(dir, 'nginx.conf'), '-e', 'stderr']);
+  const server = new ManagedProcess({ name: 'nginx', command: program, args, env: { LC_ALL: 'C' } });
+  await server.start();
+  await server.waitUntil(() => isOpen(port), 30_000);
+  const stop = async (): Promise<void> => {
+    await server.stop('SIGKILL');
+    fs.rmSync(dir, { recursive: true, force: true });
+  };
+  return { url: `http://127.0.0.1:${port}`, stop };
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    const end = (open: boolean): void => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', () => end(true)).once('error', () => end(false));
+  });
+}

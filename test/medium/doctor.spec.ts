@@ -76,7 +76,7 @@ describe('countersign doctor', () => {
       new Set([
         'Node.js', 'configuration', 'key files', 'models', 'MongoDB', 'MongoDB replica set', 'clock of MongoDB', 'indexes',
         'schema', 'audit', 'Redis', 'Redis maxmemory-policy', 'clock of Redis', 'inference processes', 'gateway processes',
-        'audit processes', 'Redis of frames', 'SMTP', 'gateway', 'telemetry of onnxruntime',
+        'audit processes', 'Redis of frames', 'SMTP', 'gateway', 'telemetry of onnxruntime', 'published checkpoints',
       ]), // prettier-ignore
     );
     expect(stdout).toContain(`ok    schema: version ${SCHEMA_VERSION}\n`);

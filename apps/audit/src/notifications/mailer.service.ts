@@ -52,7 +52,7 @@ type Outcome =
   | { kind: 'sent' }
   /** Nothing that comes later can make this mail sendable. */
   | { kind: 'dead'; reason: string; reply?: string }
-  | { kind: 'retry'; reason: string; backoff: keyof typeof BACKOFF; err?: unknown };
+  | { kind: 'retry'; reason: string; wait: keyof typeof BACKOFF; err?: unknown };
 
 /**
  * Sends what waits in `mails`, each at most once but for a crash between the server's yes and our note of it, or a
@@ -94,7 +94,7 @@ export class MailerService implements BeforeApplicationShutdown {
     const stopRenewing = this.renewing(mailId, leaseId);
     // Whatever goes wrong on the way is noted: an error that nobody notes would come again for ever.
     const outcome = await this.attempt(claimed)
-      .catch((err: unknown): Outcome => ({ kind: 'retry', reason: 'failed', backoff: 'deferred', err }))
+      .catch((err: unknown): Outcome => ({ kind: 'retry', reason: 'failed', wait: 'deferred', err }))
       .finally(stopRenewing);
     const state = await this.note(claimed, leaseId, outcome);
     const fields = { mailId, template: String(claimed.template), state, tries: claimed.attempts };
@@ -138,7 +138,7 @@ export class MailerService implements BeforeApplicationShutdown {
     const user = await this.users.find(row.userId);
     const to = recipientSchema.safeParse(row.to ?? user?.email);
     // The user's row may be a moment behind his guard's.
-    if (!to.success) return { kind: 'retry', reason: 'no_recipient', backoff: 'deferred' };
+    if (!to.success) return { kind: 'retry', reason: 'no_recipient', wait: 'deferred' };
     const params = { ...row.params, ...(await this.originOf(row)) };
     const undo = secretOf(row.template) === 'not_me' ? await this.notMe.issue(row) : undefined;
     const composed = this.compose({ ...row, params }, undo, mailLocaleOf(user?.locale) ?? MAIL_LOCALES[0]);
@@ -152,11 +152,11 @@ export class MailerService implements BeforeApplicationShutdown {
       case 'forbidden':
         if ((claimed.attempts ?? 1) >= FORBIDDEN_TRIES)
           return { kind: 'dead', reason: 'forbidden', reply: delivery.reply };
-        return { kind: 'retry', reason: 'forbidden', backoff: 'forbidden' };
+        return { kind: 'retry', reason: 'forbidden', wait: 'forbidden' };
       case 'unanswered':
-        return { kind: 'retry', reason: 'unanswered', backoff: 'unanswered', err: delivery.err };
+        return { kind: 'retry', reason: 'unanswered', wait: 'unanswered', err: delivery.err };
       case 'deferred':
-        return { kind: 'retry', reason: 'smtp', backoff: 'deferred', err: delivery.err };
+        return { kind: 'retry', reason: 'smtp', wait: 'deferred', err: delivery.err };
     }
   }
 
@@ -190,7 +190,7 @@ export class MailerService implements BeforeApplicationShutdown {
 
   private async note(mail: StoredMail, leaseId: string, outcome: Outcome): Promise<string> {
     if (outcome.kind === 'retry') {
-      const { first, max } = BACKOFF[outcome.backoff];
+      const { first, max } = BACKOFF[outcome.wait];
       const delayMs = Math.min(first * 2 ** ((mail.attempts ?? 1) - 1), max);
       const state = await this.mails.postpone(mail._id, leaseId, delayMs);
       if (state === 'dead') await this.finish(mail, 'dead');

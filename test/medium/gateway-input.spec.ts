@@ -352,7 +352,9 @@ describe('bad input at the gateway', () => {
       if (!record) throw new Error('no record');
       await redis.set(own, (await redis.get(await keyOf(other.client.token))) ?? '');
       expect((await client.get('/v1/auth/session')).status).toBe(401);
-      await redis.set(own, record.replace('urn:countersign:pwd', 'urn:countersign:pwd+face'));
+      const raised = record.replace('"pwd":', `"face":${Date.now()},"pwd":`);
+      expect(raised).not.toBe(record);
+      await redis.set(own, raised);
       expect((await client.get('/v1/auth/session')).status).toBe(401);
       await redis.set(own, record);
       expect((await client.get('/v1/auth/session')).status).toBe(200);

@@ -909,7 +909,8 @@ describe('rule 8: enrolment switches the pointer', () => {
     await world.store.change(userId, { kind: 'staff_role_given', added: ['security'] }, {}, randomUUID());
     const summary = await world.store.summary(userId);
     expect(summary).toMatchObject({ enrolled: true, templateId: template.id, boundFrom: boundFrom ?? null });
-    const heldMs = (summary?.heldUntil?.getTime() ?? Date.now()) - Date.now();
+    const nowMs = Date.now() + world.aheadMs;
+    const heldMs = (summary?.heldUntil?.getTime() ?? nowMs) - nowMs;
     expect(Math.round(heldMs / HOUR)).toBe(isHeld ? 24 : 0);
   });
 
@@ -1283,7 +1284,7 @@ describe('the outbox', () => {
 
 function waitingEvent(i: number): GuardDocument['outbox'][number] {
   const timestamp = new Date(Date.now() + world.aheadMs + i);
-  return { kind: 'event', event: { eventId: randomUUID(), userId: randomUUID(), type: 'login_ok', timestamp } };
+  return { kind: 'event', event: { eventId: randomUUID(), userId: randomUUID(), type: 'consent_given', timestamp } };
 }
 const inputsOf = (r: Reservation) =>
   r.actions.map((action, i) => ({ step: i + 1, action, framesDigest: r.digest[i] ?? '' }));

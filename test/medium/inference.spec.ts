@@ -149,7 +149,7 @@ describe('inference (the built process, real models, real footage, real Redis)',
     expect(again.verdict).toEqual(first.verdict);
   });
 
-  it('frames that are missing, or not those of the digest, give no result at all', async () => {
+  it('frames that are missing, or not those of the digest, give no verdict: the attempt is told that its job was given up, or refused', async () => {
     const attempt = await capture(new Attempt(sender), ['blink']);
     await attempt.stepResult(1);
     attempt.inputs.push({ step: 2, action: 'smile', framesDigest: 'a'.repeat(64) });
@@ -158,8 +158,14 @@ describe('inference (the built process, real models, real footage, real Redis)',
     await attempt.putFrames(3, 'b'.repeat(64), Buffer.from('something else'));
     await attempt.enqueueStep(3);
     await until(async () => (await sender.queue.depth('face')) === 0, 10_000);
-    await until(() => Promise.resolve(sender.resultsOf(attempt.id).length === 2), 5_000);
-    expect(sender.resultsOf(attempt.id)[1]).toMatchObject({ kind: 'refused_input', input: 'frames' });
+    await until(() => Promise.resolve(sender.resultsOf(attempt.id).length === 3), 5_000);
+    const [, ...others] = sender.resultsOf(attempt.id);
+    expect(others).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ kind: 'unjudged', reason: 'worker_failed' }),
+        expect.objectContaining({ kind: 'refused_input', input: 'frames' }),
+      ]),
+    );
   });
 
   it('a template of somebody else, or moved to another row, is not opened', async () => {

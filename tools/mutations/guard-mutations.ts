@@ -92,7 +92,7 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     ALWAYS,
   ]),
   begin('begin: the outbox at its cap', `an outbox at its cap, ${RACED}`, [
-    "gte(size(field('outbox')), s.limits.outboxMax)",
+    "gte(size(only(field('outbox'), counts)), s.limits.outboxMax)",
     NEVER,
   ]),
   begin('begin: the outbox that waits', `an outbox that waits for 15 minutes, ${RACED}`, [
@@ -165,7 +165,7 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
   ]),
 
   decide('decide: of this epoch', 'rule 5', [
-    "eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId')",
+    "eq(field('lockEpoch'), r.lockEpoch),\n  eq(reservation('attemptId')",
     "eq(reservation('attemptId')",
   ], ["eq(reservation('lockEpoch'), r.lockEpoch)", ALWAYS]), // prettier-ignore
   decide('decide: of this run', 'rule 5', ["eq(reservation('run'), r.run)", ALWAYS]),
@@ -316,8 +316,8 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     '0)',
   ]),
   decide('give up: of this challenge', 'never a job that a worker gave up', [
-    "    eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId'), r.attemptId),\n    eq(reservation('challengeId'), r.challengeId),\n    eq(reservation('purpose'), r.purpose),\n    eq(reservation('lockEpoch'), r.lockEpoch),\n  );",
-    "    eq(field('lockEpoch'), r.lockEpoch),\n    eq(reservation('attemptId'), r.attemptId),\n  );",
+    'and(...ofThisAttempt(r));',
+    "and(eq(reservation('attemptId'), r.attemptId));",
   ]),
   settle('expiry: free where the transport is away', 'an expiry is an error, uncharged', [
     'transportEpoch === null ? eq(1, 1)',

@@ -40,6 +40,15 @@ export const decisionId = (r: MatchResult | EnrolResult): string => {
   return `decide:${createHash('sha256').update(JSON.stringify(fields)).digest('hex')}`;
 };
 
+/** What any result has to have in common with the reservation. */
+const ofThisAttempt = (r: MatchResult | EnrolResult | UnjudgedResult): Expr[] => [
+  eq(field('lockEpoch'), r.lockEpoch),
+  eq(reservation('attemptId'), r.attemptId),
+  eq(reservation('challengeId'), r.challengeId),
+  eq(reservation('purpose'), r.purpose),
+  eq(reservation('lockEpoch'), r.lockEpoch),
+];
+
 /** Rule 5: presence, run, epoch and every signed field; never the time. A second delivery matches nothing. */
 export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
   const inputs = (pick: (i: (typeof r.inputs)[number]) => string): string[] => r.inputs.map(pick);
@@ -47,11 +56,7 @@ export function isDecisionFor(r: MatchResult | EnrolResult): Expr {
   const rightKind = (r.kind === 'enrol') === (r.purpose === 'enrol');
   return and(
     inOrder && rightKind,
-    eq(field('lockEpoch'), r.lockEpoch),
-    eq(reservation('attemptId'), r.attemptId),
-    eq(reservation('challengeId'), r.challengeId),
-    eq(reservation('purpose'), r.purpose),
-    eq(reservation('lockEpoch'), r.lockEpoch),
+    ...ofThisAttempt(r),
     eq(reservation('run'), r.run),
     eq(reservation('next'), r.inputs.length + 1),
     eq(
@@ -127,14 +132,7 @@ function switchTemplate(r: EnrolResult, s: GuardSettings): Stage[] {
 }
 
 /** Every signed field but the run: what an earlier run's job could not do, its attempt is not asked for again. */
-export const isUnjudged = (r: UnjudgedResult): Expr =>
-  and(
-    eq(field('lockEpoch'), r.lockEpoch),
-    eq(reservation('attemptId'), r.attemptId),
-    eq(reservation('challengeId'), r.challengeId),
-    eq(reservation('purpose'), r.purpose),
-    eq(reservation('lockEpoch'), r.lockEpoch),
-  );
+export const isUnjudged = (r: UnjudgedResult): Expr => and(...ofThisAttempt(r));
 
 export const giveUp = (r: UnjudgedResult, s: GuardSettings): Update => ({
   stages: settle({ when: eq(1, 1), cause: { kind: 'unjudged', reason: r.reason }, limits: s.limits }),

@@ -3,7 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CAPTURE_LIMITS } from '#contracts';
+import { canonicalAddress, CAPTURE_LIMITS } from '#contracts';
 import { bad, type Finding, note, ok } from './check.js';
 
 const TIMEOUT_MS = 15_000;
@@ -64,7 +64,7 @@ function buffering(upload: Answer | null): Finding {
 
 function addresses(seen: Answer | null): Finding {
   const check = 'addresses of clients';
-  const address = typeof seen?.body.address === 'string' ? plain(seen.body.address) : undefined;
+  const address = typeof seen?.body.address === 'string' ? canonicalAddress(seen.body.address) : undefined;
   if (!seen || address === undefined) return note(check, 'this gateway does not tell', 'use a gateway of this version');
   const advice = `let the proxy send X-Forwarded-For, and name it in TRUSTED_PROXIES, see ${SEE}`;
   if (address === MADE_UP) {
@@ -75,13 +75,11 @@ function addresses(seen: Answer | null): Finding {
       overwrite,
     );
   }
-  if (address === plain(seen.localAddress)) return ok(check, `this machine is known by its own address, ${address}`);
-  if (address === plain(seen.remoteAddress)) return bad(check, `this machine is known by the proxy's address, ${address}: all people share its limits`, advice); // prettier-ignore
+  if (address === canonicalAddress(seen.localAddress))
+    return ok(check, `this machine is known by its own address, ${address}`);
+  if (address === canonicalAddress(seen.remoteAddress)) return bad(check, `this machine is known by the proxy's address, ${address}: all people share its limits`, advice); // prettier-ignore
   return note(check, `this machine is known as ${address}`, `right if that is its public address; else ${advice}`);
 }
-
-/** Without what names an IPv4 address in IPv6. */
-const plain = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
 
 /** Null when there is no answer. With `bytes` a body of so many, of which all but the first are held back at first. */
 function ask(url: string, path: string, o: { from?: string | undefined; bytes?: number }): Promise<Answer | null> {

@@ -84,7 +84,7 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
     '!ada#1/dept@example.test',
     "o'brien{a}|~^`$&*?@example.test",
     // Longer than RFC 5321 has it, but 0.1 took it.
-    `${'a'.repeat(70)}@example.test`,
+    `${'c'.repeat(70)}@example.test`,
   ])('case 10: a mail reaches %s, as an account or by its row', async (email) => {
     await mailer.deliver(await insert({ userId: await addUser(audit, { email }), template: 'face_locked' }));
     await mailer.deliver(await insert({ userId: randomUUID(), to: email, template: 'face_removed' }));

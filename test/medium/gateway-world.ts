@@ -286,7 +286,10 @@ export function jpegOf(width = 640, height = 480, padding = 200): Buffer {
   const frameHeader = Buffer.from([0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0, 0, 0, 0, 1, 1, 0x11, 0]);
   frameHeader.writeUInt16BE(height, 7);
   frameHeader.writeUInt16BE(width, 9);
-  return Buffer.concat([frameHeader, randomBytes(padding)]);
+  const scan = Buffer.from([0xff, 0xda, 0, 8, 1, 1, 0, 0, 0x3f, 0]);
+  // No byte of it begins a marker.
+  const coded = randomBytes(padding).map((byte) => Math.min(byte, 0xfe));
+  return Buffer.concat([frameHeader, scan, coded, Buffer.from([0xff, 0xd9])]);
 }
 
 export const stepBody = (): Buffer =>

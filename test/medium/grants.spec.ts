@@ -102,8 +102,9 @@ describe('a grant', () => {
       const { guard, row } = before.get(userId)!;
       const { template, consentVersion } = guard;
       await templates().replaceOne({ _id: row._id }, row, { upsert: true });
-      const fields = { template, consentVersion, reservation: null, lockedUntil: null, reEnrolBy: null, strikes: 0, uncharged: [], abandoned: 0, outbox: [] }; // prettier-ignore
-      await guards().updateOne({ _id: userId }, { $set: fields });
+      const fields = { template, consentVersion, reservation: null, lockedUntil: null, reEnrolBy: null, strikes: 0, uncharged: [], freeEnds: [], abandoned: 0, outbox: [] }; // prettier-ignore
+      // A new challenge has three steps again, whatever became of the last one.
+      await guards().updateOne({ _id: userId }, { $set: fields, $unset: { shown: '' } });
       const { sessionEpoch } = (await users().findOne({ _id: userId })) as unknown as { sessionEpoch: number };
       client.token = (await world.app.get(SessionService, { strict: false }).open(userId, sessionEpoch)).token;
     });

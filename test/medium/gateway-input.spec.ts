@@ -352,7 +352,7 @@ describe('bad input at the gateway', () => {
       if (!record) throw new Error('no record');
       await redis.set(own, (await redis.get(await keyOf(other.client.token))) ?? '');
       expect((await client.get('/v1/auth/session')).status).toBe(401);
-      const raised = record.replace('"pwd":', `"face":${Date.now()},"pwd":`);
+      const raised = record.replace('\\"pwd\\":', `\\"face\\":${Date.now()},\\"pwd\\":`);
       expect(raised).not.toBe(record);
       await redis.set(own, raised);
       expect((await client.get('/v1/auth/session')).status).toBe(401);

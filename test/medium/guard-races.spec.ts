@@ -87,7 +87,7 @@ it('200 clients that try wrong faces at once get three attempts and one lock', a
       const outcome = await world.begin(userId);
       if (outcome.kind === 'refused') {
         if (outcome.code !== 'attempt_in_progress') return outcome.code;
-        await new Promise((resolve) => setTimeout(resolve, 100 + 200 * Math.random()));
+        await new Promise((resolve) => setTimeout(resolve, 300 + 700 * Math.random()));
         continue;
       }
       attempts += 1;

@@ -43,7 +43,9 @@ describe('"this was not me" (real gateway, audit, MongoDB, Redis and SMTP)', () 
   async function recover(client: ApiClient, email: string): Promise<void> {
     const verify = await mailOf(email, 'Confirm your e-mail address');
     const [, token] = /verify\?token=([\w-]{43})/.exec(verify.text ?? '') ?? [];
-    expect(await client.post('/v1/auth/email/verify', { token })).toMatchObject({ status: 200 });
+    const verified = await client.post('/v1/auth/email/verify', { token });
+    expect(verified).toMatchObject({ status: 200 });
+    client.token = (verified.body.session as { token: string }).token;
     expect(await client.post('/v1/recovery/codes')).toMatchObject({ status: 202 });
     const [, code] = /^ {2}([A-Z0-9]{8})$/m.exec((await mailOf(email, 'Your recovery code')).text ?? '') ?? [];
     const recovered = await client.post('/v1/recovery/verify', { code });

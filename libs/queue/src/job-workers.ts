@@ -21,6 +21,8 @@ type Call = (payload: unknown, context: JobContext) => Promise<void>;
 
 /** How long jobs in work may take to finish after SIGTERM; then they are left for redelivery. */
 export const SHUTDOWN_GRACE_MS = 20_000;
+/** And then its connections: a Redis that went away answers no more. */
+const FORCED_CLOSE_MS = 2_000;
 
 /**
  * A worker that was killed is noticed after lockDuration + stalledInterval: its job is with another in about 3.5 s.
@@ -82,7 +84,8 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(
       this.workers.map(async ({ worker, connection }) => {
-        if ((await Promise.race([worker.close(), after(SHUTDOWN_GRACE_MS)])) === 'late') await worker.close(true);
+        if ((await Promise.race([worker.close(), after(SHUTDOWN_GRACE_MS)])) === 'late')
+          await Promise.race([worker.close(true), after(FORCED_CLOSE_MS)]);
         connection.disconnect();
       }),
     );

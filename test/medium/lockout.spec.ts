@@ -29,13 +29,16 @@ describe('the lock of the face', () => {
     'x-forwarded-for': `10.${randomBytes(3).join('.')}`,
   });
 
-  /** Sessions of one user, made beforehand. */
-  const sessionsOf = (userId: string, n: number): Promise<ApiClient[]> =>
-    inLanes(20, n, async () => {
+  /** Clients of one user, each with a session that was made beforehand; a person has 20 at most, so that some share one. */
+  const sessionsOf = async (userId: string, n: number): Promise<ApiClient[]> => {
+    const sessions = world.app.get(SessionService, { strict: false });
+    const tokens = await inLanes(20, Math.min(n, 20), async () => (await sessions.open(userId, 0)).token);
+    return Array.from({ length: n }, (_, i) => {
       const client = world.client();
-      client.token = (await world.app.get(SessionService, { strict: false }).open(userId, 0)).token;
+      client.token = tokens[i % tokens.length] ?? '';
       return client;
     });
+  };
 
   it(`T01: ${CLIENTS} clients that try wrong faces at once get three attempts and one lock, ${ROUNDS} times`, async () => {
     const refusals: Record<string, number> = {};

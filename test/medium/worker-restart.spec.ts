@@ -32,6 +32,8 @@ it('13.1: a worker that is killed is started again by itself, and takes jobs aga
     await until(async () => JSON.stringify(await degraded()) === '["no_workers"]');
     await until(async () => JSON.stringify(await degraded()) === '[]');
     expect(apps.pids().inference).not.toBe(dead);
+    const readies = (): number => lines.filter((line) => line.startsWith('inference: ready after')).length;
+    await until(() => Promise.resolve(readies() === 2));
     expect(lines.filter((line) => line.startsWith('inference')).map((line) => line.split('\n', 1)[0])).toEqual([
       expect.stringContaining('inference: ready after'),
       expect.stringContaining('inference was killed by SIGKILL'),

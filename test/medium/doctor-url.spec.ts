@@ -1,4 +1,4 @@
-import { findNginx, type Nginx, startNginx } from '#stack';
+import { findNginx, type Nginx, type Program, startNginx } from '#stack';
 import type { Finding } from '../../apps/cli/src/doctor/check.js';
 import { wayIn } from '../../apps/cli/src/doctor/way-in.js';
 import { GatewayWorld } from './gateway-world.js';
@@ -18,16 +18,15 @@ const without = (name: string): string[] => GOOD.filter((line) => !line.includes
 
 describe('doctor --url, through a real nginx to a real gateway', () => {
   let world: GatewayWorld;
-  let command: Awaited<ReturnType<typeof findNginx>>;
+  let program: Program;
   beforeAll(async () => {
     world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32' });
-    command = await findNginx(process.env, () => undefined);
+    program = await findNginx(process.env, () => undefined);
   });
   afterAll(() => world?.stop());
 
   async function through(settings: readonly string[], from = CLIENT): Promise<Record<string, Finding['verdict']>> {
-    if (!command) throw new Error('no nginx: install it, or run this where Debian packages are to be had');
-    const nginx: Nginx = await startNginx(command, { upstream: world.url, settings });
+    const nginx: Nginx = await startNginx(program, { upstream: world.url, settings });
     try {
       const findings = await wayIn(nginx.url, from);
       for (const { verdict, advice } of findings) expect(verdict === 'ok' || advice !== undefined).toBe(true);

@@ -9,6 +9,13 @@ export interface EraOrder {
   reason: string;
 }
 
+/**
+ * The file from which the last published checkpoint can be read back: that of all checkpoints, or where they go to
+ * standard output that of the last one; null: neither.
+ */
+export const publishedFileOf = ({ all, pin }: { all: string | undefined; pin: string | undefined }): string | null =>
+  all === undefined || all === 'stdout' ? (pin ?? null) : all;
+
 export const ERA_REASON_MAX = 200;
 export const eraFileOf = (checkpointFile: string): string => `${checkpointFile}.era`;
 

@@ -1,4 +1,4 @@
-export { ERA_REASON_MAX, eraFileOf, type EraOrder, readEraOrder } from './era-order.js';
+export { ERA_REASON_MAX, eraFileOf, type EraOrder, publishedFileOf, readEraOrder } from './era-order.js';
 export { encodeEntry, decodeEntry, entryHash, GENESIS_HASH, type LogEntry, payloadCommit } from './entry.js';
 export { consistencyProof, GrowingTree, inclusionProof, isConsistent, isIncluded, rootOf } from './merkle.js';
 export {

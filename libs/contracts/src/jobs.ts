@@ -250,16 +250,20 @@ export const blobKeys = {
   rewrapped: (batchId: string): string => `rewrapped:${batchId}`,
 };
 
-/** Everything an attempt may have left in the blob store. `digests`: of its accepted steps, in their order. */
-export const blobKeysOf = (attemptId: string, run: number, digests: readonly string[]): string[] => [
+/** Everything an attempt may have left in the blob store. `inputs`: its accepted steps. */
+export const blobKeysOf = (
+  attemptId: string,
+  run: number,
+  inputs: readonly { step: number; framesDigest: string }[],
+): string[] => [
   blobKeys.template(attemptId),
   ...Array.from({ length: run + 1 }, (_, earlier) => [
     blobKeys.newTemplate(attemptId, earlier),
     blobKeys.similarity(attemptId, earlier),
   ]).flat(),
-  ...digests.flatMap((digest, i) => [
-    blobKeys.frames(attemptId, i + 1, digest),
-    blobKeys.evidence(attemptId, i + 1, digest),
+  ...inputs.flatMap(({ step, framesDigest }) => [
+    blobKeys.frames(attemptId, step, framesDigest),
+    blobKeys.evidence(attemptId, step, framesDigest),
   ]),
 ];
 

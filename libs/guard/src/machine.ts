@@ -66,7 +66,7 @@ export class GuardMachine {
       sessionId: input.sessionId,
       purpose: input.purpose,
       actions,
-      shownBefore: actions.length - (before.length === 0 ? actions.length : CHALLENGE_NEW_STEPS),
+      shownBefore: before.length === 0 ? 0 : actions.length - CHALLENGE_NEW_STEPS,
       revealedAt: [now],
       digest: [],
       verdict: actions.map(() => null),

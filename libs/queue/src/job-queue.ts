@@ -4,9 +4,7 @@ import type { Redis } from 'ioredis';
 import { type JobName, type JobPayload, JOBS, type QueueName, QUEUES } from '#contracts';
 import { AppLogger } from '#observability';
 import { asking, askingConnection, connect, tryWrite } from './connections.js';
-import { TransportDownError } from './errors.js';
 import { QUEUE_OPTIONS, type QueueModuleOptions } from './options.js';
-import { withinRunTime } from './run-time.js';
 import { checkRedis } from './server-check.js';
 
 /** Longest that the end of a process waits for its queues. */
@@ -86,8 +84,8 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     // A queue whose Redis went away may wait for an answer that never comes.
-    const closed = Promise.allSettled([...this.queues.values()].map((queue) => queue.close()));
-    await withinRunTime(closed, CLOSE_MS, () => new TransportDownError('Redis does not answer')).catch(() => undefined);
+    const close = () => Promise.allSettled([...this.queues.values()].map((queue) => queue.close()));
+    await asking(close, CLOSE_MS).catch(() => undefined);
     this.redis.disconnect();
   }
 

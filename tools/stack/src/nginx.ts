@@ -1,36 +1,28 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { inTree, provide } from './debian/index.js';
-import { findSource } from './debian/source.js';
+import { findProgram, type Program } from './debian-program.js';
 import { cacheFolder, temporaryFolder } from './folders.js';
 import { anyFreePort } from './ports.js';
 import { ManagedProcess } from './process.js';
-import { type Log, onPath } from './shell.js';
-
-const PACKAGES = { name: 'nginx', title: 'nginx', packages: ['nginx'] };
+import { type Log } from './shell.js';
 
 export interface Nginx {
   url: string;
   stop(): Promise<void>;
 }
 
-/** nginx of the machine or of Debian's packages; undefined where there is neither. Takes its arguments. */
-export async function findNginx(
-  env: NodeJS.ProcessEnv,
-  log: Log,
-): Promise<((args: string[]) => [string, string[]]) | undefined> {
-  const installed = onPath('nginx', env);
-  if (installed) return (args) => [installed, args];
-  const source = findSource(env);
-  if (typeof source === 'string') return undefined;
-  const tree = await provide(PACKAGES, cacheFolder(env), source, env, log);
-  return (args) => inTree(tree, 'usr/sbin/nginx', args);
-}
+/** @throws Error where neither the machine nor Debian's packages have it. */
+export const findNginx = (env: NodeJS.ProcessEnv, log: Log): Promise<Program> =>
+  findProgram({ name: 'nginx', title: 'nginx', packages: ['nginx'] }, 'usr/sbin/nginx', {
+    env,
+    cache: () => cacheFolder(env),
+    log,
+  });
 
 /** A private nginx before a server, with nothing set but what `settings` (of its `location /`) says. */
 export async function startNginx(
-  command: (args: string[]) => [string, string[]],
+  nginx: Program,
   o: { upstream: string; settings?: readonly string[] },
 ): Promise<Nginx> {
   const dir = temporaryFolder('nginx');
@@ -48,7 +40,7 @@ http {
 }
 `,
   );
-  const [program, args] = command(['-p', dir, '-c', path.join(dir, 'nginx.conf'), '-e', 'stderr']);
+  const [program, args] = nginx.command(['-p', dir, '-c', path.join(dir, 'nginx.conf'), '-e', 'stderr']);
   const server = new ManagedProcess({ name: 'nginx', command: program, args, env: { LC_ALL: 'C' } });
   await server.start();
   await server.waitUntil(() => isOpen(port), 30_000);

@@ -5,6 +5,7 @@ import {
   exportCheckpoint,
   eraFileOf,
   type EraOrder,
+  publishedFileOf,
   readCheckpointLine,
   readEraOrder,
 } from '#audit-log';
@@ -61,7 +62,7 @@ export class CheckpointSink {
   /** Whether what was published can be compared with the database at all. */
   readable(): string | null {
     const { AUDIT_CHECKPOINT_FILE: target, AUDIT_CHECKPOINT_PIN: pin } = this.config;
-    return target === 'stdout' ? (pin ?? null) : target;
+    return publishedFileOf({ all: target, pin });
   }
 
   private async append(target: string, line: string): Promise<void> {

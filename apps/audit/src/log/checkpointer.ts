@@ -62,6 +62,8 @@ export class Checkpointer {
 
   /** `even`: also when fewer than 256 entries have come. Returns how many entries are signed. */
   async advance(size: number, { even }: { even: boolean }): Promise<number> {
+    // What is refused is looked at again by the clock: comparing may read the whole log, and events go on coming.
+    if (this.refusal !== null && !even) return 0;
     // Another process has signed further, or entries are gone: looking again tells which.
     if (this.tree && size < this.tree.size) this.tree = null;
     this.tree ??= await this.resume();

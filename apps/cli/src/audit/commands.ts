@@ -9,6 +9,7 @@ import {
   ERA_REASON_MAX,
   eraFileOf,
   exportCheckpoint,
+  publishedFileOf,
   exportHeader,
   exportRecord,
   inclusionProof,
@@ -93,9 +94,8 @@ function openEra({ reason, checkpoints }: { reason: string; checkpoints?: string
   const set = parseEnv(
     z.object({ AUDIT_CHECKPOINT_FILE: env.path.optional(), AUDIT_CHECKPOINT_PIN: env.path.optional() }),
   );
-  const isFile = set.AUDIT_CHECKPOINT_FILE !== undefined && set.AUDIT_CHECKPOINT_FILE !== 'stdout';
-  const file = isFile ? set.AUDIT_CHECKPOINT_FILE : set.AUDIT_CHECKPOINT_PIN;
-  const files = checkpoints ?? (file === undefined ? [] : [file]);
+  const file = publishedFileOf({ all: set.AUDIT_CHECKPOINT_FILE, pin: set.AUDIT_CHECKPOINT_PIN });
+  const files = checkpoints ?? (file === null ? [] : [file]);
   if (files.length === 0) throw new CommandError('give --checkpoints, AUDIT_CHECKPOINT_FILE or AUDIT_CHECKPOINT_PIN');
   const lasts = files.map((name) => {
     const last = readCheckpointFile(name).at(-1);

@@ -28,6 +28,12 @@ export class Refusals {
       ...(isLogin ? {} : { detail: { credential, ...(link === undefined ? {} : { link }) } }),
     });
   }
+
+  /** A mailed link that is not taken, to be thrown. `found`: whose it was, when it came too late: the account has moved on. */
+  ofLink(link: string, found: { userId: string } | null, origin: Origin): Problem {
+    this.record('mailed_link', 'wrong_credential', { userId: found?.userId ?? null, origin, link });
+    return new Problem('token_invalid');
+  }
 }
 
 /** Tells of a refusal by a throttle, and passes it on. */

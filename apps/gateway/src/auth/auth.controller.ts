@@ -124,7 +124,7 @@ export class AuthController {
     @Headers('cookie') cookies?: string,
   ) {
     const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
-    void reply.header('set-cookie', this.devices.remember(cookies, user));
+    this.devices.remember(reply, cookies, user);
     return sessionAnswer(session.token, session.record);
   }
 
@@ -185,6 +185,6 @@ export class AuthController {
   ): Promise<void> {
     const passwords = { current: body.currentPassword, next: body.newPassword };
     const sessionEpoch = await this.auth.changePassword(session, user, passwords, origin);
-    void reply.header('set-cookie', this.devices.remember(cookies, { ...user, sessionEpoch }));
+    this.devices.remember(reply, cookies, { ...user, sessionEpoch });
   }
 }

@@ -5,7 +5,6 @@ import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
-import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { RequestThrottle } from './request-throttle.js';
 
@@ -64,7 +63,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   async verify(token: string, origin: Origin): Promise<string> {
     const link = await this.links.take('verify_email', token);
     if (!link || !(await this.users.setEmailVerified(link.userId, link.email))) {
-      throw this.refused('verify_email', link, origin);
+      throw this.refusals.ofLink('verify_email', link, origin);
     }
     await this.events.append(link.userId, 'email_verified', origin);
     return link.userId;
@@ -100,14 +99,15 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     const link = await this.links.take('confirm_new_email', token);
     const holdMs = this.config.EMAIL_CHANGE_HOLD_HOURS * HOUR_MS;
     if (!link || !(await this.users.confirmNewEmail(link.userId, link.email, holdMs))) {
-      throw this.refused('confirm_new_email', link, origin);
+      throw this.refusals.ofLink('confirm_new_email', link, origin);
     }
     await this.events.append(link.userId, 'email_change_confirmed', origin);
   }
 
   async cancelChange(token: string, origin: Origin): Promise<void> {
     const link = await this.links.take('cancel_new_email', token);
-    if (!link || !(await this.users.dropNewEmail(link.userId))) throw this.refused('cancel_new_email', link, origin);
+    if (!link || !(await this.users.dropNewEmail(link.userId)))
+      throw this.refusals.ofLink('cancel_new_email', link, origin);
     await this.events.append(link.userId, 'email_change_cancelled', origin);
     await this.links.revoke(link.userId, ['confirm_new_email']);
   }
@@ -122,11 +122,5 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
         await this.mails.send({ userId: user._id, template: 'email_changed', params: {}, to });
       }
     }
-  }
-
-  /** A link that names an account is one that came too late: the account has moved on. */
-  private refused(link: string, found: { userId: string } | null, origin: Origin): Problem {
-    this.refusals.record('mailed_link', 'wrong_credential', { userId: found?.userId ?? null, origin, link });
-    return new Problem('token_invalid');
   }
 }

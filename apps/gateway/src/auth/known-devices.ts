@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { UserRepository, type UserRow } from '#accounts';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { Keys } from '../store/keys.js';
@@ -45,8 +46,12 @@ export class KnownDevices {
     return user && String(user.sessionEpoch) === entry.epoch ? entry.id : null;
   }
 
-  /** The value of Set-Cookie after somebody showed that the account is his. Who shares the browser stays known. */
-  remember(cookies: string | undefined, { email, sessionEpoch }: Pick<UserRow, 'email' | 'sessionEpoch'>): string {
+  /** Sets the cookie after somebody showed that the account is his. Who shares the browser stays known. */
+  remember(
+    reply: FastifyReply,
+    cookies: string | undefined,
+    { email, sessionEpoch }: Pick<UserRow, 'email' | 'sessionEpoch'>,
+  ): void {
     const before = this.entries(cookies);
     const own = before.find((one) => this.isOf(one, email));
     const made = {
@@ -58,7 +63,8 @@ export class KnownDevices {
     const mac = this.keys.mac('known-device', email, made.epoch, made.issuedAt, made.id).toString('base64url');
     const others = before.filter((one) => one !== own).slice(0, ACCOUNTS_MAX - 1);
     const value = [{ ...made, mac }, ...others].map((one) => `${one.epoch}.${one.issuedAt}.${one.id}.${one.mac}`);
-    return `${COOKIE}=${value.join('~')}; Path=/; Max-Age=${this.lifeSeconds}; Secure; HttpOnly; SameSite=Lax`;
+    const attributes = `Path=/; Max-Age=${this.lifeSeconds}; Secure; HttpOnly; SameSite=Lax`;
+    void reply.header('set-cookie', `${COOKIE}=${value.join('~')}; ${attributes}`);
   }
 
   private isOf({ epoch, issuedAt, id, mac }: Entry, email: string): boolean {

@@ -52,7 +52,7 @@ export class LoginLinkController {
   ) {
     const user = await this.links.enter(token, password, origin);
     const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
-    void reply.header('set-cookie', this.devices.remember(cookies, user));
+    this.devices.remember(reply, cookies, user);
     return sessionAnswer(session.token, session.record);
   }
 }

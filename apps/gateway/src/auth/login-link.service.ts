@@ -36,9 +36,9 @@ export class LoginLinkService {
   async enter(token: string, password: string, origin: Origin): Promise<UserRow> {
     const link = await this.links.take('login', token);
     if (!link) {
-      this.refusals.record('mailed_link', 'wrong_credential', { userId: null, origin, link: 'login' });
+      const refused = this.refusals.ofLink('login', null, origin);
       await this.throttle.take('anonymous', origin.ipAddress);
-      throw new Problem('token_invalid');
+      throw refused;
     }
     const user = await this.auth.authenticate(link.email, password, origin);
     if (user?._id !== link.userId) throw new Problem('invalid_credentials');

@@ -1,7 +1,7 @@
 import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailLookupSchema, passwordSchema, type UserRow } from '#accounts';
+import { emailLookupSchema, passwordSchema } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -44,7 +44,9 @@ export class PasswordResetController {
     @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('cookie') cookies?: string,
   ): Promise<void> {
-    this.remember(reply, await this.resets.confirm(body.token, body.newPassword, origin), cookies);
+    const user = await this.resets.confirm(body.token, body.newPassword, origin);
+    // Who chose the password is no stranger to the account, even while strangers use up its tries.
+    if (user) this.devices.remember(reply, cookies, user);
   }
 
   @Post('invitation/accept')
@@ -63,13 +65,8 @@ export class PasswordResetController {
   ) {
     const user = await this.resets.acceptInvitation(body.token, body.newPassword, origin);
     if (!user || user.disabled) throw new Problem('account_inactive');
-    this.remember(reply, user, cookies);
+    this.devices.remember(reply, cookies, user);
     const session = await this.auth.openSession(user, origin, { proved: true });
     return sessionAnswer(session.token, session.record);
-  }
-
-  /** Who chose the password is no stranger to the account, even while strangers use up its tries. */
-  private remember(reply: FastifyReply, user: UserRow | null, cookies: string | undefined): void {
-    if (user) void reply.header('set-cookie', this.devices.remember(cookies, user));
   }
 }

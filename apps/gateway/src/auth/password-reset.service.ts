@@ -51,24 +51,19 @@ export class PasswordResetService {
     password: string,
     origin: Origin,
   ): Promise<UserRow | null> {
-    const refused = (userId: string | null): void =>
-      this.refusals.record('mailed_link', 'wrong_credential', { userId, origin, link: kind });
     const link = await this.links.take(kind, token);
     if (!link) {
-      refused(null);
+      const refused = this.refusals.ofLink(kind, null, origin);
       // Only wrong ones count: everybody of an office may accept an invitation in the same hour.
       await this.throttle.take('anonymous', origin.ipAddress);
-      throw new Problem('token_invalid');
+      throw refused;
     }
     if (isCommonPassword(password, link.email)) {
       await this.links.giveBack(token);
       throw new Problem('password_too_common');
     }
     const done = await this.users.resetPassword(link.userId, link.email, await hashPassword(password));
-    if (!done) {
-      refused(link.userId);
-      throw new Problem('token_invalid');
-    }
+    if (!done) throw this.refusals.ofLink(kind, link, origin);
     await this.guard.change(link.userId, { kind: 'password_changed' }, origin, randomUUID());
     await this.sessions.endAll(link.userId);
     await this.links.revoke(link.userId, ['reset_password', 'invite', 'verify_email']);

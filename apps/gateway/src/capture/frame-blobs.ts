@@ -32,10 +32,6 @@ export class FrameBlobs {
 
   /** What came too late, for an attempt that is over: its other blobs went when it ended. */
   async deleteLate(attemptId: string, run: number, inputs: readonly StepInput[]): Promise<void> {
-    const ofSteps = inputs.flatMap(({ step, framesDigest }) => [
-      blobKeys.frames(attemptId, step, framesDigest),
-      blobKeys.evidence(attemptId, step, framesDigest),
-    ]);
-    await this.blobs.delete(...blobKeysOf(attemptId, run, []), ...ofSteps);
+    await this.blobs.delete(...blobKeysOf(attemptId, run, inputs));
   }
 }

@@ -30,10 +30,12 @@ export const GUARD = Symbol('guard');
           sealer,
           limits: { reEnrolDays: config.RE_ENROLMENT_DAYS, holdHours: config.ENROLMENT_HOLD_HOURS },
           // Frames and evidence go with their attempt, whatever ended it; those of a Redis that is away go by their TTL.
-          onSettled: ({ attemptId, run, digest }: SettledAttempt) =>
-            blobs
-              .delete(...blobKeysOf(attemptId, run, digest))
-              .catch((err: unknown) => logger.warn({ attemptId, err }, 'blobs of an ended attempt are left')),
+          onSettled: ({ attemptId, run, digest }: SettledAttempt) => {
+            const inputs = digest.map((framesDigest, i) => ({ step: i + 1, framesDigest }));
+            return blobs
+              .delete(...blobKeysOf(attemptId, run, inputs))
+              .catch((err: unknown) => logger.warn({ attemptId, err }, 'blobs of an ended attempt are left'));
+          },
         });
         await guard.ensureIndexes();
         return guard;

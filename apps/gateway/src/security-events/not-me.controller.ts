@@ -12,7 +12,6 @@ import { TemplateRepository } from '../face/template.repository.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { Problem } from '../http/problem.js';
 import { SessionService } from '../sessions/session.service.js';
 import { NotMeRepository } from './not-me.repository.js';
 
@@ -41,11 +40,7 @@ export class NotMeController {
   async notMe(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
     const link = await this.links.find(token);
     const summary = link && (await this.guard.summary(link.userId));
-    if (!link || !summary) {
-      const userId = link?.userId ?? null;
-      this.refusals.record('mailed_link', 'wrong_credential', { userId, origin, link: 'not_me' });
-      throw new Problem('token_invalid');
-    }
+    if (!link || !summary) throw this.refusals.ofLink('not_me', link, origin);
     const { userId } = link;
     await this.users.demandPasswordReset(userId);
     await this.sessions.endAll(userId);

@@ -67,12 +67,15 @@ export class SessionService {
     };
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const key = keyOf(token);
-    await this.redis.ask(async (redis) => {
+    const listed = await this.redis.ask(async (redis) => {
       await redis.set(key, this.sealed(key, record), 'EX', IDLE_SECONDS);
       await redis.sadd(listOf(userId), key);
       await redis.expire(listOf(userId), ABSOLUTE_MS / 1000);
+      return redis.scard(listOf(userId));
     });
-    return { token, record, ended: await this.endOldest(userId, record.sessionId) };
+    // The list also names sessions that are over: only where it is long need they be read.
+    const ended = listed > SESSIONS_MAX ? await this.endOldest(userId, record.sessionId) : [];
+    return { token, record, ended };
   }
 
   private async endOldest(userId: string, opened: string): Promise<string[]> {

@@ -186,9 +186,17 @@ describe('inference (the built process, real models, real footage, real Redis)',
     const [first, then] = [await franck.perform('blink'), await franck.perform('smile')];
     const later = first.at(-1)!.tMs + 40;
     const attempt = new Attempt(sender);
+    // A job is `active` before its worker has read the frames; without frames there is nothing to give up.
+    const reads: string[] = [];
+    const monitor = await redis.monitor();
+    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
+      if (command?.toLowerCase() === 'get' && key) reads.push(key);
+    });
     await attempt.send('blink', [...first, ...then.map(({ tMs, jpeg }) => ({ tMs: tMs + later, jpeg }))]);
-    await until(async () => (await redis.llen('bull:face:active')) === 1, 5_000);
-    await sender.blobs.delete(blobKeys.frames(attempt.id, 1, attempt.inputs[0]!.framesDigest));
+    const frames = blobKeys.frames(attempt.id, 1, attempt.inputs[0]!.framesDigest);
+    await until(async () => reads.some((key) => key.endsWith(frames)), 5_000);
+    monitor.disconnect();
+    await sender.blobs.delete(frames);
     await until(async () => (await sender.queue.depth('face')) === 0, 10_000);
     expect(sender.resultsOf(attempt.id)).toEqual([]);
     expect(inference.output).not.toContain(`"attemptId":"${attempt.id}","step":1,"frames"`);

@@ -1,6 +1,6 @@
 /**
- * Every stable error code of the HTTP API. The gateway maps each to a status and a title (one exhaustive table); the
- * README's table is held equal to that table by a test.
+ * Every stable error code of the HTTP API. The gateway maps each to a status and a title (one exhaustive table), from
+ * which docs/errors.md is written.
  */
 export const ERROR_CODES = [
   'invalid_request',

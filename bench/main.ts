@@ -4,6 +4,7 @@ import { benchGuard } from './guard.js';
 import { UsageError } from './command.js';
 import { benchInference } from './inference.js';
 import { benchJudge } from './judge.js';
+import { benchPictures } from './pictures.js';
 
 /** `npm run -s bench -- NAME`: each measurement prints its figures and fails if it misses its bar. */
 const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
@@ -12,6 +13,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
   guard: benchGuard,
   inference: benchInference,
   judge: benchJudge,
+  pictures: benchPictures,
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -1,4 +1,5 @@
-import { JobQueue } from '#queue';
+import type { GuardStore } from '#guard';
+import { BlobStore, JobQueue } from '#queue';
 import { FrameBlobs } from '../../../apps/gateway/src/capture/frame-blobs.js';
 import { loadConfig } from '../../../apps/gateway/src/config.js';
 import { GUARD } from '../../../apps/gateway/src/face/guard.module.js';
@@ -14,14 +15,24 @@ import { Probe } from './probe.js';
  */
 const probe = Probe.fromEnvironment();
 
-/** What is called, and how its points are named. */
-const POINTS: readonly [token: unknown, calls: Record<string, string>][] = [
-  [GUARD, { begin: 'reserve', acceptStep: 'accept', recordVerdict: 'verdict', decide: 'decide', redeem: 'redeem' }],
-  [JobQueue, { enqueue: 'enqueue' }],
-  [FrameBlobs, { put: 'frames', deleteAll: 'clean' }],
-  [TemplateRepository, { insert: 'template' }],
-  [SessionService, { rotate: 'rotate' }],
-];
+interface Watched {
+  token: unknown;
+  calls: [method: string, point: string][];
+}
+
+/** What is called, and how its points are named. A method that the product no longer has is the compiler's to find. */
+const watched = <T>(token: unknown, calls: Partial<Record<keyof T & string, string>>): Watched => ({
+  token,
+  calls: Object.entries(calls) as Watched['calls'],
+});
+const POINTS: readonly Watched[] = [
+  watched<GuardStore>(GUARD, { begin: 'reserve', acceptStep: 'accept', recordVerdict: 'verdict', decide: 'decide', redeem: 'redeem' }),
+  watched<JobQueue>(JobQueue, { enqueue: 'enqueue' }),
+  watched<FrameBlobs>(FrameBlobs, { put: 'frames' }),
+  watched<BlobStore>(BlobStore, { delete: 'clean' }),
+  watched<TemplateRepository>(TemplateRepository, { insert: 'template' }),
+  watched<SessionService>(SessionService, { rotate: 'rotate' }),
+]; // prettier-ignore
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
@@ -30,9 +41,9 @@ async function main(): Promise<void> {
   const app = await createGateway(config);
   endOnSignals(app, config.SHUTDOWN_DRAIN_SECONDS);
   await app.init();
-  for (const [token, calls] of POINTS) {
+  for (const { token, calls } of POINTS) {
     const target = app.get<Record<string, Method>>(token as never, { strict: false });
-    for (const [method, point] of Object.entries(calls)) watch(target, method, point);
+    for (const [method, point] of calls) watch(target, method, point);
   }
   await app.listen(config.GATEWAY_PORT, config.GATEWAY_HOST);
 }

@@ -48,10 +48,10 @@ type About = Parameters<InferenceService['step']>[1];
 
 /** A point of the probe before and after each job about a face. */
 function watchJobs(): void {
-  const service = InferenceService.prototype as unknown as Record<string, Work>;
-  for (const job of ['step', 'enrol', 'match']) {
+  const jobs = ['step', 'enrol', 'match'] as const satisfies readonly (keyof InferenceService)[];
+  const service = InferenceService.prototype as unknown as Record<(typeof jobs)[number], Work>;
+  for (const job of jobs) {
     const real = service[job];
-    if (!real) throw new Error(`there is no ${job} to watch`);
     service[job] = async function (payload, context) {
       const { attemptId, userId, run } = payload;
       const { jobId, stalledCount } = context;

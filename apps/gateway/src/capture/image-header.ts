@@ -6,16 +6,21 @@ export interface ImageHeader {
   height: number;
   /**
    * What decoding it costs at most, as samples: a JPEG's of each component, once for every scan that it stands in, whole
-   * macroblocks counted. A pixel of a WebP counts as many as take the same time. Known from markers alone, so it is the
-   * same on every machine.
+   * macroblocks counted. A pixel of a WebP, a scan and a byte count as many as take the same time (`bench -- pictures`).
+   * Known from markers alone, so it is the same on every machine.
    */
   samples: number;
 }
 
 /** Of the largest picture in one pass at full colour; the rest is for sides that are no multiple of a macroblock's. */
 export const FRAME_SAMPLES_MAX = 3.2 * CAPTURE_LIMITS.framePixelsMax;
-/** Of all frames of a step: 120 of 1920 × 1080 at half colour, as cameras send them. */
-export const STEP_SAMPLES_MAX = 400_000_000;
+/** Of all frames of a step: 120 of 1920 × 1080 at half colour, as cameras send them, and some to spare. */
+export const STEP_SAMPLES_MAX = 600_000_000;
+
+/** Samples that take as long as the codes of a byte, where there are many to a picture. */
+const BYTE_SAMPLES = 16;
+/** As long as beginning a scan. */
+const SCAN_SAMPLES = 4_096;
 
 /**
  * Profiles that are a matrix and curves have 0.5 to 3.2 kB; those with tables cost as many steps a pixel as they like, and
@@ -31,7 +36,8 @@ const METADATA_BYTES_MAX = 64 * 1024;
  * bits, four components, large profiles. What is broken further on is the worker's to find.
  */
 export function readImageHeader(bytes: Buffer): ImageHeader | null {
-  return readJpeg(bytes) ?? readWebp(bytes);
+  const image = readJpeg(bytes) ?? readWebp(bytes);
+  return image && { ...image, samples: image.samples + BYTE_SAMPLES * bytes.length };
 }
 
 const JPEG = {
@@ -126,7 +132,7 @@ function withScans(bytes: Buffer, from: number, frame: JpegFrame, metadata: Meta
     const length = at + 4 <= bytes.length ? bytes.readUInt16BE(at + 2) : 0;
     if (length < 2 || at + 2 + length > bytes.length) break;
     const body = bytes.subarray(at + 4, at + 2 + length);
-    if (marker === JPEG.sos) samples += samplesOfScan(frame, body);
+    if (marker === JPEG.sos) samples += SCAN_SAMPLES + samplesOfScan(frame, body);
     else if (!metadata.takes(marker, body)) return null;
     at += 2 + length;
   }
@@ -156,7 +162,7 @@ class Metadata {
 }
 
 /** Samples of a JPEG that take as long as a pixel: of a lossy picture, of a lossless one, of an alpha plane. */
-const WEBP_SAMPLES = { 'VP8 ': 3, VP8L: 6, ALPH: 3 } as const;
+const WEBP_SAMPLES = { 'VP8 ': 8, VP8L: 12, ALPH: 5 } as const;
 
 function readWebp(bytes: Buffer): ImageHeader | null {
   if (bytes.length < 30 || ascii(bytes, 0) !== 'RIFF' || ascii(bytes, 8) !== 'WEBP') return null;

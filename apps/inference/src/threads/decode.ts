@@ -34,8 +34,9 @@ export function prepareDecoder(guard: Within = within): void {
 
 /**
  * A JPEG or WebP → RGB with the EXIF orientation applied, at most 640 pixels a side. Grey and CMYK become RGB, alpha
- * goes, of an animation the first picture counts. Null for anything else, truncated or too large: never throws. The
- * JPEG that cameras' software writes is decoded at once on this thread, everything else by one of libvips.
+ * goes, of an animation the first picture counts. A profile of colours is not followed: that costs several times the
+ * decoding, and whoever sends a picture would choose how much. Null for anything else, truncated or too large: never
+ * throws. The JPEG that cameras' software writes is decoded at once on this thread, everything else by one of libvips.
  *
  * @param memory for the pixels; used if it is large enough and the picture of the first kind.
  */
@@ -49,6 +50,7 @@ async function decodeAny(bytes: Uint8Array): Promise<Picture | null> {
       failOn: 'error',
       limitInputPixels: CAPTURE_LIMITS.framePixelsMax,
       sequentialRead: true,
+      ignoreIcc: true,
       pages: 1,
     })
       .timeout({ seconds: DECODE_SECONDS_MAX })

@@ -1,11 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { Injectable, type INestApplicationContext, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { type JobName } from '#contracts';
 import { LoggerModule } from '#observability';
-import { BlobStore, type JobContext, JobHandler, JobQueue, PermanentError, QueueModule } from '#queue';
+import {
+  BlobStore,
+  type JobContext,
+  JobHandler,
+  JobQueue,
+  PermanentError,
+  QueueModule,
+  SHUTDOWN_GRACE_MS,
+} from '#queue';
 import { cacheFolder, findRedis, startRedis, temporaryFolder } from '#stack';
 import { TcpProxy } from '#testing';
 import { ownRedisUrl } from '../redis-database.js';
@@ -166,4 +175,42 @@ describe('queue (real Redis)', () => {
     await app.close();
     await proxy.cut();
   });
+
+  it.each([
+    ['is away', 0],
+    ['has just come back', 50],
+  ])(
+    'ends soon while Redis %s, and leaves no connection that goes on trying',
+    async (_, backMs) => {
+      const proxy = await TcpProxy.before(redisUrl);
+      @Injectable()
+      class Handler {
+        @JobHandler('audit.mail')
+        mail(): Promise<void> {
+          return Promise.resolve();
+        }
+      }
+      const app = await start(Handler, ['audit.mail'], proxy.through(redisUrl));
+      await proxy.cut();
+      if (backMs > 0) {
+        await proxy.open();
+        await new Promise((resolve) => setTimeout(resolve, backMs));
+      }
+      const started = performance.now();
+      await app.close();
+      // Half of what jobs in work would be given: there is none.
+      expect(performance.now() - started).toBeLessThan(SHUTDOWN_GRACE_MS / 2);
+      await proxy.cut();
+      let tries = 0;
+      const server = createServer((socket) => {
+        tries++;
+        socket.destroy();
+      }).listen(proxy.port, '127.0.0.1');
+      // A lost connection is tried again at least each second.
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      server.close();
+      expect(tries).toBe(0);
+    },
+    60_000,
+  );
 });

@@ -35,6 +35,21 @@ export function waitingConnection(url: string): Redis {
 }
 
 /**
+ * The copies that others make of this connection from now on, as they come: a worker of BullMQ has one to wait with, and
+ * ends it only if Redis answers.
+ */
+export function copiesOf(connection: Redis): readonly Redis[] {
+  const copies: Redis[] = [];
+  const duplicate = connection.duplicate.bind(connection);
+  connection.duplicate = (override) => {
+    const copy = duplicate(override);
+    copies.push(copy);
+    return copy;
+  };
+  return copies;
+}
+
+/**
  * Opens a connection at boot. One that is refused or cut at first is tried again: a pod that starts beside its Redis
  * must not depend on who is first.
  *

@@ -10,7 +10,7 @@ import { type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type JobName, JOBS, type QueueName, QUEUES } from '#contracts';
 import { AppLogger, withCorrelation } from '#observability';
-import { waitingConnection } from './connections.js';
+import { copiesOf, waitingConnection } from './connections.js';
 import { PermanentError, RetryableError } from './errors.js';
 import { BlobStore } from './blob-store.js';
 import { JOB_HANDLER, type JobContext } from './job-handler.js';
@@ -21,8 +21,8 @@ type Call = (payload: unknown, context: JobContext) => Promise<void>;
 
 /** How long jobs in work may take to finish after SIGTERM; then they are left for redelivery. */
 export const SHUTDOWN_GRACE_MS = 20_000;
-/** And then its connections: a Redis that went away answers no more. */
-const FORCED_CLOSE_MS = 2_000;
+/** How long a worker without work may take to end: one that waits on a Redis that went away and came back never does. */
+const IDLE_CLOSE_MS = 1_000;
 
 /**
  * A worker that was killed is noticed after lockDuration + stalledInterval: its job is with another in about 3.5 s.
@@ -34,7 +34,8 @@ const REDELIVERY = { lockDuration: 2_000, stalledInterval: 1_000, maxStalledCoun
 @Injectable()
 export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly handlers = new Map<JobName, Call>();
-  private readonly workers: { worker: Worker; connection: Redis }[] = [];
+  private readonly running = new Set<Promise<void>>();
+  private readonly workers: { worker: Worker; connection: Redis; copies: readonly Redis[] }[] = [];
 
   constructor(
     @Inject(QUEUE_OPTIONS) private readonly options: QueueModuleOptions,
@@ -83,17 +84,19 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
 
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(
-      this.workers.map(async ({ worker, connection }) => {
-        if ((await Promise.race([worker.close(), after(SHUTDOWN_GRACE_MS)])) === 'late')
-          await Promise.race([worker.close(true), after(FORCED_CLOSE_MS)]);
-        connection.disconnect();
+      this.workers.map(async ({ worker, connection, copies }) => {
+        const idle = Promise.allSettled(this.running).then(() => after(IDLE_CLOSE_MS));
+        await Promise.race([worker.close(), idle, after(SHUTDOWN_GRACE_MS)]);
+        // One that has lost its Redis would try to reach it for ever, and keep the process.
+        for (const each of [connection, ...copies]) each.disconnect();
       }),
     );
   }
 
-  private open(queue: QueueName): { worker: Worker; connection: Redis } {
+  private open(queue: QueueName): { worker: Worker; connection: Redis; copies: readonly Redis[] } {
     const connection = waitingConnection(this.options.redisUrl);
-    const worker = new Worker(queue, (job) => withCorrelation(job.id ?? queue, () => this.run(job)), {
+    const copies = copiesOf(connection);
+    const worker = new Worker(queue, (job) => withCorrelation(job.id ?? queue, () => this.counted(this.run(job))), {
       connection,
       concurrency: this.options.concurrency,
       ...REDELIVERY,
@@ -102,7 +105,16 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
     });
     worker.on('error', (err) => this.logger.warn({ queue, err }, 'queue connection'));
     worker.on('failed', (job, err) => this.logger.warn({ queue, job: job?.name, jobId: job?.id, err }, 'job failed'));
-    return { worker, connection };
+    return { worker, connection, copies };
+  }
+
+  private async counted(work: Promise<void>): Promise<void> {
+    this.running.add(work);
+    try {
+      await work;
+    } finally {
+      this.running.delete(work);
+    }
   }
 
   private async run(job: Job): Promise<void> {
@@ -136,9 +148,9 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
   }
 }
 
-const after = (ms: number): Promise<'late'> =>
+const after = (ms: number): Promise<void> =>
   new Promise((resolve) => {
-    setTimeout(() => resolve('late'), ms).unref();
+    setTimeout(resolve, ms).unref();
   });
 
 const aborted = (signal: AbortSignal): Promise<never> =>

@@ -23,7 +23,22 @@ const role = (name: string, tests: string, ...edits: [string, string][]): Mutati
   tests,
 });
 
-/** What a session and a face are worth. */
+const linkClass = (kind: string, from: 'grant' | 'defence'): Mutation => ({
+  name: `link classes: ${kind} is a ${from}`,
+  file: 'libs/contracts/src/links.ts',
+  edits: [[`${kind}: { class: '${from}'`, `${kind}: { class: '${from === 'grant' ? 'defence' : 'grant'}'`]],
+  spec: 'libs/contracts/src/links.spec.ts',
+  tests: 'is a grant, what stops something a defence',
+});
+const renewal = (name: string, file: string, tests: string, ...edits: [string, string][]): Mutation => ({
+  name: `link classes: ${name}`,
+  file,
+  edits,
+  spec: 'test/medium/credential-renewal.spec.ts',
+  tests,
+});
+
+/** What a session and a face are worth, and what is left of what old credentials began. */
 export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
   levels('a face of the future raises nothing', 'a face of tomorrow', ['at <= now + CLOCK_SKEW_MS', 'true']),
   levels('two clocks may differ by a minute', 'by a clock that is a minute ahead', [
@@ -71,5 +86,21 @@ export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
   role('a role holds a face of which nothing is known', 'a staff role holds a face', [
     "eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')",
     "eq(field('template.boundFrom'), 'pwd')",
+  ]),
+  linkClass('reset_password', 'grant'),
+  linkClass('invite', 'grant'),
+  linkClass('cancel_new_email', 'defence'),
+  linkClass('not_me', 'defence'),
+  renewal('a renewal raises the epoch of the credentials', 'libs/accounts/src/user.repository.ts', 'after not_me', [
+    'sessionEpoch, credentialEpoch, staying, newEmail',
+    'sessionEpoch, staying, newEmail',
+  ]),
+  renewal('a renewal stops a change of address', 'libs/accounts/src/user.repository.ts', 'A2: password_reset stops', [
+    'staying, newEmail: null, hasNewEmail: false };',
+    'staying };',
+  ]),
+  renewal('only the last session stays', 'libs/accounts/src/user.ts', 'even if Redis was not told', [
+    'user.staying.epoch === user.sessionEpoch &&',
+    '',
   ]),
 ];

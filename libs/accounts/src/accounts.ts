@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
 import type { MailRow, Origin, Role } from '#contracts';
-import type { GuardStore } from '#guard';
+import type { EpochChange, GuardStore } from '#guard';
 import { LinkTokenRepository } from './link-token.repository.js';
 import { MailRepository } from './mail.repository.js';
-import type { UserRow } from './user.js';
+import type { Renewal, UserRow } from './user.js';
 import { UserRepository } from './user.repository.js';
 
 export interface NewAccount {
@@ -44,6 +44,8 @@ export class Accounts {
       passwordHash,
       roles: [...new Set<Role>(['user', ...(account.roles ?? [])])],
       sessionEpoch: 0,
+      credentialEpoch: 0,
+      staying: null,
       createdAt: new Date(),
       disabled: false,
       mustResetPassword: false,
@@ -89,7 +91,7 @@ export class Accounts {
     const made = await this.create({ ...account, passwordHash: null });
     const user = made.kind === 'created' ? made.user : await this.users.findByEmail(account.email);
     if (user?.invite == null) return { kind: 'email_taken' };
-    await this.links.revoke(user._id, ['invite']);
+    await this.links.replace(user._id, 'invite');
     await this.guard.appendEvent(user._id, {
       eventId: randomUUID(),
       type: 'invited',
@@ -97,7 +99,7 @@ export class Accounts {
       ...(account.actorId === undefined ? {} : { actorId: account.actorId }),
       detail: { by: makerOf({ ...account, passwordHash: null }), roles: user.roles, again: made.kind !== 'created' },
     });
-    const secret = await this.links.issue('invite', { userId: user._id, email: user.email });
+    const secret = await this.links.issue('invite', user);
     return { kind: 'created', user, secret };
   }
 
@@ -114,21 +116,42 @@ export class Accounts {
     return added;
   }
 
-  /** The guard decides who may do what, so it is told last when letting in and first when shutting out. */
-  async setDisabled(userId: string, disabled: boolean, origin: Origin, actorId?: string): Promise<boolean> {
-    const kind = disabled ? 'disable' : 'enable';
-    if (!disabled) await this.users.setDisabled(userId, false);
-    const outcome = await this.guard.change(
-      userId,
-      { kind, ...(actorId === undefined ? {} : { actorId }) },
-      origin,
-      randomUUID(),
-    );
-    if (outcome.kind === 'not_found') return false;
-    if (disabled) await this.users.setDisabled(userId, true);
-    return true;
+  /**
+   * "Credentials renewed", the one way for all that do it: every session ends (but the one in which the password was
+   * changed), and so does whatever the old credentials had begun: mailed grants, a change of address, a live recovery code.
+   * The account as it is then; null when the renewal cannot be any more. Sessions in Redis are refused by their epoch.
+   */
+  async renew(userId: string, renewal: Renewal, origin: Origin): Promise<UserRow | null> {
+    // The guard decides who may do what, so it is told first when shutting out.
+    if (renewal.by === 'disable' && !(await this.tell(userId, withActor('disable', renewal.actorId), origin)))
+      return null;
+    const renewed = await this.users.renew(userId, renewal);
+    if (!renewed) return null;
+    if ('passwordHash' in renewal) await this.tell(userId, { kind: 'password_changed' }, origin);
+    if (renewed.stoppedNewEmail) {
+      const event = { eventId: randomUUID(), type: 'email_change_cancelled', detail: { by: renewal.by } } as const;
+      await this.guard.appendEvent(userId, { ...event, ...origin });
+    }
+    // Dead by their epoch already.
+    await this.links.removeGrants(userId);
+    return renewed.user;
+  }
+
+  /** The guard is told last when letting in. */
+  async enable(userId: string, origin: Origin, actorId?: string): Promise<boolean> {
+    await this.users.enable(userId);
+    return this.tell(userId, withActor('enable', actorId), origin);
+  }
+
+  private async tell(userId: string, change: EpochChange, origin: Origin): Promise<boolean> {
+    return (await this.guard.change(userId, change, origin, randomUUID())).kind !== 'not_found';
   }
 }
+
+const withActor = (kind: 'disable' | 'enable', actorId: string | undefined): EpochChange => ({
+  kind,
+  ...(actorId === undefined ? {} : { actorId }),
+});
 
 function makerOf({ actorId, isOperator, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
   if (actorId !== undefined) return 'staff';

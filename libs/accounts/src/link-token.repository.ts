@@ -1,20 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { mongo } from 'mongoose';
+import { isGrant, MAILED_LINK_KINDS, MAILED_LINKS, type MailedLink } from '#contracts';
+import type { UserRow } from './user.js';
 
-const HOUR_MS = 3_600_000;
-
-/** What a mailed link does, and how long it does it. */
-const LIFE_MS = {
-  verify_email: 48 * HOUR_MS,
-  reset_password: HOUR_MS,
-  /** Opens one try with the password. */
-  login: HOUR_MS,
-  invite: 7 * 24 * HOUR_MS,
-  confirm_new_email: 24 * HOUR_MS,
-  /** The hold, the time to confirm, and a day more. */
-  cancel_new_email: 72 * HOUR_MS,
-} as const;
-export type LinkKind = keyof typeof LIFE_MS;
+/** Those that the gateway makes; the row of `not_me` is the audit service's. */
+export type LinkKind = Exclude<MailedLink, 'not_me'>;
 
 interface LinkTokenRow {
   /** SHA-256 of the token. */
@@ -23,8 +13,17 @@ interface LinkTokenRow {
   userId: string;
   /** The address it was mailed to. */
   email: string;
+  /** The account's at that time. Absent in what 0.1 wrote, where it is 0. */
+  credentialEpoch?: number;
   expiresAt: Date;
   usedAt: Date | null;
+}
+
+/** What a link says of whom. A grant counts only while the account's `credentialEpoch` is this one. */
+export interface FoundLink {
+  userId: string;
+  email: string;
+  credentialEpoch: number;
 }
 
 /** Mailed links: 256 random bits of which only the hash is kept, taken once by a conditional update. */
@@ -36,32 +35,50 @@ export class LinkTokenRepository {
     await this.rows.createIndex({ userId: 1 });
   }
 
-  async issue(kind: LinkKind, { userId, email }: { userId: string; email: string }): Promise<string> {
+  /** `email`: where it is mailed to, if that is not the account's address. `holdMs`: of what the link can stop. */
+  async issue(
+    kind: LinkKind,
+    user: Pick<UserRow, '_id' | 'email' | 'credentialEpoch'>,
+    { email = user.email, holdMs = 0 }: { email?: string; holdMs?: number } = {},
+  ): Promise<string> {
     const token = randomBytes(32).toString('base64url');
-    const expiresAt = new Date(Date.now() + LIFE_MS[kind]);
-    await this.rows.insertOne({ _id: hashOf(token), kind, userId, email, expiresAt, usedAt: null });
+    const expiresAt = new Date(Date.now() + MAILED_LINKS[kind].lifeMs + holdMs);
+    const { _id: userId, credentialEpoch } = user;
+    await this.rows.insertOne({ _id: hashOf(token), kind, userId, email, credentialEpoch, expiresAt, usedAt: null });
     return token;
   }
 
   /** Null for whatever is unknown, used, too old or of another kind. */
-  async take(kind: LinkKind, token: string): Promise<{ userId: string; email: string } | null> {
+  async find(kind: LinkKind, token: string): Promise<FoundLink | null> {
+    return foundIn(await this.rows.findOne(unused(kind, token, new Date())));
+  }
+
+  /** The same, and from here on it is used. */
+  async take(kind: LinkKind, token: string): Promise<FoundLink | null> {
     const now = new Date();
-    const row = await this.rows.findOneAndUpdate(
-      { _id: { $eq: hashOf(token) }, kind: { $eq: kind }, usedAt: { $eq: null }, expiresAt: { $gt: now } },
-      { $set: { usedAt: now } },
-    );
-    return row ? { userId: row.userId, email: row.email } : null;
+    return foundIn(await this.rows.findOneAndUpdate(unused(kind, token, now), { $set: { usedAt: now } }));
   }
 
-  /** What was taken and then not used for its purpose can be taken again. */
-  async giveBack(token: string): Promise<void> {
-    await this.rows.updateOne({ _id: { $eq: hashOf(token) } }, { $set: { usedAt: null } });
+  /** Links of this kind give way to a newer one. */
+  async replace(userId: string, kind: LinkKind): Promise<void> {
+    await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $eq: kind } });
   }
 
-  /** Links of these kinds that are still under way do nothing any more. */
-  async revoke(userId: string, kinds: readonly LinkKind[]): Promise<void> {
-    await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $in: [...kinds] }, usedAt: { $eq: null } });
+  /** Used or not: of a link that is just being tried nothing may come either. */
+  async removeGrants(userId: string): Promise<void> {
+    const grants = MAILED_LINK_KINDS.filter(isGrant);
+    await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $in: grants } });
   }
 }
+
+const unused = (kind: LinkKind, token: string, now: Date): mongo.Filter<LinkTokenRow> => ({
+  _id: { $eq: hashOf(token) },
+  kind: { $eq: kind },
+  usedAt: { $eq: null },
+  expiresAt: { $gt: now },
+});
+
+const foundIn = (row: LinkTokenRow | null): FoundLink | null =>
+  row && { userId: row.userId, email: row.email, credentialEpoch: row.credentialEpoch ?? 0 };
 
 const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex');

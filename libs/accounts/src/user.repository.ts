@@ -1,7 +1,8 @@
 import type { mongo } from 'mongoose';
 import type { Role } from '#contracts';
 import { isDuplicateKey } from './mongo.js';
-import { type UserRow, userRowSchema } from './user.js';
+import type { FoundLink } from './link-token.repository.js';
+import { type Renewal, type UserRow, userRowSchema } from './user.js';
 
 /** More than anybody ends in the twelve hours that a session can live. */
 const ENDED_KEPT = 100;
@@ -41,57 +42,68 @@ export class UserRepository {
     return rows.map((row) => userRowSchema.parse(row));
   }
 
-  /** Only while the address is still the one that was mailed. */
-  async setEmailVerified(userId: string, email: string): Promise<boolean> {
-    return this.change(userId, { email: { $eq: email } }, { $set: { emailVerified: true } });
+  /** Only while the address is still the one that was mailed, and the credentials those of then. */
+  async setEmailVerified({ userId, email, credentialEpoch }: FoundLink): Promise<boolean> {
+    return this.change(userId, { email: { $eq: email }, ...isOf(credentialEpoch) }, { $set: { emailVerified: true } });
   }
 
-  /** New password and new epoch in one update; null when the epoch moved meanwhile. */
-  async setPassword(userId: string, epoch: number, passwordHash: string): Promise<number | null> {
-    const update = { $set: { passwordHash, mustResetPassword: false, endedSessions: [] }, $inc: { sessionEpoch: 1 } };
-    return (await this.change(userId, { sessionEpoch: { $eq: epoch } }, update)) ? epoch + 1 : null;
+  /**
+   * All of a renewal that decides anything, in one update: what comes after it only tidies up. The account as this update
+   * left it, and whether a change of address was under way; null when the account is not any more as the renewal says.
+   */
+  async renew(userId: string, renewal: Renewal): Promise<{ user: UserRow; stoppedNewEmail: boolean } | null> {
+    const raised = (field: string) => ({ $add: [{ $ifNull: [`$${field}`, 0] }, 1] });
+    const [sessionEpoch, credentialEpoch] = [raised('sessionEpoch'), raised('credentialEpoch')];
+    const { condition, set } = termsOf(renewal);
+    const literals = Object.entries(set).map(([field, value]) => [field, { $literal: value }] as const);
+    const staying =
+      renewal.by === 'password_change'
+        ? { sessionId: { $literal: renewal.session.sessionId }, epoch: sessionEpoch }
+        : null;
+    const fields = { sessionEpoch, credentialEpoch, staying, newEmail: null, hasNewEmail: false };
+    const before = parsed(
+      await this.rows.findOneAndUpdate(
+        { ...condition, _id: { $eq: userId } },
+        [{ $set: { ...fields, ...Object.fromEntries(literals) } }],
+        { returnDocument: 'before' },
+      ),
+    );
+    if (!before) return null;
+    const epochs = { sessionEpoch: before.sessionEpoch + 1, credentialEpoch: before.credentialEpoch + 1 };
+    const user = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
+    return { user, stoppedNewEmail: before.newEmail !== null };
   }
 
-  /** By a mailed link, which shows that the address is the user's: ends every session and an open invitation. */
-  async resetPassword(userId: string, email: string, passwordHash: string): Promise<boolean> {
-    const set = { passwordHash, mustResetPassword: false, emailVerified: true, invite: null };
-    return this.change(userId, { email: { $eq: email } }, { $set: set, $inc: { sessionEpoch: 1 } });
-  }
-
-  /** Ends every session and bars the password until it was reset by mail. */
-  async demandPasswordReset(userId: string): Promise<boolean> {
-    return this.change(userId, {}, { $set: { mustResetPassword: true }, $inc: { sessionEpoch: 1 } });
+  async enable(userId: string): Promise<void> {
+    await this.change(userId, {}, { $set: { disabled: false } });
   }
 
   async raiseSessionEpoch(userId: string): Promise<void> {
     await this.change(userId, {}, { $inc: { sessionEpoch: 1 } });
   }
 
-  /** Disabling ends every session. */
-  async setDisabled(userId: string, disabled: boolean): Promise<boolean> {
-    return this.change(userId, {}, { $set: { disabled }, ...(disabled ? { $inc: { sessionEpoch: 1 } } : {}) });
-  }
-
   async endSession(userId: string, sessionId: string): Promise<void> {
     await this.change(userId, {}, { $push: { endedSessions: { $each: [sessionId], $slice: -ENDED_KEPT } } });
   }
 
-  /** Another address, not yet confirmed. Replaces one that was asked for before. */
-  async askForNewEmail(userId: string, email: string): Promise<void> {
+  /** Another address, not yet confirmed. Replaces one that was asked for before. False: the credentials were renewed. */
+  async askForNewEmail({ _id, credentialEpoch }: UserRow, email: string): Promise<boolean> {
     const newEmail = { email, requestedAt: new Date(), changesAt: null };
-    await this.change(userId, {}, { $set: { newEmail, hasNewEmail: false } });
+    return this.change(_id, isOf(credentialEpoch), { $set: { newEmail, hasNewEmail: false } });
   }
 
   /** The new address is its owner's: from here the hold runs, by the database's clock. */
-  async confirmNewEmail(userId: string, email: string, holdMs: number): Promise<boolean> {
-    const { matchedCount } = await this.rows.updateOne({ _id: { $eq: userId }, 'newEmail.email': { $eq: email } }, [
+  async confirmNewEmail({ userId, email, credentialEpoch }: FoundLink, holdMs: number): Promise<boolean> {
+    const filter = { _id: { $eq: userId }, 'newEmail.email': { $eq: email }, ...isOf(credentialEpoch) };
+    const { matchedCount } = await this.rows.updateOne(filter, [
       { $set: { 'newEmail.changesAt': { $add: ['$$NOW', holdMs] }, hasNewEmail: true } },
     ]);
     return matchedCount === 1;
   }
 
-  async dropNewEmail(userId: string): Promise<boolean> {
-    const wanted = { newEmail: { $ne: null } } as mongo.Filter<UserRow>;
+  /** Whatever is wanted in place of that address. */
+  async dropNewEmail(userId: string, email: string): Promise<boolean> {
+    const wanted = { email: { $eq: email }, newEmail: { $ne: null } } as mongo.Filter<UserRow>;
     return this.change(userId, wanted, { $set: { newEmail: null, hasNewEmail: false } });
   }
 
@@ -111,7 +123,7 @@ export class UserRepository {
       return (await this.change(_id, filter, { $set: set })) ? 'changed' : 'gone';
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
-      await this.dropNewEmail(_id);
+      await this.dropNewEmail(_id, email);
       return 'taken';
     }
   }
@@ -132,6 +144,33 @@ export class UserRepository {
   ): Promise<boolean> {
     const { matchedCount } = await this.rows.updateOne({ ...condition, _id: { $eq: userId } }, update);
     return matchedCount === 1;
+  }
+}
+
+/** Only while the credentials are those of then. Absent: written by 0.1. */
+const isOf = (credentialEpoch: number): mongo.Filter<UserRow> => ({
+  $expr: { $eq: [{ $ifNull: ['$credentialEpoch', 0] }, credentialEpoch] },
+});
+
+/** When a renewal may be, and what it sets beside what every one does. */
+function termsOf(renewal: Renewal): { condition: mongo.Filter<UserRow>; set: Partial<UserRow> } {
+  switch (renewal.by) {
+    case 'password_change': {
+      const { passwordHash, session } = renewal;
+      return { condition: { sessionEpoch: { $eq: session.epoch } }, set: { passwordHash, mustResetPassword: false } };
+    }
+    case 'password_reset':
+    case 'invitation': {
+      const { passwordHash, link } = renewal;
+      return {
+        condition: { email: { $eq: link.email }, ...isOf(link.credentialEpoch) },
+        set: { passwordHash, mustResetPassword: false, emailVerified: true, invite: null },
+      };
+    }
+    case 'not_me':
+      return { condition: {}, set: { mustResetPassword: true } };
+    case 'disable':
+      return { condition: {}, set: { disabled: true } };
   }
 }
 

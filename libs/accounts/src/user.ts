@@ -12,6 +12,10 @@ export const userRowSchema = z.object({
   roles: z.array(roleSchema),
   /** Raised by whatever ends all sessions; compared with the session's own. */
   sessionEpoch: z.int(),
+  /** Raised by every renewal of the credentials (`Renewal`): what was begun under an older one comes to nothing. */
+  credentialEpoch: z.int().default(0),
+  /** The session that went on when the password was changed in it, and the `sessionEpoch` that this raised. */
+  staying: z.object({ sessionId: z.uuid(), epoch: z.int() }).nullable().default(null),
   createdAt: z.date(),
   /** What staff switched off. The guard's `state` is what decides; this is for lists and for login. */
   disabled: z.boolean().default(false),
@@ -33,6 +37,30 @@ export const userRowSchema = z.object({
 });
 export type UserRow = z.infer<typeof userRowSchema>;
 
-/** Whether the account still stands by a session: whatever Redis says. */
-export const isSessionOf = (user: UserRow, session: { sessionId: string; epoch: number }): boolean =>
-  user.sessionEpoch === session.epoch && !user.disabled && !user.endedSessions.includes(session.sessionId);
+/**
+ * Whether the account still stands by a session: whatever Redis says. The one in which the password was changed goes on,
+ * also where its record has not been told yet.
+ */
+export function isSessionOf(user: UserRow, session: { sessionId: string; epoch: number }): boolean {
+  const stays =
+    user.staying?.sessionId === session.sessionId &&
+    user.staying.epoch === user.sessionEpoch &&
+    session.epoch < user.sessionEpoch;
+  return (
+    (stays || user.sessionEpoch === session.epoch) && !user.disabled && !user.endedSessions.includes(session.sessionId)
+  );
+}
+
+/** What renews an account's credentials. Whatever the old ones had begun ends with it, by whichever of them. */
+export type Renewal =
+  /** By whoever knows the password; `epoch`: the account's `sessionEpoch`, as read. That session stays. */
+  | { by: 'password_change'; passwordHash: string; session: { sessionId: string; epoch: number } }
+  /** By a mailed link, which shows that the address is the person's. */
+  | {
+      by: 'password_reset' | 'invitation';
+      passwordHash: string;
+      link: { email: string; credentialEpoch: number };
+    }
+  /** Bars the password until it was reset by mail. */
+  | { by: 'not_me' }
+  | { by: 'disable'; actorId?: string };

@@ -9,6 +9,7 @@ export * from './jobs.js';
 export * from './key-rotation.js';
 export * from './levels.js';
 export * from './limits.js';
+export * from './links.js';
 export * from './mail.js';
 export * from './manifest.js';
 export * from './schema.js';

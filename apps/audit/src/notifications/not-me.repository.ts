@@ -3,11 +3,9 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import type { Collection, Connection } from 'mongoose';
 import { makesIndexes } from '#config';
-import { type MailRow, NOT_ME_COLLECTION, type NotMeRow } from '#contracts';
+import { MAILED_LINKS, type MailRow, NOT_ME_COLLECTION, type NotMeRow } from '#contracts';
 import { newestOf } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
-
-const LIFE_MS = 7 * 24 * 3_600_000;
 
 /** The links "this was not me" of security mails. Only their hashes are kept; the gateway takes them. */
 @Injectable()
@@ -36,7 +34,7 @@ export class NotMeRepository implements OnModuleInit {
       .update(`not-me:v1:${mailId}`)
       .digest('base64url');
     const hash = createHash('sha256').update(token).digest('hex');
-    const row = { userId, template, createdAt, expireAt: new Date(createdAt.getTime() + LIFE_MS) };
+    const row = { userId, template, createdAt, expireAt: new Date(createdAt.getTime() + MAILED_LINKS.not_me.lifeMs) };
     await this.rows.updateOne({ _id: { $eq: hash } }, { $setOnInsert: row }, { upsert: true });
     return token;
   }

@@ -48,6 +48,15 @@ export const MIGRATIONS: readonly Migration[] = [
         .updateMany({ everHadFactor: { $exists: false } }, [{ $set: { everHadFactor } }]);
     },
   },
+  {
+    version: 4,
+    what: 'accounts count the renewals of their credentials',
+    run: async (db) => {
+      for (const [field, value] of Object.entries({ credentialEpoch: 0, staying: null })) {
+        await db.collection('users').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
+      }
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

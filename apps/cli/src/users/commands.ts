@@ -184,7 +184,10 @@ async function giveRoles(email: string, roles: Role[], o: Options, io: Io): Prom
 
 async function setDisabled(email: string, disabled: boolean, o: Options, io: Io): Promise<void> {
   await withUser(email, async (user, { accounts }) => {
-    if (!(await accounts.setDisabled(user._id, disabled, {}))) throw new CommandError('this account is gone');
+    const done = disabled
+      ? (await accounts.renew(user._id, { by: 'disable' }, {})) !== null
+      : await accounts.enable(user._id, {});
+    if (!done) throw new CommandError('this account is gone');
     io.out(
       o.json ? JSON.stringify({ userId: user._id, disabled }) : `${disabled ? 'disabled' : 'enabled'} ${user.email}`,
     );

@@ -20,7 +20,7 @@ import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser } from '../http/session.guard.js';
-import { SessionService } from '../sessions/session.service.js';
+import { CredentialRenewal } from '../sessions/credential-renewal.js';
 
 const userParams = z.strictObject({ id: z.uuid() });
 const inviteSchema = z.strictObject({
@@ -71,7 +71,7 @@ export class AdminUsersController {
     private readonly accounts: Accounts,
     private readonly users: UserRepository,
     private readonly mails: MailRepository,
-    private readonly sessions: SessionService,
+    private readonly renewal: CredentialRenewal,
     private readonly reads: StaffReads,
     private readonly nudge: AuditNudge,
   ) {}
@@ -127,9 +127,8 @@ export class AdminUsersController {
   ): Promise<void> {
     // Who shuts himself out may leave nobody who could let him in again.
     if (id === admin._id) throw new Problem('forbidden');
-    if (!(await this.accounts.setDisabled(id, true, origin, admin._id))) throw new Problem('not_found');
-    await this.sessions.endAll(id);
-    this.nudge.drain(id);
+    const disabled = await this.renewal.renew(id, { by: 'disable', actorId: admin._id }, origin);
+    if (!disabled) throw new Problem('not_found');
   }
 
   @Post(':id/enable')
@@ -141,7 +140,7 @@ export class AdminUsersController {
     @Param() { id }: z.infer<typeof userParams>,
     @RequestOrigin() origin: Origin,
   ): Promise<void> {
-    if (!(await this.accounts.setDisabled(id, false, origin, admin._id))) throw new Problem('not_found');
+    if (!(await this.accounts.enable(id, origin, admin._id))) throw new Problem('not_found');
     this.nudge.drain(id);
   }
 

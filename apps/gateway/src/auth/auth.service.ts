@@ -21,6 +21,7 @@ import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/principal.js';
 import { Mails } from '../mail/mail.module.js';
+import { CredentialRenewal } from '../sessions/credential-renewal.js';
 import { provedByLink } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
@@ -35,6 +36,7 @@ export class AuthService {
   constructor(
     private readonly users: UserRepository,
     private readonly sessions: SessionService,
+    private readonly renewal: CredentialRenewal,
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly refusals: Refusals,
     private readonly events: UserEvents,
@@ -132,12 +134,12 @@ export class AuthService {
   ): Promise<number> {
     await this.assertPassword(user, passwords.current, origin);
     if (isCommonPassword(passwords.next, user.email)) throw new Problem('password_too_common');
-    const epoch = await this.users.setPassword(user._id, user.sessionEpoch, await hashPassword(passwords.next));
-    if (epoch === null) throw new Problem('unauthenticated');
-    await this.guard.change(user._id, { kind: 'password_changed' }, origin, randomUUID());
-    await this.sessions.update(session, { ...session.record, epoch });
-    await this.sessions.endAll(user._id, session);
-    return epoch;
+    const { sessionId } = session.record;
+    const passwordHash = await hashPassword(passwords.next);
+    const renewal = { by: 'password_change', passwordHash, session: { sessionId, epoch: user.sessionEpoch } } as const;
+    const renewed = await this.renewal.renew(user._id, renewal, origin, session);
+    if (!renewed) throw new Problem('unauthenticated');
+    return renewed.sessionEpoch;
   }
 }
 

@@ -41,7 +41,8 @@ export class LoginLinkService {
       throw refused;
     }
     const user = await this.auth.authenticate(link.email, password, origin);
-    if (user?._id !== link.userId) throw new Problem('invalid_credentials');
+    if (user?._id !== link.userId || user.credentialEpoch !== link.credentialEpoch)
+      throw new Problem('invalid_credentials');
     return user;
   }
 
@@ -53,7 +54,7 @@ export class LoginLinkService {
     const user = await this.users.findByEmail(email);
     this.outbox.record({ type: 'login_link_asked', userId: user?._id ?? null, origin });
     if (!user || user.disabled || !(await this.throttle.mayMail(user._id, 'login_link'))) return;
-    const secret = await this.links.issue('login', { userId: user._id, email: user.email });
+    const secret = await this.links.issue('login', user);
     await this.mails.send({ userId: user._id, template: 'login_link', params: {}, secret });
   }
 }

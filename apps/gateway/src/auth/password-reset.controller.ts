@@ -46,7 +46,7 @@ export class PasswordResetController {
   ): Promise<void> {
     const user = await this.resets.confirm(body.token, body.newPassword, origin);
     // Who chose the password is no stranger to the account, even while strangers use up its tries.
-    if (user) this.devices.remember(reply, cookies, user);
+    this.devices.remember(reply, cookies, user);
   }
 
   @Post('invitation/accept')
@@ -64,7 +64,7 @@ export class PasswordResetController {
     @Headers('cookie') cookies?: string,
   ) {
     const user = await this.resets.acceptInvitation(body.token, body.newPassword, origin);
-    if (!user || user.disabled) throw new Problem('account_inactive');
+    if (user.disabled) throw new Problem('account_inactive');
     this.devices.remember(reply, cookies, user);
     const session = await this.auth.openSession(user, origin, { proved: true });
     return sessionAnswer(session.token, session.record);

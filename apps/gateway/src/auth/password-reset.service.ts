@@ -1,16 +1,12 @@
-import { randomUUID } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { hashPassword, isCommonPassword, LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
-import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
-import { AuditNudge } from '../audit-trail/audit-nudge.js';
-import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
-import { SessionService } from '../sessions/session.service.js';
+import { CredentialRenewal } from '../sessions/credential-renewal.js';
 import { RequestThrottle } from './request-throttle.js';
 
 /** A forgotten password, by a mailed link. The face and its lock are not touched. */
@@ -20,10 +16,8 @@ export class PasswordResetService {
     private readonly users: UserRepository,
     private readonly links: LinkTokenRepository,
     private readonly mails: Mails,
-    private readonly sessions: SessionService,
+    private readonly renewal: CredentialRenewal,
     private readonly throttle: RequestThrottle,
-    @Inject(GUARD) private readonly guard: GuardStore,
-    private readonly nudge: AuditNudge,
     private readonly refusals: Refusals,
     private readonly outbox: SystemOutbox,
     private readonly logger: AppLogger,
@@ -35,13 +29,13 @@ export class PasswordResetService {
     void this.send(email, origin).catch((err: unknown) => this.logger.warn({ err }, 'reset mail not written'));
   }
 
-  /** The account as it is afterwards; null if it was erased meanwhile. */
-  confirm(token: string, password: string, origin: Origin): Promise<UserRow | null> {
+  /** The account as it is afterwards. */
+  confirm(token: string, password: string, origin: Origin): Promise<UserRow> {
     return this.choose('reset_password', token, password, origin);
   }
 
   /** The same. */
-  acceptInvitation(token: string, password: string, origin: Origin): Promise<UserRow | null> {
+  acceptInvitation(token: string, password: string, origin: Origin): Promise<UserRow> {
     return this.choose('invite', token, password, origin);
   }
 
@@ -50,25 +44,21 @@ export class PasswordResetService {
     token: string,
     password: string,
     origin: Origin,
-  ): Promise<UserRow | null> {
-    const link = await this.links.take(kind, token);
+  ): Promise<UserRow> {
+    const link = await this.links.find(kind, token);
     if (!link) {
       const refused = this.refusals.ofLink(kind, null, origin);
       // Only wrong ones count: everybody of an office may accept an invitation in the same hour.
       await this.throttle.take('anonymous', origin.ipAddress);
       throw refused;
     }
-    if (isCommonPassword(password, link.email)) {
-      await this.links.giveBack(token);
-      throw new Problem('password_too_common');
-    }
-    const done = await this.users.resetPassword(link.userId, link.email, await hashPassword(password));
-    if (!done) throw this.refusals.ofLink(kind, link, origin);
-    await this.guard.change(link.userId, { kind: 'password_changed' }, origin, randomUUID());
-    await this.sessions.endAll(link.userId);
-    await this.links.revoke(link.userId, ['reset_password', 'invite', 'verify_email']);
-    this.nudge.drain(link.userId);
-    return this.users.findById(link.userId);
+    if (isCommonPassword(password, link.email)) throw new Problem('password_too_common');
+    const passwordHash = await hashPassword(password);
+    const by = kind === 'invite' ? 'invitation' : 'password_reset';
+    const taken = await this.links.take(kind, token);
+    const user = taken && (await this.renewal.renew(taken.userId, { by, passwordHash, link: taken }, origin));
+    if (!user) throw this.refusals.ofLink(kind, link, origin);
+    return user;
   }
 
   private async send(email: string, origin: Origin): Promise<void> {
@@ -80,9 +70,7 @@ export class PasswordResetService {
       userId: user._id,
       template: 'password_reset',
       params: {},
-      secret: await this.links.issue('reset_password', linkOf(user)),
+      secret: await this.links.issue('reset_password', user),
     });
   }
 }
-
-const linkOf = (user: UserRow) => ({ userId: user._id, email: user.email });

@@ -3,7 +3,7 @@ import { issue, noRecovery, type RecoveryState, tryCode } from './recovery-state
 const T0 = new Date('2026-01-01T00:00:00Z');
 const later = (ms: number): Date => new Date(T0.getTime() + ms);
 const MINUTE = 60_000;
-const good = { codeMac: 'right', sessionId: 's1' };
+const good = { codeMac: 'right', sessionId: 's1', credentialEpoch: 0 };
 
 function issued(state: RecoveryState = noRecovery('u'), at = T0): RecoveryState {
   const outcome = issue(state, good, at);
@@ -22,6 +22,10 @@ describe('recovery codes', () => {
     expect(tryCode(issued(), good, later(10 * MINUTE - 1)).kind).toBe('right');
     expect(tryCode(issued(), good, later(10 * MINUTE)).kind).toBe('none');
     expect(tryCode(issued(), { ...good, sessionId: 's2' }, T0).kind).toBe('none');
+  });
+
+  it('15.3: end with the credentials under which they were mailed', () => {
+    expect(tryCode(issued(), { ...good, credentialEpoch: 1 }, T0).kind).toBe('none');
   });
 
   it('take five tries, then not even the right one', () => {

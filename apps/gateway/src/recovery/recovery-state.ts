@@ -1,8 +1,15 @@
+/** `credentialEpoch`: the account's when the code is made, or tried. One that was mailed under other credentials is dead. */
+interface Code {
+  codeMac: string;
+  sessionId: string;
+  credentialEpoch: number;
+}
+
 /** One document of `recovery_codes`: a user's live code and what limits it. `_id` is the userId. */
 export interface RecoveryState {
   _id: string;
   rev: number;
-  live: { codeMac: string; sessionId: string; expiresAt: Date; triesLeft: number } | null;
+  live: (Code & { expiresAt: Date; triesLeft: number }) | null;
   /** When codes were made, the last hour. */
   issued: Date[];
   /** When codes were tried, the last day. */
@@ -27,7 +34,7 @@ export const noRecovery = (userId: string): RecoveryState => ({
 });
 
 /** A new code replaces the one before. */
-export function issue(state: RecoveryState, code: { codeMac: string; sessionId: string }, now: Date): Issued {
+export function issue(state: RecoveryState, code: Code, now: Date): Issued {
   const issued = since(state.issued, now, HOUR_MS);
   if (issued.length >= RECOVERY_LIMITS.codesPerHour) return refused(issued, now, HOUR_MS);
   const live = {
@@ -39,12 +46,12 @@ export function issue(state: RecoveryState, code: { codeMac: string; sessionId: 
 }
 
 /** A code works once, in the session that asked for it. Every try is counted, a right one as well. */
-export function tryCode(state: RecoveryState, code: { codeMac: string; sessionId: string }, now: Date): Tried {
+export function tryCode(state: RecoveryState, code: Code, now: Date): Tried {
   const tried = since(state.tried, now, DAY_MS);
   if (tried.length >= RECOVERY_LIMITS.triesPerDay) return refused(tried, now, DAY_MS);
   const { live } = state;
-  if (!live || live.sessionId !== code.sessionId || live.expiresAt <= now || live.triesLeft <= 0)
-    return { kind: 'none' };
+  const isOf = live?.sessionId === code.sessionId && live.credentialEpoch === code.credentialEpoch;
+  if (!live || !isOf || live.expiresAt <= now || live.triesLeft <= 0) return { kind: 'none' };
   const right = live.codeMac === code.codeMac;
   const next = {
     ...state,

@@ -38,7 +38,7 @@ export class RecoveryService {
     await guardOf(this.guard, session);
     if (!user.emailVerified) throw new Problem('email_not_verified');
     const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
-    const given = { codeMac: this.macOf(user._id, code), sessionId: session.record.sessionId };
+    const given = this.codeOf(session, user, code);
     const issued = await this.settled(user._id, (state) => issue(state, given, new Date()));
     if (issued.kind === 'refused') {
       throw new Problem('too_many_codes', { retryAfterSeconds: issued.retryAfterSeconds });
@@ -51,7 +51,7 @@ export class RecoveryService {
 
   async verify(session: ActiveSession, user: UserRow, code: string, origin: Origin): Promise<ActiveSession> {
     await guardOf(this.guard, session);
-    const given = { codeMac: this.macOf(user._id, code), sessionId: session.record.sessionId };
+    const given = this.codeOf(session, user, code);
     const tried = await this.settled(user._id, (state) => tryCode(state, given, new Date()));
     if (tried.kind !== 'right') {
       const reason = tried.kind === 'refused' ? 'throttled' : 'wrong_credential';
@@ -67,6 +67,10 @@ export class RecoveryService {
     await this.mails.send({ userId: user._id, template: 'recovery_used', params: {}, origin });
     if (!raised) throw new Problem('unauthenticated');
     return raised;
+  }
+
+  private codeOf({ record: { sessionId } }: ActiveSession, { _id, credentialEpoch }: UserRow, code: string) {
+    return { codeMac: this.macOf(_id, code), sessionId, credentialEpoch };
   }
 
   /** Keyed: eight characters could be guessed from a plain hash. */

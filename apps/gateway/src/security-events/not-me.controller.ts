@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
 import type { z } from 'zod';
-import { LinkTokenRepository, UserRepository } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
@@ -12,7 +11,7 @@ import { TemplateRepository } from '../face/template.repository.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { SessionService } from '../sessions/session.service.js';
+import { CredentialRenewal } from '../sessions/credential-renewal.js';
 import { NotMeRepository } from './not-me.repository.js';
 
 /** "This was not me": what the owner of the mailbox can undo without signing in. */
@@ -20,9 +19,7 @@ import { NotMeRepository } from './not-me.repository.js';
 export class NotMeController {
   constructor(
     private readonly links: NotMeRepository,
-    private readonly otherLinks: LinkTokenRepository,
-    private readonly users: UserRepository,
-    private readonly sessions: SessionService,
+    private readonly renewal: CredentialRenewal,
     private readonly templates: TemplateRepository,
     private readonly events: UserEvents,
     private readonly refusals: Refusals,
@@ -42,10 +39,8 @@ export class NotMeController {
     const summary = link && (await this.guard.summary(link.userId));
     if (!link || !summary) throw this.refusals.ofLink('not_me', link, origin);
     const { userId } = link;
-    await this.users.demandPasswordReset(userId);
-    await this.sessions.endAll(userId);
-    await this.users.dropNewEmail(userId);
-    await this.otherLinks.revoke(userId, ['reset_password', 'confirm_new_email']);
+    if (!(await this.renewal.renew(userId, { by: 'not_me' }, origin)))
+      throw this.refusals.ofLink('not_me', link, origin);
     const held = summary.heldUntil !== null && summary.heldUntil.getTime() > Date.now();
     if (summary.enrolled && (held || link.template === 'face_enrolled')) {
       await this.guard.change(userId, { kind: 'unenrol' }, origin, randomUUID());

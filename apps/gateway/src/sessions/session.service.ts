@@ -146,15 +146,19 @@ export class SessionService {
     await this.remove(userId, keys);
   }
 
-  /** Ends a user's sessions but the one given. What Redis might revive is refused by its epoch. */
-  async endAll(userId: string, except?: ActiveSession): Promise<void> {
-    const kept = except ? keyOf(except.token) : null;
-    for await (const keys of this.keysOf(userId)) {
-      await this.remove(
+  /**
+   * Ends a user's sessions but the one with the id given, whichever token it has by now. What Redis might revive is refused
+   * by its epoch.
+   */
+  async endAll(userId: string, except?: string): Promise<void> {
+    if (except !== undefined) {
+      const others = (await this.stored(userId)).filter(({ record }) => record.sessionId !== except);
+      return this.remove(
         userId,
-        keys.filter((key) => key !== kept),
+        others.map(({ key }) => key),
       );
     }
+    for await (const keys of this.keysOf(userId)) await this.remove(userId, keys);
   }
 
   /** In parts, each of them one short question to Redis. A key that comes or goes meanwhile may be among them or not. */

@@ -15,6 +15,7 @@ import {
 import { cosine } from '../../apps/inference/src/pipeline/vector.js';
 import { ThreadPool } from '../../apps/inference/src/threads/pool.js';
 import type { StepOutcome } from '../../apps/inference/src/threads/protocol.js';
+import { apply } from '../../tools/attacks/effects.js';
 
 const ROOT = path.join(__dirname, '../..');
 const media = new Media(path.join(ROOT, 'test/media'));
@@ -143,6 +144,45 @@ describe('the committed footage on real models (built analysis threads)', () => 
     });
     expect(verdictOf(await judge(await Promise.all(spoilt), 'blink'))).toBe(code);
   });
+
+  it.each([
+    ['franck', 'blink-1', { left: 116, top: 0, width: 162, height: 288 }],
+    ['franck', 'smile-1', { left: 127, top: 0, width: 162, height: 288 }],
+    ['cap', 'turn-right-1', { left: 130, top: 24, width: 142, height: 252 }],
+  ])(
+    '14.1: a selfie of %s held upright, the face as wide as the picture, is done: %s',
+    async (person, name, part) => {
+      const segment = find(person, name);
+      const frames = (await film(segment, {})).map(async ({ tMs, jpeg }) => ({
+        tMs,
+        jpeg: await sharp(jpeg).extract(part).jpeg({ quality: 92 }).toBuffer(),
+      }));
+      expect(verdictOf(await judge(await Promise.all(frames), segment.action as Action))).toBe('done');
+    },
+    120_000,
+  );
+
+  it('14.2: a turn that goes on to full profile, is held there and comes back is done; what is lost is not embedded', async () => {
+    const turned = (await film(find('franck', 'turn-right-1'), {})).slice(0, 47);
+    const last = turned.at(-1)!;
+    const { data, info } = await sharp(last.jpeg).raw().toBuffer({ resolveWithObject: true });
+    const { width, height } = info;
+    const face = { x: 0.54, y: 0.41, eyeSpan: 0.226 };
+    // The last picture bent to a head and turned on: to profile in half a second, a second there, and back.
+    const away = Array.from({ length: 48 }, async (_, k) => {
+      const yaw = Math.min(88, (k + 1) * 8, (48 - k) * 8);
+      const seen = await apply(
+        { data, width, height },
+        { kind: 'photo', face, pose: { yaw, bend: 0.6, dx: 0.06 * Math.sin(k / 4), dy: 0.03 * Math.sin(k / 3) } },
+      );
+      const picture = sharp(seen.data, { raw: { width, height, channels: 3 } });
+      return { tMs: last.tMs + (k + 1) * 42, jpeg: await picture.jpeg({ quality: 90 }).toBuffer() };
+    });
+    const outcome = await judge([...turned, ...(await Promise.all(away))], 'turn_right');
+    expect(verdictOf(outcome)).toBe('done');
+    const front = outcome.embeddings[0]!.embedding;
+    for (const { embedding } of outcome.embeddings) expect(cosine(front, embedding)).toBeGreaterThan(0.4);
+  }, 120_000);
 
   it('finds the same to the last bit alone and with a helping thread', async () => {
     const frames = await film(find('franck', 'smile-1'), {});

@@ -25,10 +25,20 @@ export type Effect =
   | { kind: 'mirror' }
   | { kind: 'light'; gain: number; offset: number }
   | { kind: 'move'; dx: number; dy: number; zoom: number; roll: number }
+  | { kind: 'frame'; frame: Frame }
+  | { kind: 'smear'; dx: number; dy: number }
   | { kind: 'photo'; face: FacePlace; pose: PhotoPose }
   | { kind: 'cover'; face: FacePlace; cover: Cover }
   | { kind: 'screen'; screen: Screen }
   | { kind: 'reencode'; quality: number };
+
+/** What another camera sees of the picture, in widths of the picture; beyond the picture its edge goes on. */
+export interface Frame {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
 
 /** A strip before the face: centre relative to the eyes and size in eye spans, degrees; colour, or skin from the cheek. */
 export interface Cover {
@@ -55,6 +65,8 @@ export interface Screen {
 /** A face box is about so many eye spans wide. */
 const FACE_SPANS = 1.6;
 const SURROUND = 110;
+/** A longer way is sampled more coarsely. */
+const SMEAR_STEPS_MAX = 8;
 
 export async function apply(picture: Picture, effect: Effect): Promise<Picture> {
   switch (effect.kind) {
@@ -64,6 +76,10 @@ export async function apply(picture: Picture, effect: Effect): Promise<Picture> 
       return lit(picture, effect.gain, effect.offset);
     case 'move':
       return moved(picture, effect);
+    case 'frame':
+      return framed(picture, effect.frame);
+    case 'smear':
+      return smeared(picture, effect.dx * picture.width, effect.dy * picture.width);
     case 'photo':
       return photographed(picture, effect.face, effect.pose);
     case 'cover':
@@ -75,7 +91,7 @@ export async function apply(picture: Picture, effect: Effect): Promise<Picture> 
   }
 }
 
-const blank = ({ width, height }: Picture, grey: number): Picture => ({
+const blank = ({ width, height }: Pick<Picture, 'width' | 'height'>, grey: number): Picture => ({
   width,
   height,
   data: new Uint8Array(width * height * 3).fill(grey),
@@ -135,6 +151,37 @@ function moved(p: Picture, { dx, dy, zoom, roll }: { dx: number; dy: number; zoo
       sample(p, sx, sy, out.data, (y * p.width + x) * 3);
     }
   return out;
+}
+
+/** Another framing, at the picture's own scale. */
+function framed(p: Picture, { x, y, width, height }: Frame): Picture {
+  const out = blank({ width: Math.round(width * p.width), height: Math.round(height * p.width) }, 0);
+  for (let v = 0; v < out.height; v++) {
+    const from = clamp(Math.round(y * p.width) + v, p.height - 1) * p.width;
+    for (let u = 0; u < out.width; u++) {
+      const k = (from + clamp(Math.round(x * p.width) + u, p.width - 1)) * 3;
+      out.data.set(p.data.subarray(k, k + 3), (v * out.width + u) * 3);
+    }
+  }
+  return out;
+}
+
+/** All that the shutter lets in while the picture moves by so many pixels: the mean along the way. */
+function smeared(p: Picture, dx: number, dy: number): Picture {
+  const steps = Math.min(SMEAR_STEPS_MAX, Math.ceil(Math.hypot(dx, dy)));
+  if (steps < 1) return p;
+  const sum = new Float32Array(p.data.length);
+  const at = new Uint8Array(3);
+  for (let i = 0; i <= steps; i++) {
+    const [ox, oy] = [(i / steps - 0.5) * dx, (i / steps - 0.5) * dy];
+    for (let y = 0; y < p.height; y++)
+      for (let x = 0; x < p.width; x++) {
+        sample(p, clamp(x + ox, p.width - 1.001), clamp(y + oy, p.height - 1.001), at, 0);
+        const k = (y * p.width + x) * 3;
+        for (let c = 0; c < 3; c++) sum[k + c]! += at[c]!;
+      }
+  }
+  return { ...p, data: Uint8Array.from(sum, (v) => Math.round(v / (steps + 1))) };
 }
 
 type Vector = readonly [number, number, number];

@@ -9,11 +9,13 @@ import type { Look } from './camera.js';
 import type { Cut, Cuts } from './cuts.js';
 import { type Film, type FilmFrame, sampled } from './film.js';
 import { between, oneOf, randomOf } from './random.js';
+import { fits, type Scene, staged } from './scenes.js';
 
 /** A camera and its place. All steps of an attempt are filmed by one. */
 export interface Camera {
   fps: number;
   number: number;
+  scene: Scene;
   look: Look;
 }
 
@@ -29,6 +31,7 @@ export interface GenuineAttempt {
   person: string;
   fps: number;
   camera: number;
+  scene: Scene;
   actions: readonly Action[];
   verdicts: string[];
   reason: string;
@@ -45,8 +48,9 @@ export interface GenuineResult {
 export interface GenuineOptions {
   seed: number;
   rates: readonly number[];
-  /** Cameras a rate; each films every cut. */
+  /** Cameras a rate and scene; each films every cut that the scene fits. */
   cameras: number;
+  scenes: readonly Scene[];
 }
 
 const GESTURES_MIN = 2;
@@ -61,24 +65,29 @@ export async function runGenuine(
   o: GenuineOptions,
   failed: (step: GenuineStep) => void,
 ): Promise<GenuineResult> {
-  const cameras = o.rates.flatMap((fps) => Array.from({ length: o.cameras }, (_, n) => cameraOf(o.seed, fps, n)));
+  const cameras = o.scenes.flatMap((scene) =>
+    o.rates.flatMap((fps) => Array.from({ length: o.cameras }, (_, n) => cameraOf(o.seed, fps, n, scene))),
+  );
   const people = [...new Set(cuts.map((c) => c.person))];
-  const bar = progress('genuine steps', cuts.length * (cameras.length + 1));
+  const films = cuts.reduce((n, cut) => n + 1 + cameras.filter((c) => fits(c.scene, cut.action)).length, 0);
+  const bar = progress('genuine steps', films);
   const steps: GenuineStep[] = [];
   const enrolments = new Map<string, StepAnalysis[]>(people.map((p) => [p, []]));
   // One cut after the other: its pictures are held only while they are filmed.
   for (const cut of cuts) {
     const source = await read(clips.get(cut.file)!, cut);
-    const film = (fps: number, look: Look): Promise<StepAnalysis> => {
+    const film = (fps: number, look: Look, scene: Scene, seen: StepAnalysis | null): Promise<StepAnalysis> => {
       const key = `genuine/${idOf(cut)}/${cut.action}/${fps}/${look.seed}`;
-      return bench.pool.analyse(key, () => Promise.resolve(asFilmed(source, fps, key)), { ...look, seed: key });
+      const own = { film: source, look: { ...look, seed: key } };
+      const shown = seen ? staged(own.film, own.look, { scene, action: cut.action, seen: seen.track, random: randomOf('scene', key) }) : own; // prettier-ignore
+      return bench.pool.analyse(key, () => Promise.resolve(asFilmed(shown.film, fps, key)), shown.look);
     };
-    const first = film(20, { ...ENROLMENT, seed: 'enrolment' }).then((a) => {
-      bar.tick();
-      enrolments.get(cut.person)!.push(a);
-    });
-    const own = cameras.map(async (camera): Promise<GenuineStep> => {
-      const analysis = await film(camera.fps, camera.look);
+    const first = await film(20, { ...ENROLMENT, seed: 'enrolment' }, 'plain', null);
+    bar.tick();
+    enrolments.get(cut.person)!.push(first);
+    const filming = cameras.filter((c) => fits(c.scene, cut.action));
+    const own = filming.map(async (camera): Promise<GenuineStep> => {
+      const analysis = await film(camera.fps, camera.look, camera.scene, first);
       bar.tick();
       const verdict: StepVerdict = judgeStep(analysis.track, samplesOf(analysis), cut.action);
       const findings = { verdict, embeddings: analysis.embeddings, antispoof: analysis.antispoof };
@@ -86,24 +95,32 @@ export async function runGenuine(
       if (verdict.kind !== 'done') failed(step);
       return step;
     });
-    await first;
     steps.push(...(await Promise.all(own)));
   }
   bar.end();
   const attempts = people.flatMap((person) => {
     const template = chooseMean(enrolments.get(person)!, bench.rules.recognisers);
     const own = steps.filter((s) => s.cut.person === person);
-    return cameras.flatMap((c) => attemptsOf(person, own.filter((s) => s.camera === c), c, template, bench, o.seed)); // prettier-ignore
+    return cameras.flatMap((c) => attemptsOf(person, shownBy(own, c), c, template, bench, o.seed));
   });
   const tooFewGestures = people.filter((p) => new Set(cuts.filter((c) => c.person === p).map((c) => c.action)).size < GESTURES_MIN); // prettier-ignore
   return { steps, attempts, tooFewGestures, leftOut };
+}
+
+/** The steps of a camera; gestures that its scene does not fit are those of a plain camera of the same rate. */
+function shownBy(steps: readonly GenuineStep[], camera: Camera): GenuineStep[] {
+  return steps.filter(
+    ({ cut, camera: c }) =>
+      c === camera ||
+      (!fits(camera.scene, cut.action) && c.scene === 'plain' && c.fps === camera.fps && c.number === camera.number),
+  );
 }
 
 /** `file@second`, as labels name it. */
 export const idOf = (cut: Cut): string => `${cut.file}@${cut.gestureS}${cut.mirrored ? ', mirrored' : ''}`;
 
 /** Drawn from JPEG quality 60–90, 320–1280 pixels, light ±30 %. */
-function cameraOf(seed: number, fps: number, number: number): Camera {
+function cameraOf(seed: number, fps: number, number: number, scene: Scene): Camera {
   const random = randomOf('camera', seed, fps, number);
   const look: Look = {
     gain: between(random, 0.7, 1.3),
@@ -113,9 +130,9 @@ function cameraOf(seed: number, fps: number, number: number): Camera {
     side: Math.round(between(random, 320, 1_280)),
     enlarge: true,
     crop: 0,
-    seed: `${fps}/${number}`,
+    seed: scene === 'plain' ? `${fps}/${number}` : `${fps}/${number}/${scene}`,
   };
-  return { fps, number, look };
+  return { fps, number, scene, look };
 }
 
 async function read(clip: Clip, { fromS, toS, mirrored }: Cut): Promise<Film> {
@@ -147,12 +164,12 @@ function attemptsOf(
   if (gestures.length < GESTURES_MIN) return [];
   const orders = gestures.flatMap((a) => gestures.flatMap((b) => gestures.map((c) => [a, b, c])));
   return orders.map((actions): GenuineAttempt => {
-    const random = randomOf('order', seed, person, camera.fps, camera.number, ...actions);
+    const random = randomOf('order', seed, person, camera.look.seed, ...actions);
     const shown = actions.map((action) => oneOf(random, steps.filter((s) => s.cut.action === action))); // prettier-ignore
     const verdicts = shown.map((s) => s.verdict);
     const judged = judgeAttempt(shown.map((s) => s.findings), template, rules).judgement; // prettier-ignore
     const failed = verdicts.find((v) => v !== 'done');
     const reason = !template ? 'not_enrolled' : judged === 'ok' ? 'verified' : (failed ?? judged);
-    return { person, fps: camera.fps, camera: camera.number, actions, verdicts, reason };
+    return { person, fps: camera.fps, camera: camera.number, scene: camera.scene, actions, verdicts, reason };
   });
 }

@@ -18,6 +18,7 @@ import { barText, failureText, genuineBars, genuineSections } from './genuine-re
 import { httpFaults, httpSection, runHttpSample } from './http-sample.js';
 import { KeptAnalyses } from './kept-analyses.js';
 import { MEDIA_FPS, mediaActors, mediaFolder } from './media-actors.js';
+import { isScene, SCENE_NAMES } from './scenes.js';
 import { SPECIES } from './species.js';
 import { runSuite, type SpeciesResult, type SuiteOptions } from './suite.js';
 
@@ -42,7 +43,8 @@ What is run (--suite if none is named):
   --seed N         draws everything (7)
   --fps N          pictures a second, 15 to 30 (20)
   --variants N     different filmings of each attack (4)
-  --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second (6)
+  --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second in each scene (6)
+  --scenes NAMES   with --genuine: some scenes, comma-separated (${SCENE_NAMES.join(', ')})
   --parallel N     accounts at a time with --http (4)
   --threads N      threads that film and analyse (one a core, at most 4)
   --keep DIR       keeps what the nets found in DIR and takes it from there: a run with other rules needs no nets. As
@@ -76,6 +78,10 @@ async function main(args: string[]): Promise<number> {
   const http = whole(values, 'http', 0, 0);
   const parallel = whole(values, 'parallel', 4, 1);
   const cameras = whole(values, 'cameras', 6, 1);
+  const scenes = (text(values, 'scenes') ?? SCENE_NAMES.join(',')).split(',').map((name) => {
+    if (!isScene(name)) throw new UsageError(`no scene "${name}" (${SCENE_NAMES.join(', ')})`);
+    return name;
+  });
   const footage = values.genuine ? genuineFootage(clips, labels) : null;
   const { manifest, bytes } = await readModelFiles(path.join(repositoryRoot(), 'models/manifest.json'));
   const keep = text(values, 'keep');
@@ -97,7 +103,7 @@ async function main(args: string[]): Promise<number> {
       faults.push(...passed);
     }
     if (footage) {
-      const o = { seed: options.seed, rates: GENUINE_RATES, cameras };
+      const o = { seed: options.seed, rates: GENUINE_RATES, cameras, scenes };
       const result = await runGenuine(bench, cutsOf(footage.spans), footage.clips, o, (s) =>
         console.log(failureText(s)),
       );
@@ -185,6 +191,7 @@ function parse(args: string[]) {
         clips: { type: 'string', multiple: true },
         labels: { type: 'string', multiple: true },
         cameras: string,
+        scenes: string,
         http: string,
         parallel: string,
         only: string,

@@ -104,11 +104,12 @@ class Embedder {
   private async find(source: Pyramid): Promise<Landmarks | null> {
     const map = detectorInput(source, this.detectorTensor);
     const output = await this.nets.detect(this.detectorTensor);
-    return findFace(
+    const found = await findFace(
       (scoreMin) => decodeDetections(output, map, scoreMin),
       (region) => this.landmarks(source, region),
       (d) => (this.options.face === 'largest' ? d.width : prominence(d, source.base)),
     );
+    return found?.landmarks ?? null;
   }
 
   private async landmarks(source: Pyramid, region: Region): Promise<MeshReading> {

@@ -72,6 +72,18 @@ export interface DecodedFrame {
 
 /** The detector runs again every so many frames: to see a second face, and whether the tracked one is still the best. */
 const DETECT_EVERY = 15;
+/**
+ * Turned further than this, or less present, a mesh may have lost its face: it then drifts back to a frontal pose of
+ * nothing, at a presence of 0.99. It is believed again where a detection lies beside it, and asked every so many frames.
+ */
+const DOUBT_YAW = 25;
+const DOUBT_PRESENCE = 0.9;
+const DETECT_EVERY_IN_DOUBT = 4;
+/** Largest distance of eyes and nose between mesh and detection ÷ height of the face: at most 0.07 on faces up to 46° of yaw. */
+const BESIDE_MAX = 0.09;
+/** Score of that detection, and as a share of the step's first: 0.79 and more on those faces, at most 0.72 on what was lost. */
+const BESIDE_SCORE = 0.75;
+const BESIDE_SCORE_SHARE = 0.85;
 /** A step is cut into so many spans of time; each gives its best frame to the recogniser, its first to the anti-spoof. */
 const EMBEDDING_SPANS = 6;
 const ANTISPOOF_SPANS = 8;
@@ -115,7 +127,15 @@ export class StepAnalyser {
     const track: SignalTrack = { width: 0, height: 0, unreadable: 0, frames: [] };
     const samples = new Samples(durationMs);
     const source = this.pyramid;
-    const state: TrackState = { region: null, boxOf: null, patch: 0, hasPatch: false, sinceDetect: 0 };
+    const state: TrackState = {
+      region: null,
+      boxOf: null,
+      patch: 0,
+      hasPatch: false,
+      sinceDetect: 0,
+      inDoubt: false,
+      firstScore: 0,
+    };
     try {
       for await (const { tMs, picture } of frames) {
         if (!picture) {
@@ -143,36 +163,47 @@ export class StepAnalyser {
 
   private async frame(source: Pyramid, tMs: number, state: TrackState, samples: Samples): Promise<FrameSignal> {
     const frame: FrameSignal = { tMs, face: null };
-    let landmarks: Landmarks | null = null;
+    let reading: MeshReading | null = null;
     let detections: Detection[] | null = null;
-    if (state.region && state.sinceDetect < DETECT_EVERY) {
-      landmarks = await this.tracked(source, state.region);
+    if (state.region && state.sinceDetect < (state.inDoubt ? DETECT_EVERY_IN_DOUBT : DETECT_EVERY)) {
+      reading = await this.tracked(source, state.region);
       state.sinceDetect++;
+      if (reading) state.inDoubt ||= isDoubtful(reading);
+      // Back from where it may have been lost: asked before anything is made of it.
+      if (reading && state.inDoubt && !isDoubtful(reading)) reading = null;
     }
-    if (!landmarks) {
+    if (!reading) {
       const look = await this.detect(source);
       detections = look();
       state.sinceDetect = 1;
       // The tracked face stays the tracked face while it is there.
-      if (state.region) landmarks = await this.tracked(source, state.region);
-      const box = landmarks && boxAround(landmarks);
-      if (!box || !detections.some((d) => overlap(d, box) > 0.2)) {
+      if (state.region) reading = await this.tracked(source, state.region);
+      const box = reading && boxAround(reading.landmarks);
+      const isNew = !box || !detections.some((d) => overlap(d, box) > 0.2);
+      if (isNew) {
         state.hasPatch = false;
         const mesh = (region: Region): Promise<MeshReading> => this.mesh(source, region);
-        landmarks = await findFace(look, mesh, (d) => prominence(d, source.base));
+        reading = await findFace(look, mesh, (d) => prominence(d, source.base));
       }
+      if (reading) state.inDoubt ||= isDoubtful(reading);
+      const beside = reading && besideOf(detections, reading.landmarks);
+      if (state.firstScore === 0) state.firstScore = beside?.score ?? 0;
+      if (state.inDoubt && !isVouched(beside, state)) reading = null;
+      else if (reading) state.inDoubt = isDoubtful(reading);
     }
-    if (!landmarks) {
+    if (!reading) {
       state.region = null;
       state.hasPatch = false;
       frame.exposure = exposure(source);
       return frame;
     }
+    const { landmarks } = reading;
     if (detections) frame.second = secondFace(detections, landmarks, state);
     state.region = regionOfLandmarks(landmarks);
     const face = await this.signals(source, landmarks, state);
     frame.face = face;
-    this.sample(source, tMs, landmarks, face, state, samples);
+    // In doubt only a frame with a detection beside it may be embedded.
+    if (!state.inDoubt || detections) this.sample(source, tMs, landmarks, face, state, samples);
     return frame;
   }
 
@@ -188,9 +219,9 @@ export class StepAnalyser {
     return { landmarks: toPicture(landmarks, map), presence };
   }
 
-  private async tracked(source: Pyramid, region: Region): Promise<Landmarks | null> {
-    const { landmarks, presence } = await this.mesh(source, region);
-    return presence >= PRESENCE_MIN ? landmarks : null;
+  private async tracked(source: Pyramid, region: Region): Promise<MeshReading | null> {
+    const reading = await this.mesh(source, region);
+    return reading.presence >= PRESENCE_MIN ? reading : null;
   }
 
   private async signals(source: Pyramid, l: Landmarks, state: TrackState): Promise<FaceSignal> {
@@ -343,6 +374,10 @@ interface TrackState {
   patch: number;
   hasPatch: boolean;
   sinceDetect: number;
+  /** The mesh may have lost its face, and no detection has said otherwise since. */
+  inDoubt: boolean;
+  /** Of the detection beside the face when it was found; 0 without one. */
+  firstScore: number;
 }
 
 type Chosen = Omit<EmbeddingSample, 'embedding'>;
@@ -395,12 +430,26 @@ class Samples {
   }
 }
 
+/** A frame is compared for suspicion only if it is nearly as fit as the step's best, and the chin neither up nor down. */
+const FIT_SHARE_MIN = 0.6;
+const FIT_PITCH_MAX = 15;
+
+/** The embeddings that may speak against a person: all but the smeared, the nodded and the far turned. */
+export function fitOnes<T extends Pick<EmbeddingSample, 'fitness' | 'pitch'>>(samples: readonly T[]): T[] {
+  const best = Math.max(0, ...samples.map((e) => e.fitness));
+  return samples.filter((e) => e.fitness >= FIT_SHARE_MIN * best && Math.abs(e.pitch) < FIT_PITCH_MAX);
+}
+
 export function samplesOf(analysis: StepAnalysis): StepSamples {
+  const all = [...analysis.embeddings, ...analysis.unlike];
+  return { lowestCosine: lowestOf(fitOnes(all)), doubtfulCosine: lowestOf(all), embeddings: all.length };
+}
+
+function lowestOf(e: readonly EmbeddingSample[]): number | null {
   let lowest: number | null = null;
-  const e = [...analysis.embeddings, ...analysis.unlike];
   for (let i = 0; i < e.length; i++)
     for (let j = 0; j < i; j++) lowest = Math.min(lowest ?? 1, cosine(e[i]!.embedding, e[j]!.embedding));
-  return { lowestCosine: lowest, embeddings: e.length };
+  return lowest;
 }
 
 /** 0: not to be embedded. Frontal beats sharp, open eyes and a resting mouth break ties. */
@@ -424,6 +473,31 @@ function fromMeshBox(l: Landmarks, of: NonNullable<TrackState['boxOf']>): Box {
   const height = b.height * of.height;
   return { x: b.cx + of.dx * b.width - width / 2, y: b.cy + of.dy * b.height - height / 2, width, height };
 }
+
+const isDoubtful = ({ landmarks, presence }: MeshReading): boolean =>
+  presence < DOUBT_PRESENCE || Math.abs(poseOf(landmarks).yaw) > DOUBT_YAW;
+
+/** The detection whose eyes and nose are nearest to the mesh's, and how far off the farthest of the three is, in face heights. */
+function besideOf(detections: readonly Detection[], l: Landmarks): { score: number; off: number } | null {
+  const points: [number, number][] = [
+    [(px(l, POINT.rightEyeOuter) + px(l, POINT.rightEyeInner)) / 2, (py(l, POINT.rightEyeOuter) + py(l, POINT.rightEyeInner)) / 2],
+    [(px(l, POINT.leftEyeOuter) + px(l, POINT.leftEyeInner)) / 2, (py(l, POINT.leftEyeOuter) + py(l, POINT.leftEyeInner)) / 2],
+    [px(l, POINT.noseTip), py(l, POINT.noseTip)],
+  ]; // prettier-ignore
+  const height = levelBox(l, 0).height || 1;
+  let nearest: { score: number; off: number } | null = null;
+  for (const { score, points: found } of detections) {
+    const off = Math.max(...points.map(([x, y], i) => Math.hypot(found[i]![0] - x, found[i]![1] - y))) / height;
+    if (!nearest || off < nearest.off) nearest = { score, off };
+  }
+  return nearest;
+}
+
+/** A face that was weakly detected from the start, in dim light, need not be detected better than then. */
+const isVouched = (beside: ReturnType<typeof besideOf>, { firstScore }: TrackState): boolean =>
+  beside !== null &&
+  beside.off <= BESIDE_MAX &&
+  beside.score >= Math.min(BESIDE_SCORE, firstScore > 0 ? BESIDE_SCORE_SHARE * firstScore : BESIDE_SCORE);
 
 /** Area of the largest other face ÷ area of the tracked one; also notes how the detector's box lies to the mesh's. */
 function secondFace(detections: Detection[], l: Landmarks, state: TrackState): number {

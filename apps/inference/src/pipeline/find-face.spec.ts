@@ -31,7 +31,7 @@ const look =
     boxes.filter((b) => b.score >= scoreMin);
 const weight = (d: Detection): number => prominence(d, PICTURE);
 const foundAt = async (...args: Parameters<typeof findFace>): Promise<number | null> => {
-  const landmarks = await findFace(...args);
+  const landmarks = (await findFace(...args))?.landmarks;
   if (!landmarks) return null;
   let sum = 0;
   for (let i = 0; i < landmarks.length; i += 3) sum += landmarks[i]!;

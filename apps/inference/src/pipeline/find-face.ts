@@ -36,13 +36,13 @@ export async function findFace(
   look: (scoreMin?: number) => Detection[],
   mesh: (region: Region) => Promise<MeshReading>,
   weight: (d: Detection) => number,
-): Promise<Landmarks | null> {
+): Promise<MeshReading | null> {
   for (const found of [look(), look(SECOND_LOOK_SCORE)]) {
     const byWeight = found.sort((a, b) => weight(b) - weight(a)).slice(0, TRIED_MAX);
     for (const face of byWeight) {
       const first = await mesh(regionOfDetection(face));
-      const { landmarks, presence } = await mesh(regionOfLandmarks(first.landmarks));
-      if (presence >= PRESENCE_MIN) return landmarks;
+      const reading = await mesh(regionOfLandmarks(first.landmarks));
+      if (reading.presence >= PRESENCE_MIN) return reading;
     }
   }
   return null;

@@ -1,5 +1,5 @@
 import type { MatchResult, StepVerdict } from '#contracts';
-import type { AntispoofSample, EmbeddingSample } from './analyse.js';
+import { type AntispoofSample, type EmbeddingSample, fitOnes } from './analyse.js';
 import { meanFace, type Part } from './recognisers.js';
 import { cosine, median } from './vector.js';
 
@@ -57,18 +57,19 @@ export function judgeAttempt(
   return { judgement: similarity !== null && similarity >= rules.match ? 'ok' : 'mismatch', similarity };
 }
 
-/** Every step has a face, and the mean faces of every two steps are alike. */
+/** Every step has a face, and the mean faces of every two steps are alike; of the fit frames, where a step has any. */
 export function isOnePerson(
   steps: readonly StepFindings[],
   { recognisers, onePerson }: Pick<AttemptRules, 'recognisers' | 'onePerson'>,
 ): boolean {
   if (steps.some((s) => s.embeddings.length === 0)) return false;
-  const means = steps.map((s) =>
-    meanFace(
+  const means = steps.map(({ embeddings }) => {
+    const fit = fitOnes(embeddings);
+    return meanFace(
       recognisers,
-      s.embeddings.map((e) => e.embedding),
-    ),
-  );
+      (fit.length > 0 ? fit : embeddings).map((e) => e.embedding),
+    );
+  });
   return means.every((a, i) => means.slice(0, i).every((b) => cosine(a, b) >= onePerson));
 }
 

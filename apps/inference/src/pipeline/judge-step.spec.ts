@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Action, ACTIONS, type StepVerdict } from '#contracts';
+import { type EmbeddingSample, samplesOf } from './analyse.js';
 import { judgeStep } from './judge-step.js';
 import type { Exposure, FaceSignal, SignalTrack, StepSamples } from './signals.js';
+import { normalise } from './vector.js';
 
 const REST: FaceSignal = {
   yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, faceWidth: 128, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
@@ -10,7 +12,7 @@ const REST: FaceSignal = {
   lidLeft: 0.08, mouthDetail: 0.09, eyeShade: 0.8, sharpness: 0.6,
   luminance: 130,
 }; // prettier-ignore
-const SAMPLES: StepSamples = { lowestCosine: 0.9, embeddings: 6 };
+const SAMPLES: StepSamples = { lowestCosine: 0.9, doubtfulCosine: 0.9, embeddings: 6 };
 const FPS = 24;
 
 type Movement = (seconds: number) => Partial<FaceSignal>;
@@ -331,6 +333,83 @@ describe('what cannot be judged is quality, never a verdict on the person', () =
       'moved_too_much',
       track((t) => ({ x: 180 + 200 * Math.abs(((t * 2) % 2) - 1) })),
     );
+  });
+});
+
+describe('14.1: a picture held upright', () => {
+  const upright = (change: Partial<FaceSignal>): SignalTrack => ({
+    ...track(...GESTURES.smile, () => ({ x: 81, faceWidth: 1.55 * (change.eyeSpan ?? 80), ...change })),
+    width: 162,
+    height: 288,
+  });
+
+  it.each([0.44, 0.455, 0.5, 0.55])('is done though the face fills its width: eye corners %s of it apart', (share) => {
+    expect(verdicts(upright({ eyeSpan: share * 162 })).smile).toBe('done');
+  });
+
+  it('is too close where the face is larger than the picture, whichever side of it', () => {
+    expect(verdicts(upright({ eyeSpan: 0.7 * 162, inside: 0.8 }))).toEqual(all('too_close'));
+    const lying = { ...track(...GESTURES.smile, () => ({ eyeSpan: 72, faceWidth: 112, inside: 0.8 })), width: 240, height: 135 }; // prettier-ignore
+    expect(verdicts(lying)).toEqual(all('too_close'));
+    expect(verdicts(upright({ eyeSpan: 0.4 * 162, inside: 0.8 }))).toEqual(all('off_centre'));
+  });
+});
+
+describe('14.2: a turn that goes on to where the face is lost', () => {
+  const lostFrom = (fromMs: number, toMs: number, t = track(turn(22, 0.8, 2.5))): SignalTrack => ({
+    ...t,
+    frames: t.frames.map((f) => (f.tMs >= fromMs && f.tMs < toMs ? { ...f, face: null } : f)),
+  });
+
+  it.each([[1150, 2600], [1150, 2300], [1300, 2600]])('is done though no face is found from %i to %i ms', (from, to) => {
+    expect(verdicts(lostFrom(from, to)).turn_left).toBe('done');
+  }); // prettier-ignore
+
+  it('is done though the face is found again elsewhere, of another size', () => {
+    const back: Movement = (t) => (t > 2.1 ? { x: 300, eyeSpan: 44, yaw: 10 } : {});
+    expect(verdicts(lostFrom(1150, 2110, track(turn(22, 0.8, 2.5), back))).turn_left).toBe('done');
+    // Before the turn was done that is a cut.
+    const before: Movement = (t) => (t > 0.4 ? { x: 300 } : {});
+    expect(verdicts(track(turn(22), before)).turn_left).toBe('discontinuous');
+  });
+
+  it('is no_face where it is lost before it was done, and no gesture where there was none', () => {
+    expect(verdicts(lostFrom(850, 2600)).turn_left).toBe('no_face');
+    expect(verdicts(lostFrom(1150, 2600, track())).turn_left).toBe('no_face');
+  });
+
+  it('whatever else is done before the face is lost, or after it came back, is still seen', () => {
+    const smiling: Movement = (t) => smile(1.4, 2.4)(t);
+    expect(verdicts(track(turn(22, 0.6, 1.6), smiling)).turn_left).toBe('wrong_action');
+    expect(verdicts({ ...track(turn(22, 0.6, 1.6), smiling) }).smile).toBe('wrong_action');
+  });
+
+  it('counts the frames that were sent: few of them are too few, lost ones are not', () => {
+    const t = track(...GESTURES.smile);
+    const lost = { ...t, frames: t.frames.map((f, i) => (i % 5 === 2 ? { ...f, face: null } : f)).filter((_, i) => i % 3 > 0) }; // prettier-ignore
+    expect(verdicts(lost).smile).toBe('done');
+    expect(verdicts({ ...t, frames: t.frames.filter((_, i) => i % 2 > 0) }).smile).toBe('too_few_frames');
+  });
+});
+
+describe('14.3: a shaky person', () => {
+  const sample = (direction: number[], fitness: number, pitch = 0): EmbeddingSample => ({
+    tMs: 0, yaw: 0, pitch, sharpness: 0.6, fitness, embedding: normalise(Float32Array.from(direction)),
+  }); // prettier-ignore
+  const samplesFrom = (...embeddings: EmbeddingSample[]): StepSamples =>
+    samplesOf({ track: track(), embeddings, unlike: [], antispoof: [] });
+  const fit = [sample([1, 0], 0.9), sample([1, 0.2], 0.8), sample([1, -0.2], 0.7)];
+  const shown = (samples: StepSamples): string => verdicts(track(...GESTURES.smile), samples).smile;
+
+  it('is one person: smeared, nodding and far turned frames are not compared for suspicion', () => {
+    expect(shown(samplesFrom(...fit, sample([0.6, 1], 0.3)))).toBe('done');
+    expect(shown(samplesFrom(...fit, sample([0.6, 1], 0.9, 20)))).toBe('done');
+    expect(shown(samplesFrom(...fit, sample([0.6, 1], 0.9, -20)))).toBe('done');
+  });
+
+  it('is told to move less where such a frame could be anybody’s; a fit frame of somebody else is not one person', () => {
+    expect(shown(samplesFrom(...fit, sample([0, 1], 0.3)))).toBe('moved_too_much');
+    expect(shown(samplesFrom(...fit, sample([0, 1], 0.6)))).toBe('not_one_person');
   });
 });
 

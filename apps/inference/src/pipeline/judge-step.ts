@@ -24,7 +24,7 @@ export const STEP = {
   /** Area of a second face ÷ area of the first above which neither dominates, on this share of the looks. */
   secondFaceArea: 0.35,
   secondFaceShare: 0.34,
-  /** Outer eye corners, pixels; and as a share of the picture's width. */
+  /** Outer eye corners, pixels; and as a share of the picture's longer side: a selfie held upright fills the shorter. */
   eyeSpanMin: 45,
   eyeSpanShareMax: 0.45,
   /** Of the frontal frames, so many must show a face that is large enough for the anti-spoof. */
@@ -46,8 +46,13 @@ export const STEP = {
   jumpSpans: 1.2,
   jumpScale: 1.5,
   jumpYawDegrees: 40,
-  /** Lowest cosine of two frames of one step, with the shipped models: one person 0.50 and more (114 steps of 10 people, grimaces and turns). */
+  /**
+   * Lowest cosine of two fit frames of one step, with the shipped models: one person 0.69 and more (124 steps of 9 people,
+   * shaken and dim ones too), where all frames together fall to 0.27.
+   */
   onePersonCosine: 0.4,
+  /** The same with frames that are smeared, nodded or turned far: who falls below is not another person, and not seen either. */
+  doubtfulCosine: 0.25,
   blinks: 2,
   /** Two pictures, eyes open and closed, cut to and fro: 0.77 and more. People: at most 0.73 at 20 fps (46 blinks). */
   abruptnessMax: 0.75,
@@ -71,19 +76,52 @@ export function judgeStep(
 ): StepVerdict {
   const faces: Sample[] = [];
   for (const f of track.frames) if (f.face) faces.push({ ...f.face, tMs: f.tMs });
-  const poor = qualityOf(track, faces);
+  const doneMs = doneAt(track, faces, action);
+  const poor = qualityOf(track, faces, doneMs ?? Infinity);
   if (poor) return { kind: 'quality', code: poor };
   if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < onePersonCosine)
     return { kind: 'not_one_person' };
   if (alternates(faces)) return { kind: 'not_one_person' };
-  if (jumps(faces)) return { kind: 'discontinuous' };
+  if (samples.doubtfulCosine !== null && samples.doubtfulCosine < Math.min(STEP.doubtfulCosine, onePersonCosine))
+    return { kind: 'quality', code: 'moved_too_much' };
+  // A turn that goes on after it was done may lose the face, and find it again elsewhere.
+  const steady = isTurn(action) && doneMs !== null ? faces.filter((s) => s.tMs <= doneMs) : faces;
+  if (jumps(steady)) return { kind: 'discontinuous' };
   if (didAnother(faces, action)) return { kind: 'wrong_action' };
-  if (!did(faces, action)) {
+  if (doneMs === null) {
     return speed(faces) > STEP.speedMax ? { kind: 'quality', code: 'moved_too_much' } : { kind: 'no_action' };
   }
   // A recording that ends before the window does and stands still then.
   if (stoodStill(faces)) return { kind: 'discontinuous' };
   return { kind: 'done' };
+}
+
+/**
+ * When the gesture was done: the first moment up to which the frames alone show it. What comes after may be a face that is
+ * turned away to full profile, or none. Null where it was not done.
+ */
+function doneAt(track: SignalTrack, all: readonly Sample[], action: Action): number | null {
+  const lostMs = firstLoss(track);
+  const faces = [all, all.filter((s) => s.tMs < lostMs)].find((f) => did(f, action));
+  if (!faces) return null;
+  let [from, to] = [0, faces.length];
+  while (to - from > 1) {
+    const middle = (from + to) >> 1;
+    if (did(faces.slice(0, middle), action)) to = middle;
+    else from = middle;
+  }
+  return faces[to - 1]!.tMs;
+}
+
+/** When the face was first gone for longer than a dropped frame or two; Infinity where it never was. */
+function firstLoss({ frames }: SignalTrack): number {
+  let seenMs: number | null = null;
+  for (const { tMs, face } of frames) {
+    if (!face) {
+      if (seenMs !== null && tMs - seenMs > STEP.neighbourMs) return seenMs + 1;
+    } else seenMs = tMs;
+  }
+  return Infinity;
 }
 
 function did(faces: readonly Sample[], action: Action): boolean {
@@ -98,6 +136,8 @@ function did(faces: readonly Sample[], action: Action): boolean {
       return smiled(faces, GESTURE.smileHeldMs);
   }
 }
+
+const isTurn = (action: Action): boolean => action === 'turn_left' || action === 'turn_right';
 
 /** Enough of them, and lids that moved: pooled over all, as one alone says too little at 15 fps. */
 function areBlinks(found: readonly Blink[]): boolean {
@@ -114,21 +154,30 @@ function didAnother(faces: readonly Sample[], action: Action): boolean {
   );
 }
 
-function qualityOf(track: SignalTrack, faces: readonly Sample[]): QualityCode | null {
+/** @param doneMs what is seen later counts for nothing: the gesture was done, and the head may be turned away or gone. */
+function qualityOf(track: SignalTrack, all: readonly Sample[], doneMs: number): QualityCode | null {
   const frames = track.frames;
   if (frames.length === 0 || track.unreadable > STEP.unreadableShareMax * (frames.length + track.unreadable))
     return 'unreadable';
-  if (faces.length < STEP.faceShareMin * frames.length) return whyNoFace(frames);
+  const asked = frames.filter((f) => f.tMs <= doneMs);
+  const faces = all.filter((s) => s.tMs <= doneMs);
+  if (faces.length < STEP.faceShareMin * asked.length) return whyNoFace(asked);
   const looks = frames.filter((f) => f.second !== undefined);
   const shared = looks.filter((f) => (f.second ?? 0) >= STEP.secondFaceArea);
   if (shared.length > 0 && shared.length >= STEP.secondFaceShare * looks.length) return 'multiple_faces';
-  const seconds = (faces.at(-1)!.tMs - faces[0]!.tMs) / 1000;
-  if (faces.length < STEP.framesMin || faces.length - 1 < STEP.fpsMin * seconds) return 'too_few_frames';
+  // Frames that were sent: one in which the face is lost was sent, too.
+  const seconds = (frames.at(-1)!.tMs - frames[0]!.tMs) / 1000;
+  if (faces.length < STEP.framesMin || frames.length - 1 < STEP.fpsMin * seconds) return 'too_few_frames';
   const middle = (of: (s: Sample) => number): number => median(faces.map(of));
   const eyeSpan = middle((s) => s.eyeSpan);
   if (eyeSpan < STEP.eyeSpanMin || isSmall(faces)) return 'too_far';
-  if (eyeSpan > STEP.eyeSpanShareMax * track.width) return 'too_close';
-  if (faces.filter((s) => s.inside < STEP.insideMin).length > STEP.outsideShareMax * faces.length) return 'off_centre';
+  if (eyeSpan > STEP.eyeSpanShareMax * Math.max(track.width, track.height)) return 'too_close';
+  if (faces.filter((s) => s.inside < STEP.insideMin).length > STEP.outsideShareMax * faces.length) {
+    // Of a face that is larger than the picture no part can be moved inside.
+    const isLarger =
+      middle((s) => s.faceWidth) > track.width || middle((s) => s.eyeSpan / s.foreshortening) > track.height;
+    return isLarger ? 'too_close' : 'off_centre';
+  }
   const light = middle((s) => s.luminance);
   if (light < STEP.luminanceMin) return 'too_dark';
   if (light > STEP.luminanceMax) return 'too_bright';

@@ -65,7 +65,9 @@ export interface SignalTrack {
 
 /** What the samples of a step said, beside the track. */
 export interface StepSamples {
-  /** Lowest cosine between any two embeddings of the step, those of unlike frames included; null with fewer than two. */
+  /** Lowest cosine between any two fit embeddings of the step, those of unlike frames included; null with fewer than two. */
   lowestCosine: number | null;
+  /** The same of all embeddings: smeared, nodded and far turned ones too. */
+  doubtfulCosine: number | null;
   embeddings: number;
 }

@@ -35,7 +35,7 @@ import { type Picture, Pyramid } from './picture.js';
 import { bandCorrelation, detail, exposure, luminance, sharpness } from './quality.js';
 import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { candidateTensor, joined } from './recognisers.js';
-import { cosine } from './vector.js';
+import { cosine, median } from './vector.js';
 
 /** An embedding of a chosen frame and what speaks for choosing it. */
 export interface EmbeddingSample {
@@ -91,6 +91,8 @@ const ANTISPOOF_SPANS = 8;
 export const FRONTAL_YAW = 20;
 const FRONTAL_PITCH = 25;
 export const ANTISPOOF_FACE_PX_MIN = 80;
+/** Median P(live) below which the anti-spoof denies. Above it nothing is claimed. */
+export const LIVE_MIN = 0.2;
 /** Yaw up to which a face is embedded at all. */
 const EMBED_YAW_MAX = 32;
 /** Below this likeness of its band to the fittest frame's a face may be another's, if its pose is that near and it is that fit. */
@@ -442,7 +444,17 @@ export function fitOnes<T extends Pick<EmbeddingSample, 'fitness' | 'pitch'>>(sa
 
 export function samplesOf(analysis: StepAnalysis): StepSamples {
   const all = [...analysis.embeddings, ...analysis.unlike];
-  return { lowestCosine: lowestOf(fitOnes(all)), doubtfulCosine: lowestOf(all), embeddings: all.length };
+  return {
+    lowestCosine: lowestOf(fitOnes(all)),
+    doubtfulCosine: lowestOf(all),
+    live: medianLive(analysis.antispoof),
+    embeddings: all.length,
+  };
+}
+
+/** Median P(live) of the lower of both crops; null without a sample. */
+export function medianLive(samples: readonly AntispoofSample[]): number | null {
+  return samples.length > 0 ? median(samples.map((a) => Math.min(a.near, a.far))) : null;
 }
 
 function lowestOf(e: readonly EmbeddingSample[]): number | null {

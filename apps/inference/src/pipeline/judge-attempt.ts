@@ -1,11 +1,11 @@
 import type { MatchResult, StepVerdict } from '#contracts';
-import { type AntispoofSample, type EmbeddingSample, fitOnes } from './analyse.js';
+import { type AntispoofSample, type EmbeddingSample, fitOnes, LIVE_MIN, medianLive } from './analyse.js';
 import { meanFace, type Part } from './recognisers.js';
-import { cosine, median } from './vector.js';
+import { cosine } from './vector.js';
 
 export const ATTEMPT = {
   /** Median P(live) below which an attempt is denied. Above it nothing is claimed. */
-  liveMin: 0.2,
+  liveMin: LIVE_MIN,
   /** Anti-spoof samples of all steps without which an attempt counts as not checked: a step of a far or turned face has few. */
   antispoofMin: 9,
   /** Frames in a template and in a probe. */
@@ -81,8 +81,7 @@ export function isSpoof(steps: readonly Pick<StepFindings, 'antispoof'>[]): bool
 
 /** Median P(live) of the lower of both crops; null without a sample. */
 export function liveOf(steps: readonly Pick<StepFindings, 'antispoof'>[]): number | null {
-  const live = steps.flatMap((s) => s.antispoof.map((a) => Math.min(a.near, a.far)));
-  return live.length > 0 ? median(live) : null;
+  return medianLive(steps.flatMap((s) => s.antispoof));
 }
 
 /**

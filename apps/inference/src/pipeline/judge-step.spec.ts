@@ -12,7 +12,7 @@ const REST: FaceSignal = {
   lidLeft: 0.08, mouthDetail: 0.09, eyeShade: 0.8, sharpness: 0.6,
   luminance: 130,
 }; // prettier-ignore
-const SAMPLES: StepSamples = { lowestCosine: 0.9, doubtfulCosine: 0.9, embeddings: 6 };
+const SAMPLES: StepSamples = { lowestCosine: 0.9, doubtfulCosine: 0.9, live: 0.9, embeddings: 6 };
 const FPS = 24;
 
 type Movement = (seconds: number) => Partial<FaceSignal>;
@@ -410,6 +410,22 @@ describe('14.3: a shaky person', () => {
   it('is told to move less where such a frame could be anybody’s; a fit frame of somebody else is not one person', () => {
     expect(shown(samplesFrom(...fit, sample([0, 1], 0.3)))).toBe('moved_too_much');
     expect(shown(samplesFrom(...fit, sample([0, 1], 0.6)))).toBe('not_one_person');
+  });
+});
+
+describe('14.4: a dim room', () => {
+  const lit = (luminance: number, live: number | null): string =>
+    verdicts(track(...GESTURES.smile, () => ({ luminance })), { ...SAMPLES, live }).smile; // prettier-ignore
+
+  it('is too_dark where the anti-spoof would deny what it cannot see, in good light that stays its denial', () => {
+    for (const luminance of [40, 60, 79]) expect(lit(luminance, 0.1)).toBe('too_dark');
+    expect(lit(130, 0.1)).toBe('done');
+    for (const live of [0.2, 0.9, null]) expect(lit(50, live)).toBe('done');
+  });
+
+  it('is measured as the attempt is: the median of the lower of both crops', () => {
+    const antispoof = [[0.9, 0.1], [0.05, 0.9], [0.9, 0.9]].map(([near, far], i) => ({ tMs: i, near: near!, far: far! })); // prettier-ignore
+    expect(samplesOf({ track: track(), embeddings: [], unlike: [], antispoof }).live).toBe(0.1);
   });
 });
 

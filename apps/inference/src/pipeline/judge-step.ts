@@ -10,7 +10,7 @@ import {
   strayed,
   turned,
 } from './gestures.js';
-import { ANTISPOOF_FACE_PX_MIN, FRONTAL_YAW } from './analyse.js';
+import { ANTISPOOF_FACE_PX_MIN, FRONTAL_YAW, LIVE_MIN } from './analyse.js';
 import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
 
@@ -37,6 +37,8 @@ export const STEP = {
   litShareMax: 0.35,
   luminanceMin: 35,
   luminanceMax: 235,
+  /** In less light than this the anti-spoof is wrong about people: what it would deny is too dark to be judged. */
+  antispoofLuminanceMin: 80,
   sharpnessMin: 0.28,
   /** Median way of the face between two frames, eye spans a second, above which nothing can be seen. */
   speedMax: 3,
@@ -79,6 +81,8 @@ export function judgeStep(
   const doneMs = doneAt(track, faces, action);
   const poor = qualityOf(track, faces, doneMs ?? Infinity);
   if (poor) return { kind: 'quality', code: poor };
+  const isDim = median(faces.map((s) => s.luminance)) < STEP.antispoofLuminanceMin;
+  if (isDim && samples.live !== null && samples.live < LIVE_MIN) return { kind: 'quality', code: 'too_dark' };
   if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < onePersonCosine)
     return { kind: 'not_one_person' };
   if (alternates(faces)) return { kind: 'not_one_person' };

@@ -69,5 +69,7 @@ export interface StepSamples {
   lowestCosine: number | null;
   /** The same of all embeddings: smeared, nodded and far turned ones too. */
   doubtfulCosine: number | null;
+  /** Median P(live) of the step, the lower of both crops; null without a sample. */
+  live: number | null;
   embeddings: number;
 }

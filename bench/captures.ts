@@ -7,7 +7,7 @@ import { repositoryRoot } from '#stack';
 import { type Answer, ApiClient, encodeStep, type Frame, Media, performCapture, RecordedPerson } from '#testing';
 
 const PERSON = 'franck';
-const PASSWORD = 'correct horse battery staple';
+export const PASSWORD = 'correct horse battery staple';
 const [WIDTH, HEIGHT, QUALITY] = [640, 480, 85];
 /** Of the frames left out of a short take, the share before its beginning: all gestures of the person are seen then. */
 const BEFORE_GESTURE = 0.4;
@@ -50,13 +50,19 @@ function marked(jpeg: Buffer): Buffer {
   return Buffer.concat([jpeg.subarray(0, 2), comment, jpeg.subarray(2)]);
 }
 
-/** A registered user with consent and an enrolled face. */
-export async function enrolledUser(baseUrl: string, email: string): Promise<ApiClient> {
+/** A registered user with consent. */
+export async function consentingUser(baseUrl: string, email: string): Promise<ApiClient> {
   const client = new ApiClient(baseUrl);
   await client.post('/v1/auth/register', { email, password: PASSWORD });
   await client.login(email, PASSWORD);
   const { version, textSha256 } = (await client.get('/v1/face/consent')).body;
   await client.put('/v1/face/consent', { version, textSha256 });
+  return client;
+}
+
+/** The same with an enrolled face. */
+export async function enrolledUser(baseUrl: string, email: string): Promise<ApiClient> {
+  const client = await consentingUser(baseUrl, email);
   const media = new Media(path.join(repositoryRoot(), 'test/media'));
   const { end } = await performCapture(client, new RecordedPerson(media, PERSON, 41), 'enrolments');
   if (end?.body.status !== 'enrolled') throw new Error(`enrolment: ${end?.text ?? 'no end'}`);

@@ -2,6 +2,7 @@ import { benchAttempt } from './attempt.js';
 import { benchAudit } from './audit.js';
 import { benchGuard } from './guard.js';
 import { UsageError } from './command.js';
+import { benchHostile } from './hostile.js';
 import { benchInference } from './inference.js';
 import { benchJudge } from './judge.js';
 import { benchPictures } from './pictures.js';
@@ -11,6 +12,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<boolean>> = {
   attempt: benchAttempt,
   audit: benchAudit,
   guard: benchGuard,
+  hostile: benchHostile,
   inference: benchInference,
   judge: benchJudge,
   pictures: benchPictures,

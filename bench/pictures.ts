@@ -3,7 +3,7 @@ import { CAPTURE_LIMITS } from '#contracts';
 import { repositoryRoot } from '#stack';
 import { encodeStep, Media, type CostlyPicture, costlyPictures, ordinaryPicture } from '#testing';
 import { readFramesContainer } from '../apps/gateway/src/capture/frames-container.js';
-import { readImageHeader } from '../apps/gateway/src/capture/image-header.js';
+import { readImageHeader, STEP_SAMPLES_MAX } from '../apps/gateway/src/capture/image-header.js';
 import { readModelFiles } from '../apps/inference/src/model/model-files.js';
 import { OnnxNets } from '../apps/inference/src/model/onnx.js';
 import { type DecodedFrame, StepAnalyser } from '../apps/inference/src/pipeline/analyse.js';
@@ -51,11 +51,10 @@ async function measure(rounds: number, _dir: string, header: string): Promise<Re
   prepareDecoder();
   const [take] = await takes(STEP_FRAMES);
   if (!take) throw new Error('no footage');
-  const media = new Media(path.join(repositoryRoot(), 'test/media'));
-  const [photo] = await media.load(media.takes(PERSON, 'smile').at(-1)!.segment);
-  const ordinary = await ordinaryPicture(photo!.jpeg);
+  const photo = await photoOfFace();
+  const ordinary = await ordinaryPicture(photo);
   say('making the files …');
-  const rows = (await costlyPictures(photo!.jpeg)).map(rowOf);
+  const rows = (await costlyPictures(photo)).map(rowOf);
   const look = await Look.load(take.frames.map(({ jpeg }) => jpeg));
   const [ordinaryMs, lookMs] = [new Figures(), new Figures()];
   for (let i = 0; i < WARM_DECODES; i++) await decode(ordinary, MEMORY);
@@ -74,6 +73,36 @@ async function measure(rounds: number, _dir: string, header: string): Promise<Re
     say(`round ${round} of ${rounds}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
   }
   return report(rows, { ordinaryMs, lookMs }, rounds, header);
+}
+
+export interface Bomb {
+  name: string;
+  bytes: Buffer;
+  /** How many of it a step takes. */
+  frames: number;
+}
+
+/** What makes a step cost a worker the most, of all that a gateway takes. Measured here and now. */
+export async function dearestStep(): Promise<Bomb> {
+  prepareDecoder();
+  const files = (await costlyPictures(await photoOfFace())).map(rowOf).filter(({ answer }) => answer === 'taken');
+  let dearest: { bomb: Bomb; ms: number } | null = null;
+  for (const { name, bytes } of files) {
+    const { samples = Infinity } = readImageHeader(bytes) ?? {};
+    // Room for the header, and for what tells one from the other.
+    const frames = Math.floor(Math.min(CAPTURE_LIMITS.framesMax, CAPTURE_LIMITS.bytesMax / (bytes.length + 100), STEP_SAMPLES_MAX / (samples + 2_000))); // prettier-ignore
+    const ms = frames * (await decodeMs(bytes));
+    if (!dearest || ms > dearest.ms) dearest = { bomb: { name, bytes, frames }, ms };
+  }
+  if (!dearest) throw new Error('the gateway takes none of the pictures');
+  return dearest.bomb;
+}
+
+export async function photoOfFace(): Promise<Buffer> {
+  const media = new Media(path.join(repositoryRoot(), 'test/media'));
+  const [photo] = await media.load(media.takes(PERSON, 'smile').at(-1)!.segment);
+  if (!photo) throw new Error('no footage');
+  return photo.jpeg;
 }
 
 /** One picture at a time, as in a thread of the worker. */

@@ -51,7 +51,7 @@ const COMMANDS = {
   faults: { file: 'dist/test/faults/main.js', what: 'causes faults, counts what was lost: faults -- --list' },
   bench: {
     file: 'dist/bench/main.js',
-    what: 'measurements: bench attempt, audit, guard, inference, judge, pictures',
+    what: 'measurements: bench attempt, audit, guard, hostile, inference, judge, pictures',
     quiet: true,
   },
   mutations: {

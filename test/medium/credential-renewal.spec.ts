@@ -4,7 +4,7 @@ import { isGrant, MAILED_LINK_KINDS, type MailedLink, NOT_ME_COLLECTION } from '
 import type { Answer, ApiClient } from '#testing';
 import { CredentialRenewal } from '../../apps/gateway/src/sessions/credential-renewal.js';
 import { SessionService } from '../../apps/gateway/src/sessions/session.service.js';
-import { GatewayWorld, PASSWORD } from './gateway-world.js';
+import { GatewayWorld, PASSWORD, sleep } from './gateway-world.js';
 
 jest.setTimeout(240_000);
 
@@ -236,6 +236,57 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
       expect(await isIn(client)).toBe(200);
       expect(await get(UserRepository).findById(userId)).toMatchObject({ sessionEpoch: 1 });
     });
+  });
+
+  it('B5: a reset by mail and "not me" bring budgets of recovery anew, three times a day; a changed password does not', async () => {
+    const person = await world.account({ consent: false });
+    const generation = async () => (await account(person.userId)).recoveryGeneration;
+    await renewals.password_change(person);
+    expect(await generation()).toBe(0);
+    for (const [by, count] of [
+      ['password_reset', 1],
+      ['not_me', 2],
+      ['password_reset', 3],
+      ['not_me', 3],
+    ] as const) {
+      await renewals[by](person);
+      expect({ by, generation: await generation() }).toEqual({ by, generation: count });
+    }
+    const yesterday = new Date(Date.now() - 25 * 3_600_000);
+    const users = world.db.collection<{ _id: string }>('users');
+    await users.updateOne(
+      { _id: person.userId },
+      { $set: { recoveryGenerationsAt: [yesterday, yesterday, yesterday] } },
+    );
+    await renewals.not_me(person);
+    expect(await account(person.userId)).toMatchObject({
+      recoveryGeneration: 4,
+      recoveryGenerationsAt: [expect.any(Date)],
+    });
+  });
+
+  it('C11: all mails that can be set off for a person are ten an hour together, whoever asks', async () => {
+    const person = await world.account({ consent: false });
+    await world.verifyEmail(person.userId);
+    const asked = ['password_reset', 'login_link', 'recovery_code', 'email_change_confirm'];
+    const counts = async () =>
+      Promise.all(asked.map((template) => world.db.collection('mails').countDocuments({ userId: person.userId, template }))); // prettier-ignore
+    for (let i = 0; i < 6; i++) {
+      await post('/v1/auth/password/reset', { email: person.email });
+      await post('/v1/auth/login/link', { email: person.email });
+      await person.client.post('/v1/recovery/codes');
+      const ask = { newEmail: `${randomUUID()}@example.org`, currentPassword: PASSWORD };
+      await person.client.post('/v1/auth/email/change', ask);
+    }
+    // Resets and links are mailed after their answer.
+    for (let i = 0; i < 200 && ((await counts())[1] ?? 0) < 3; i++) await sleep(50);
+    const [resets = 0, links = 0, codes = 0, changes = 0] = await counts();
+    expect({ resets, links, session: codes + changes }).toEqual({ resets: 3, links: 3, session: 3 });
+    // New credentials have a share of their own, up to what is left of the whole.
+    await renewals.password_reset(person);
+    expect(await person.client.login(person.email, NEXT)).toMatchObject({ status: 200 });
+    expect((await person.client.post('/v1/recovery/codes')).status).toBe(202);
+    expect((await person.client.post('/v1/recovery/codes')).status).toBe(429);
   });
 
   it('15.3: the link that stops a change of address works until the change, and is not taken away by asking again', async () => {

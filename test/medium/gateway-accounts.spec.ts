@@ -36,7 +36,7 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
     return account;
   };
 
-  it('remembers the language that a client asks for, and follows it at login', async () => {
+  it('C7: mails have the language of the registration or of a mailed link, and no login changes it', async () => {
     const email = `${randomUUID()}@example.org`;
     const send = (path: string, languages: string) =>
       fetch(`${world.url}/v1/auth/${path}`, {
@@ -49,6 +49,13 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
     expect((await send('login', 'fr, *;q=0.1')).status).toBe(200);
     expect(await user(userId)).toMatchObject({ locale: 'de' });
     expect((await send('login', 'en-GB')).status).toBe(200);
+    expect(await user(userId)).toMatchObject({ locale: 'de' });
+    expect(await world.client().post('/v1/auth/password/reset', { email })).toMatchObject({ status: 202 });
+    await until(async () => (await mailed(userId, 'password_reset')) === 1);
+    const body = JSON.stringify({ token: await world.mailSecret(userId, 'password_reset'), newPassword: NEXT });
+    const headers = { 'content-type': 'application/json', 'accept-language': 'en-GB' };
+    const reset = await fetch(`${world.url}/v1/auth/password/reset/confirm`, { method: 'POST', headers, body });
+    expect(reset.status).toBe(204);
     expect(await user(userId)).toMatchObject({ locale: 'en' });
   });
 

@@ -134,5 +134,31 @@ describe('the lock of the face', () => {
         expect(await owner.client.delete(`/v1/auth/sessions/${sessionId}`)).toMatchObject({ status: 204 });
       expect((await thief.client.get('/v1/auth/session')).status).toBe(401);
     });
+
+    it('B5: with the password spends codes, tries and mails, and the owner recovers at once after a reset by mail', async () => {
+      const owner = await world.enrolled();
+      await world.verifyEmail(owner.userId);
+      const thief = world.client('Thief');
+      expect(await thief.login(owner.email, PASSWORD)).toMatchObject({ status: 200 });
+      const answers: Answer[] = [];
+      for (let code = 0; code < 4; code++) {
+        answers.push(await thief.post('/v1/recovery/codes'));
+        for (let i = 0; i < 5; i++) answers.push(await thief.post('/v1/recovery/verify', { code: 'AAAAAAAA' }));
+        answers.push(await thief.post('/v1/auth/email/resend'));
+      }
+      expect(answers.map(({ status }) => status)).toContain(429);
+      expect((await owner.client.post('/v1/recovery/codes')).status).toBe(429);
+
+      const NEXT = 'another long enough password';
+      expect(await world.client().post('/v1/auth/password/reset', { email: owner.email })).toMatchObject({ status: 202 }); // prettier-ignore
+      const mailed = () => world.db.collection('mails').countDocuments({ userId: owner.userId, template: 'password_reset' }); // prettier-ignore
+      for (let i = 0; i < 200 && (await mailed()) === 0; i++) await sleep(50);
+      const token = await world.mailSecret(owner.userId, 'password_reset');
+      expect((await world.client().post('/v1/auth/password/reset/confirm', { token, newPassword: NEXT })).status).toBe(204); // prettier-ignore
+      expect(await thief.post('/v1/recovery/codes')).toMatchObject({ status: 401 });
+      expect(await owner.client.login(owner.email, NEXT)).toMatchObject({ status: 200 });
+      expect(await world.recover(owner)).toMatchObject({ status: 200 });
+      expect((await owner.client.get('/v1/auth/session')).body).toMatchObject({ acr: 'urn:countersign:pwd+recovery' });
+    });
   });
 });

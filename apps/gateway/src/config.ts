@@ -76,8 +76,13 @@ export const gatewayEnvSchema = z.object({
   ANONYMOUS_REQUESTS_PER_HOUR: env.count.default(600),
   /** How many logins of one account may succeed in an hour: far more than people do. */
   LOGINS_PER_ACCOUNT_PER_HOUR: env.count.default(300),
-  /** How many mails one account can be made to send in an hour. */
-  MAILS_PER_ACCOUNT_PER_HOUR: env.count.default(5),
+  /**
+   * How many mails one account can be made to send in an hour: resets, links for a login, and what a session asks for have
+   * three tenths each. Notices of what happened are not among them.
+   */
+  MAILS_PER_ACCOUNT_PER_HOUR: env.count.default(10),
+  /** The same in a day. */
+  MAILS_PER_ACCOUNT_PER_DAY: env.count.default(20),
   /** The time in which failed logins are counted, minutes. */
   LOGIN_WINDOW_MINUTES: env.count.default(15),
   /** How many wrong passwords of one account one network may try in that time. */

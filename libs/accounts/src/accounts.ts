@@ -45,6 +45,8 @@ export class Accounts {
       roles: [...new Set<Role>(['user', ...(account.roles ?? [])])],
       sessionEpoch: 0,
       credentialEpoch: 0,
+      recoveryGeneration: 0,
+      recoveryGenerationsAt: [],
       staying: null,
       createdAt: new Date(),
       disabled: false,

@@ -6,6 +6,9 @@ import { type Renewal, type UserRow, userRowSchema } from './user.js';
 
 /** More than anybody ends in the twelve hours that a session can live. */
 const ENDED_KEPT = 100;
+/** Renewals in a day that bring budgets of recovery anew: so many times a thief who goes on can be answered. */
+const GENERATIONS_A_DAY = 3;
+const DAY_MS = 24 * 3_600_000;
 
 /** `users`: who may sign in. Each change is one conditional update. */
 export class UserRepository {
@@ -64,7 +67,7 @@ export class UserRepository {
     const before = parsed(
       await this.rows.findOneAndUpdate(
         { ...condition, _id: { $eq: userId } },
-        [{ $set: { ...fields, ...Object.fromEntries(literals) } }],
+        [{ $set: { ...fields, ...generationOf(renewal), ...Object.fromEntries(literals) } }],
         { returnDocument: 'before' },
       ),
     );
@@ -128,10 +131,6 @@ export class UserRepository {
     }
   }
 
-  async setLocale(userId: string, locale: string): Promise<void> {
-    await this.change(userId, {}, { $set: { locale } });
-  }
-
   /** Ends every session. */
   async addRoles(userId: string, roles: readonly Role[]): Promise<void> {
     await this.change(userId, {}, { $addToSet: { roles: { $each: [...roles] } }, $inc: { sessionEpoch: 1 } });
@@ -161,10 +160,11 @@ function termsOf(renewal: Renewal): { condition: mongo.Filter<UserRow>; set: Par
     }
     case 'password_reset':
     case 'invitation': {
-      const { passwordHash, link } = renewal;
+      const { passwordHash, link, locale } = renewal;
+      const language = locale === undefined ? {} : { locale };
       return {
         condition: { email: { $eq: link.email }, ...isOf(link.credentialEpoch) },
-        set: { passwordHash, mustResetPassword: false, emailVerified: true, invite: null },
+        set: { passwordHash, mustResetPassword: false, emailVerified: true, invite: null, ...language },
       };
     }
     case 'not_me':
@@ -172,6 +172,19 @@ function termsOf(renewal: Renewal): { condition: mongo.Filter<UserRow>; set: Par
     case 'disable':
       return { condition: {}, set: { disabled: true } };
   }
+}
+
+/** Who reads the mailbox begins anew; who only knows the password, which a thief may, does not. */
+function generationOf({ by }: Renewal): mongo.Document {
+  if (by !== 'password_reset' && by !== 'not_me') return {};
+  const before = { $ifNull: ['$recoveryGenerationsAt', []] };
+  const cond = { $gt: ['$$at', { $subtract: ['$$NOW', DAY_MS] }] };
+  const recent = { $filter: { input: before, as: 'at', cond } };
+  const isMore = { $lt: [{ $size: recent }, GENERATIONS_A_DAY] };
+  return {
+    recoveryGeneration: { $add: [{ $ifNull: ['$recoveryGeneration', 0] }, { $cond: [isMore, 1, 0] }] },
+    recoveryGenerationsAt: { $cond: [isMore, { $concatArrays: [recent, ['$$NOW']] }, recent] },
+  };
 }
 
 const parsed = (row: unknown): UserRow | null => (row === null ? null : userRowSchema.parse(row));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { roleSchema } from '#contracts';
+import { type MailLocale, roleSchema } from '#contracts';
 
 /** One document of `users`. `_id` is the userId: a random identifier made before the guard is. */
 export const userRowSchema = z.object({
@@ -14,6 +14,10 @@ export const userRowSchema = z.object({
   sessionEpoch: z.int(),
   /** Raised by every renewal of the credentials (`Renewal`): what was begun under an older one comes to nothing. */
   credentialEpoch: z.int().default(0),
+  /** Whose budgets of recovery codes and tries count: raised by a reset by mail and by "not me", three times a day. */
+  recoveryGeneration: z.int().default(0),
+  /** When it was raised, the last day. */
+  recoveryGenerationsAt: z.array(z.date()).default([]),
   /** The session that went on when the password was changed in it, and the `sessionEpoch` that this raised. */
   staying: z.object({ sessionId: z.uuid(), epoch: z.int() }).nullable().default(null),
   createdAt: z.date(),
@@ -59,6 +63,8 @@ export type Renewal =
   | {
       by: 'password_reset' | 'invitation';
       passwordHash: string;
+      /** The language of the person's mails from here on, where the request names one of ours. */
+      locale?: MailLocale;
       link: { email: string; credentialEpoch: number };
     }
   /** Bars the password until it was reset by mail. */

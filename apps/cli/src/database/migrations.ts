@@ -50,11 +50,15 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   {
     version: 4,
-    what: 'accounts count the renewals of their credentials',
+    what: 'accounts count the renewals of their credentials, and recovery codes are those of one',
     run: async (db) => {
-      for (const [field, value] of Object.entries({ credentialEpoch: 0, staying: null })) {
+      const set = { credentialEpoch: 0, staying: null, recoveryGeneration: 0, recoveryGenerationsAt: [] };
+      for (const [field, value] of Object.entries(set)) {
         await db.collection('users').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
       }
+      // A code lives ten minutes: those of before are asked for anew.
+      const none = { $set: { generation: 0, live: [] } };
+      await db.collection('recovery_codes').updateMany({ generation: { $exists: false } }, none);
     },
   },
 ];

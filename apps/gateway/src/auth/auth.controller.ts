@@ -120,10 +120,9 @@ export class AuthController {
     @LoggedInUser() user: UserRow,
     @RequestOrigin() origin: Origin,
     @Res({ passthrough: true }) reply: FastifyReply,
-    @Headers('accept-language') languages?: string,
     @Headers('cookie') cookies?: string,
   ) {
-    const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
+    const session = await this.auth.openSession(user, origin);
     this.devices.remember(reply, cookies, user);
     return sessionAnswer(session.token, session.record);
   }

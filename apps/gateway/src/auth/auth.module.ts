@@ -10,7 +10,6 @@ import { EmailController } from './email.controller.js';
 import { EmailService } from './email.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { PasswordResetService } from './password-reset.service.js';
-import { RequestThrottle } from './request-throttle.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLinkController } from './login-link.controller.js';
 import { LoginLinkService } from './login-link.service.js';
@@ -25,7 +24,6 @@ import { LoginThrottle } from './login-throttle.js';
     EmailService,
     PasswordResetService,
     RegistrationService,
-    RequestThrottle,
     KnownDevices,
     LoginLinkService,
     LocalStrategy,

@@ -11,7 +11,7 @@ import {
   type UserRow,
   verifyPassword,
 } from '#accounts';
-import { type MailLocale, mailLocaleOf, type Origin } from '#contracts';
+import type { Origin } from '#contracts';
 import { type GuardStore, nextReleaseDelayMs } from '#guard';
 import { AppLogger } from '#observability';
 import { recordThrottled, Refusals } from '../audit-trail/refusals.js';
@@ -76,19 +76,13 @@ export class AuthService {
     return user.emailVerified || this.config.REGISTRATION !== 'verified';
   }
 
-  /** `locale`: the language that the client asks for; mails follow it. `proved`: by a link that only the owner has. */
-  async openSession(
-    user: UserRow,
-    origin: Origin,
-    o: { locale?: MailLocale | undefined; proved?: boolean } = {},
-  ): Promise<ActiveSession> {
-    const { locale, proved = false } = o;
+  /** `proved`: by a link that only the owner has. A login's language is that of whoever knows the password: no mail follows it. */
+  async openSession(user: UserRow, origin: Origin, { proved = false } = {}): Promise<ActiveSession> {
     await this.requests.takeLogin(user._id);
     const session = await this.sessions.open(user._id, user.sessionEpoch, { deviceModel: origin.deviceModel, proved });
     for (const sessionId of session.ended) {
       await this.events.append(user._id, 'session_ended', { ...origin, sessionId });
     }
-    if (locale && locale !== mailLocaleOf(user.locale)) await this.users.setLocale(user._id, locale);
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
     return session;
   }
@@ -179,7 +173,7 @@ export class RegistrationService {
     const created = await this.accounts.create(account);
     if (created.kind === 'created') return this.emails.sendVerification(created.user);
     const owner = await this.accounts.users.findByEmail(account.email);
-    if (!owner || !(await this.throttle.mayMail(owner._id))) return;
+    if (!owner || !(await this.throttle.mayMail(owner._id, 'reset'))) return;
     await this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });
   }
 }

@@ -54,7 +54,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   async resendVerification(user: UserRow, origin: Origin): Promise<void> {
-    await this.throttle.takeMail(user._id);
+    await this.throttle.takeMail(user);
     if (user.emailVerified) return;
     await this.events.append(user._id, 'verification_sent', origin);
     await this.sendVerification(user);
@@ -72,7 +72,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
   async askForChange(user: UserRow, email: string, origin: Origin): Promise<void> {
-    await this.throttle.takeMail(user._id);
+    await this.throttle.takeMail(user);
     // The links that stop it stay: whoever asks again takes none of them away.
     await this.links.replace(user._id, 'confirm_new_email');
     await this.events.append(user._id, 'email_change_asked', origin);

@@ -2,7 +2,7 @@ import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { emailLookupSchema, passwordAttemptSchema } from '#accounts';
-import { mailLocaleOf, type Origin } from '#contracts';
+import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
@@ -48,10 +48,9 @@ export class LoginLinkController {
     @RequestOrigin() origin: Origin,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('cookie') cookies?: string,
-    @Headers('accept-language') languages?: string,
   ) {
     const user = await this.links.enter(token, password, origin);
-    const session = await this.auth.openSession(user, origin, { locale: mailLocaleOf(languages) });
+    const session = await this.auth.openSession(user, origin);
     this.devices.remember(reply, cookies, user);
     return sessionAnswer(session.token, session.record);
   }

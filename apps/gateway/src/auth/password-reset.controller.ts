@@ -43,8 +43,9 @@ export class PasswordResetController {
     @RequestOrigin() origin: Origin,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('cookie') cookies?: string,
+    @Headers('accept-language') languages?: string,
   ): Promise<void> {
-    const user = await this.resets.confirm(body.token, body.newPassword, origin);
+    const user = await this.resets.confirm(body.token, { password: body.newPassword, languages }, origin);
     // Who chose the password is no stranger to the account, even while strangers use up its tries.
     this.devices.remember(reply, cookies, user);
   }
@@ -62,8 +63,9 @@ export class PasswordResetController {
     @RequestOrigin() origin: Origin,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Headers('cookie') cookies?: string,
+    @Headers('accept-language') languages?: string,
   ) {
-    const user = await this.resets.acceptInvitation(body.token, body.newPassword, origin);
+    const user = await this.resets.acceptInvitation(body.token, { password: body.newPassword, languages }, origin);
     if (user.disabled) throw new Problem('account_inactive');
     this.devices.remember(reply, cookies, user);
     const session = await this.auth.openSession(user, origin, { proved: true });

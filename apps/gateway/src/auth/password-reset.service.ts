@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { hashPassword, isCommonPassword, LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
-import type { Origin } from '#contracts';
+import { mailLocaleOf, type Origin } from '#contracts';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
@@ -8,6 +8,12 @@ import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { CredentialRenewal } from '../sessions/credential-renewal.js';
 import { RequestThrottle } from './request-throttle.js';
+
+/** `languages`: an Accept-Language field. Who follows a mailed link has the mailbox, so mails follow it. */
+interface Chosen {
+  password: string;
+  languages: string | undefined;
+}
 
 /** A forgotten password, by a mailed link. The face and its lock are not touched. */
 @Injectable()
@@ -30,19 +36,19 @@ export class PasswordResetService {
   }
 
   /** The account as it is afterwards. */
-  confirm(token: string, password: string, origin: Origin): Promise<UserRow> {
-    return this.choose('reset_password', token, password, origin);
+  confirm(token: string, chosen: Chosen, origin: Origin): Promise<UserRow> {
+    return this.choose('reset_password', token, chosen, origin);
   }
 
   /** The same. */
-  acceptInvitation(token: string, password: string, origin: Origin): Promise<UserRow> {
-    return this.choose('invite', token, password, origin);
+  acceptInvitation(token: string, chosen: Chosen, origin: Origin): Promise<UserRow> {
+    return this.choose('invite', token, chosen, origin);
   }
 
   private async choose(
     kind: 'reset_password' | 'invite',
     token: string,
-    password: string,
+    { password, languages }: Chosen,
     origin: Origin,
   ): Promise<UserRow> {
     const link = await this.links.find(kind, token);
@@ -55,8 +61,11 @@ export class PasswordResetService {
     if (isCommonPassword(password, link.email)) throw new Problem('password_too_common');
     const passwordHash = await hashPassword(password);
     const by = kind === 'invite' ? 'invitation' : 'password_reset';
+    const locale = mailLocaleOf(languages);
+    const language = locale === undefined ? {} : { locale };
     const taken = await this.links.take(kind, token);
-    const user = taken && (await this.renewal.renew(taken.userId, { by, passwordHash, link: taken }, origin));
+    const user =
+      taken && (await this.renewal.renew(taken.userId, { by, passwordHash, link: taken, ...language }, origin));
     if (!user) throw this.refusals.ofLink(kind, link, origin);
     return user;
   }
@@ -65,7 +74,7 @@ export class PasswordResetService {
     const user = await this.users.findByEmail(email);
     // By nobody who is known, so counted and not in the guard. For an unknown address it is of nobody.
     this.outbox.record({ type: 'password_reset_asked', userId: user?._id ?? null, origin });
-    if (!user || user.disabled || !(await this.throttle.mayMail(user._id))) return;
+    if (!user || user.disabled || !(await this.throttle.mayMail(user._id, 'reset'))) return;
     await this.mails.send({
       userId: user._id,
       template: 'password_reset',

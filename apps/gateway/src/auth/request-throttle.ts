@@ -1,21 +1,37 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { UserRow } from '#accounts';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { AddressLimiter, Limiter, refuseAfter } from '../redis/limiter.js';
 import { RedisStore } from '../redis/redis.js';
 import { Keys } from '../store/keys.js';
 
 const HOUR_SECONDS = 3_600;
+const DAY_SECONDS = 24 * HOUR_SECONDS;
+
+/**
+ * Who can set off mails to a person: anybody (a reset, a link for one login), or a session. Each has three tenths of what
+ * a person may get, so that none takes the others' way, and a tenth is left for who begins anew after a reset.
+ */
+type MailShare = 'reset' | 'login_link' | 'session';
+const SHARE = 0.3;
 
 /** Bounds what anybody can set off without a password, in an hour. Never tells whether an account exists. */
 @Injectable()
 export class RequestThrottle {
-  private readonly mails: Limiter;
+  private readonly mails: readonly { share: Limiter; all: Limiter }[];
   private readonly logins: Limiter;
   private readonly byAddress: Record<'anonymous' | 'registration', AddressLimiter>;
 
   constructor(redis: RedisStore, keys: Keys, @Inject(GATEWAY_CONFIG) config: GatewayConfig) {
     const anHour = (points: number) => ({ points, seconds: HOUR_SECONDS });
-    this.mails = new Limiter(redis, keys, 'ask-mail_of_account', anHour(config.MAILS_PER_ACCOUNT_PER_HOUR));
+    const mails = (name: string, points: number, seconds: number) => ({
+      share: new Limiter(redis, keys, `ask-mail_share_${name}`, { points: Math.ceil(points * SHARE), seconds }),
+      all: new Limiter(redis, keys, `ask-mail_${name}`, { points, seconds }),
+    });
+    this.mails = [
+      mails('hour', config.MAILS_PER_ACCOUNT_PER_HOUR, HOUR_SECONDS),
+      mails('day', config.MAILS_PER_ACCOUNT_PER_DAY, DAY_SECONDS),
+    ];
     this.logins = new Limiter(redis, keys, 'ask-login_of_account', anHour(config.LOGINS_PER_ACCOUNT_PER_HOUR));
     this.byAddress = {
       anonymous: new AddressLimiter(redis, keys, 'ask-anonymous', anHour(config.ANONYMOUS_REQUESTS_PER_HOUR)),
@@ -28,9 +44,9 @@ export class RequestThrottle {
     refuseAfter((await this.byAddress[scope].take(address)).refusedMs);
   }
 
-  /** Mails that one account can be made to send: verification, reset, change of address. */
-  async takeMail(userId: string): Promise<void> {
-    refuseAfter((await this.mails.take(userId)).refusedMs);
+  /** Mails that are asked for in a session: a verification, a change of address, a recovery code. */
+  async takeMail(user: Pick<UserRow, '_id' | 'recoveryGeneration'>): Promise<void> {
+    refuseAfter(await this.refusedMail(user._id, 'session', ` ${user.recoveryGeneration}`));
   }
 
   /** Logins that succeed: a bound of the sessions and events that one right password makes. */
@@ -38,8 +54,21 @@ export class RequestThrottle {
     refuseAfter((await this.logins.take(userId)).refusedMs);
   }
 
-  /** As `takeMail`, where a refusal must not show. `kind`: mails that are counted by themselves. */
-  async mayMail(userId: string, kind?: 'login_link'): Promise<boolean> {
-    return (await this.mails.take(kind ? `${userId} ${kind}` : userId)).refusedMs === null;
+  /** Mails that anybody can ask for: a refusal must not show. */
+  async mayMail(userId: string, share: Exclude<MailShare, 'session'>): Promise<boolean> {
+    return (await this.refusedMail(userId, share)) === null;
+  }
+
+  /** Security notices are not asked for, and count nowhere. What its share refuses takes nothing of the whole. */
+  private async refusedMail(userId: string, share: MailShare, generation = ''): Promise<number | null> {
+    for (const window of this.mails) {
+      const { refusedMs } = await window.share.take(`${userId} ${share}${generation}`);
+      if (refusedMs !== null) return refusedMs;
+    }
+    for (const window of this.mails) {
+      const { refusedMs } = await window.all.take(userId);
+      if (refusedMs !== null) return refusedMs;
+    }
+    return null;
   }
 }

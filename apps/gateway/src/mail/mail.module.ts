@@ -6,6 +6,7 @@ import type { Origin } from '#contracts';
 import { newestOf } from '#sealing';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { SubjectRepository } from '../audit-trail/subject.repository.js';
+import { RequestThrottle } from '../auth/request-throttle.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { database } from '../store/mongo.js';
 
@@ -35,7 +36,8 @@ export class Mails {
         openMails(database(connection), newestOf(config.MAIL_KEY).bytes),
     },
     Mails,
+    RequestThrottle,
   ],
-  exports: [MailRepository, Mails],
+  exports: [MailRepository, Mails, RequestThrottle],
 })
 export class MailModule {}

@@ -6,43 +6,43 @@ const MINUTE = 60_000;
 const good = { codeMac: 'right', sessionId: 's1', credentialEpoch: 0 };
 
 function issued(state: RecoveryState = noRecovery('u'), at = T0): RecoveryState {
-  const outcome = issue(state, good, at);
+  const outcome = issue(state, 0, good, at);
   if (outcome.kind !== 'issued') throw new Error('refused');
   return outcome.next;
 }
 
 describe('recovery codes', () => {
   it('work once', () => {
-    const first = tryCode(issued(), good, later(1_000));
+    const first = tryCode(issued(), 0, good, later(1_000));
     expect(first.kind).toBe('right');
-    expect('next' in first && tryCode(first.next, good, later(2_000)).kind).toBe('none');
+    expect('next' in first && tryCode(first.next, 0, good, later(2_000)).kind).toBe('none');
   });
 
   it('work for ten minutes, in their session only', () => {
-    expect(tryCode(issued(), good, later(10 * MINUTE - 1)).kind).toBe('right');
-    expect(tryCode(issued(), good, later(10 * MINUTE)).kind).toBe('none');
-    expect(tryCode(issued(), { ...good, sessionId: 's2' }, T0).kind).toBe('none');
+    expect(tryCode(issued(), 0, good, later(10 * MINUTE - 1)).kind).toBe('right');
+    expect(tryCode(issued(), 0, good, later(10 * MINUTE)).kind).toBe('none');
+    expect(tryCode(issued(), 0, { ...good, sessionId: 's2' }, T0).kind).toBe('none');
   });
 
   it('15.3: end with the credentials under which they were mailed', () => {
-    expect(tryCode(issued(), { ...good, credentialEpoch: 1 }, T0).kind).toBe('none');
+    expect(tryCode(issued(), 0, { ...good, credentialEpoch: 1 }, T0).kind).toBe('none');
   });
 
   it('take five tries, then not even the right one', () => {
     let state = issued();
     for (let i = 0; i < 5; i++) {
-      const outcome = tryCode(state, { ...good, codeMac: 'wrong' }, T0);
+      const outcome = tryCode(state, 0, { ...good, codeMac: 'wrong' }, T0);
       expect(outcome.kind).toBe('wrong');
       if ('next' in outcome) state = outcome.next;
     }
-    expect(tryCode(state, good, T0).kind).toBe('none');
+    expect(tryCode(state, 0, good, T0).kind).toBe('none');
   });
 
   it('are made three times an hour', () => {
     let state = issued();
     for (let i = 1; i < 3; i++) state = issued(state, later(i * MINUTE));
-    expect(issue(state, good, later(59 * MINUTE))).toEqual({ kind: 'refused', retryAfterSeconds: 60 });
-    expect(issue(state, good, later(60 * MINUTE + 1)).kind).toBe('issued');
+    expect(issue(state, 0, good, later(59 * MINUTE))).toEqual({ kind: 'refused', retryAfterSeconds: 60 });
+    expect(issue(state, 0, good, later(60 * MINUTE + 1)).kind).toBe('issued');
   });
 
   it('are tried fifteen times a day, whatever the number of codes', () => {
@@ -52,14 +52,37 @@ describe('recovery codes', () => {
       const at = later(hour * 60 * MINUTE);
       state = issued(state, at);
       for (let i = 0; i < 4 && tries < 15; i++) {
-        const outcome = tryCode(state, { ...good, codeMac: 'wrong' }, at);
+        const outcome = tryCode(state, 0, { ...good, codeMac: 'wrong' }, at);
         if (!('next' in outcome)) throw new Error(outcome.kind);
         state = outcome.next;
         tries++;
       }
     }
     const day = 24 * 60 * MINUTE;
-    expect(tryCode(state, good, later(4 * 60 * MINUTE)).kind).toBe('refused');
-    expect(tryCode(issued(state, later(day)), good, later(day + 1)).kind).toBe('right');
+    expect(tryCode(state, 0, good, later(4 * 60 * MINUTE)).kind).toBe('refused');
+    expect(tryCode(issued(state, later(day)), 0, good, later(day + 1)).kind).toBe('right');
+  });
+
+  it('B5: budgets are those of a generation of credentials, and nobody goes back to an older one', () => {
+    let state = noRecovery('u');
+    for (let i = 0; i < 3; i++) state = issued(state);
+    for (let i = 0; i < 15; i++) state = { ...state, tried: [...state.tried, T0] };
+    expect(issue(state, 0, good, T0).kind).toBe('refused');
+    expect(tryCode(state, 0, good, T0).kind).toBe('refused');
+    const code = { ...good, credentialEpoch: 1 };
+    const renewed = issue(state, 1, code, T0);
+    expect(renewed.kind).toBe('issued');
+    if (renewed.kind !== 'issued') return;
+    expect(tryCode(renewed.next, 1, code, T0).kind).toBe('right');
+    // A request that was let in before the renewal finds no budget of its own.
+    expect(issue(renewed.next, 0, good, T0)).toMatchObject({ next: { generation: 1, issued: [T0, T0] } });
+  });
+
+  it('B5: a code that another session asks for leaves this one as it is', () => {
+    const thief = { codeMac: 'other', sessionId: 's2', credentialEpoch: 0 };
+    const both = issue(issued(), 0, thief, T0);
+    if (both.kind !== 'issued') throw new Error('refused');
+    expect(tryCode(both.next, 0, good, T0).kind).toBe('right');
+    expect(tryCode(both.next, 0, { ...thief, codeMac: 'right' }, T0).kind).toBe('wrong');
   });
 });

@@ -5,6 +5,7 @@ import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
 import { UserEvents } from '../audit-trail/user-events.js';
+import { RequestThrottle } from '../auth/request-throttle.js';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
@@ -29,6 +30,7 @@ export class RecoveryService {
     private readonly mails: Mails,
     private readonly sessions: SessionService,
     private readonly keys: Keys,
+    private readonly throttle: RequestThrottle,
     private readonly events: UserEvents,
     private readonly refusals: Refusals,
     @Inject(GUARD) private readonly guard: GuardStore,
@@ -37,22 +39,23 @@ export class RecoveryService {
   async send(session: ActiveSession, user: UserRow, origin: Origin): Promise<{ expiresAt: string }> {
     await guardOf(this.guard, session);
     if (!user.emailVerified) throw new Problem('email_not_verified');
+    await this.throttle.takeMail(user);
     const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
     const given = this.codeOf(session, user, code);
-    const issued = await this.settled(user._id, (state) => issue(state, given, new Date()));
+    const issued = await this.settled(user._id, (state) => issue(state, user.recoveryGeneration, given, new Date()));
     if (issued.kind === 'refused') {
       throw new Problem('too_many_codes', { retryAfterSeconds: issued.retryAfterSeconds });
     }
     const params = { minutes: RECOVERY_LIMITS.lifeMs / 60_000 };
     await this.mails.send({ userId: user._id, template: 'recovery_code', params, origin, secret: code });
     await this.events.append(user._id, 'recovery_sent', origin);
-    return { expiresAt: (issued.next.live?.expiresAt ?? new Date()).toISOString() };
+    return { expiresAt: issued.expiresAt.toISOString() };
   }
 
   async verify(session: ActiveSession, user: UserRow, code: string, origin: Origin): Promise<ActiveSession> {
     await guardOf(this.guard, session);
     const given = this.codeOf(session, user, code);
-    const tried = await this.settled(user._id, (state) => tryCode(state, given, new Date()));
+    const tried = await this.settled(user._id, (state) => tryCode(state, user.recoveryGeneration, given, new Date()));
     if (tried.kind !== 'right') {
       const reason = tried.kind === 'refused' ? 'throttled' : 'wrong_credential';
       this.refusals.record('recovery_code', reason, { userId: user._id, origin });

@@ -76,7 +76,7 @@ const DETECT_EVERY = 15;
  * Turned further than this, or less present, a mesh may have lost its face: it then drifts back to a frontal pose of
  * nothing, at a presence of 0.99. It is believed again where a detection lies beside it, and asked every so many frames.
  */
-const DOUBT_YAW = 25;
+const DOUBT_YAW = 18;
 const DOUBT_PRESENCE = 0.9;
 const DETECT_EVERY_IN_DOUBT = 4;
 /** Largest distance of eyes and nose between mesh and detection ÷ height of the face: at most 0.07 on faces up to 46° of yaw. */

@@ -78,9 +78,12 @@ export function judgeStep(
 ): StepVerdict {
   const faces: Sample[] = [];
   for (const f of track.frames) if (f.face) faces.push({ ...f.face, tMs: f.tMs });
-  const doneMs = doneAt(track, faces, action);
-  const poor = qualityOf(track, faces, doneMs ?? Infinity);
-  if (poor) return { kind: 'quality', code: poor };
+  const shown = showing(track, faces, action);
+  const poor = qualityOf(track, faces, Infinity);
+  if (poor) {
+    const poorBefore = shown ? qualityOf(track, faces, doneAt(shown, action)) : poor;
+    if (poorBefore) return { kind: 'quality', code: poorBefore };
+  }
   const isDim = median(faces.map((s) => s.luminance)) < STEP.antispoofLuminanceMin;
   if (isDim && samples.live !== null && samples.live < LIVE_MIN) return { kind: 'quality', code: 'too_dark' };
   if (samples.lowestCosine !== null && samples.embeddings >= 3 && samples.lowestCosine < onePersonCosine)
@@ -89,10 +92,12 @@ export function judgeStep(
   if (samples.doubtfulCosine !== null && samples.doubtfulCosine < Math.min(STEP.doubtfulCosine, onePersonCosine))
     return { kind: 'quality', code: 'moved_too_much' };
   // A turn that goes on after it was done may lose the face, and find it again elsewhere.
-  const steady = isTurn(action) && doneMs !== null ? faces.filter((s) => s.tMs <= doneMs) : faces;
-  if (jumps(steady)) return { kind: 'discontinuous' };
+  if (jumps(faces)) {
+    const doneMs = shown && isTurn(action) ? doneAt(shown, action) : Infinity;
+    if (jumps(faces.filter((s) => s.tMs <= doneMs))) return { kind: 'discontinuous' };
+  }
   if (didAnother(faces, action)) return { kind: 'wrong_action' };
-  if (doneMs === null) {
+  if (!shown) {
     return speed(faces) > STEP.speedMax ? { kind: 'quality', code: 'moved_too_much' } : { kind: 'no_action' };
   }
   // A recording that ends before the window does and stands still then.
@@ -100,21 +105,26 @@ export function judgeStep(
   return { kind: 'done' };
 }
 
-/**
- * When the gesture was done: the first moment up to which the frames alone show it. What comes after may be a face that is
- * turned away to full profile, or none. Null where it was not done.
- */
-function doneAt(track: SignalTrack, all: readonly Sample[], action: Action): number | null {
+/** The frames that show the gesture: all, or those before the face was lost. Null where neither do. */
+function showing(track: SignalTrack, all: readonly Sample[], action: Action): readonly Sample[] | null {
+  if (did(all, action)) return all;
   const lostMs = firstLoss(track);
-  const faces = [all, all.filter((s) => s.tMs < lostMs)].find((f) => did(f, action));
-  if (!faces) return null;
-  let [from, to] = [0, faces.length];
+  const before = lostMs === Infinity ? [] : all.filter((s) => s.tMs < lostMs);
+  return did(before, action) ? before : null;
+}
+
+/**
+ * When the gesture was done: a moment up to which the frames alone show it. What comes after may be a face that is turned
+ * away to full profile, or none.
+ */
+function doneAt(shown: readonly Sample[], action: Action): number {
+  let [from, to] = [0, shown.length];
   while (to - from > 1) {
     const middle = (from + to) >> 1;
-    if (did(faces.slice(0, middle), action)) to = middle;
+    if (did(shown.slice(0, middle), action)) to = middle;
     else from = middle;
   }
-  return faces[to - 1]!.tMs;
+  return shown[to - 1]!.tMs;
 }
 
 /** When the face was first gone for longer than a dropped frame or two; Infinity where it never was. */

@@ -21,6 +21,7 @@ const SOURCES = [
   'tools',
   'bench',
   'test/faults',
+  'test/compose',
   'examples',
   'package.json',
   'tsconfig.json',

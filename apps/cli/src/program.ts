@@ -3,6 +3,7 @@ import { auditCommands } from './audit/commands.js';
 import { clientCommands } from './clients/commands.js';
 import { databaseCommands } from './database/commands.js';
 import { doctorCommands } from './doctor/commands.js';
+import { initCommands } from './init/commands.js';
 import { keyCommands } from './keys/commands.js';
 import { userCommands } from './users/commands.js';
 import type { CommandGroup, Io } from './command.js';
@@ -13,6 +14,7 @@ const GROUPS: readonly CommandGroup[] = [
   clientCommands,
   databaseCommands,
   doctorCommands,
+  initCommands,
   keyCommands,
   userCommands,
 ];

@@ -45,15 +45,15 @@ export function knownKeys(source: Record<string, string | undefined> = process.e
   });
 }
 
-/** Files that hold keys, with their permission bits; null for one that is not there. */
+/** Files that hold keys, with their permission bits and group; null for one that is not there. */
 export function keyFiles(
   source: Record<string, string | undefined> = process.env,
-): { variable: string; file: string; mode: number | null }[] {
+): { variable: string; file: string; access: { mode: number; gid: number } | null }[] {
   return Object.keys(KEY_PURPOSES).flatMap((variable) => {
     const file = source[`${variable}_FILE`];
     if (!file) return [];
     const stat = statSync(file, { throwIfNoEntry: false });
-    return [{ variable, file, mode: stat ? stat.mode & 0o777 : null }];
+    return [{ variable, file, access: stat ? { mode: stat.mode & 0o777, gid: stat.gid } : null }];
   });
 }
 

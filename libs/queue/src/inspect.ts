@@ -53,7 +53,7 @@ export async function countWorkers(redisUrl: string, queue: QueueName): Promise<
   const redis = askingConnection(redisUrl);
   try {
     await redis.connect();
-    const jobs = new Queue(queue, { connection: redis, skipVersionCheck: true });
+    const jobs = new Queue(queue, { connection: redis, skipVersionCheck: true, skipMetasUpdate: true });
     jobs.on('error', () => undefined);
     const clients = await asking(() => jobs.getWorkers(), TIMEOUT_MS);
     // Redis lists the clients of all its numbered databases.

@@ -67,14 +67,19 @@ export function checkpoints({
   );
 }
 
-/** Files with secrets: there, and nobody else's to read. */
+/** Files with secrets: there, and nobody else's to read. The process's own groups may, as mounted secrets have it. */
 export function secretFiles(source: Readonly<Record<string, string | undefined>>): Finding[] {
   const files = keyFiles(source);
   if (files.length === 0)
     return [note('key files', 'none: keys are in variables', 'in production give each as X_FILE')];
-  return files.map(({ variable, file, mode }) => {
-    if (mode === null) return bad('key files', `${variable}_FILE names a file that is not there`, `make ${file}`);
+  const groups = [process.getgid?.(), ...(process.getgroups?.() ?? [])];
+  return files.map(({ variable, file, access }) => {
+    if (access === null) return bad('key files', `${variable}_FILE names a file that is not there`, `make ${file}`);
+    const { mode, gid } = access;
     if ((mode & 0o077) === 0) return ok('key files', `${variable}: readable by its owner only`);
-    return bad('key files', `${variable}: others may read its file (mode ${mode.toString(8)})`, `chmod 600 ${file}`);
+    const found = `${variable}: others may read its file (mode ${mode.toString(8)})`;
+    if ((mode & 0o037) !== 0) return bad('key files', found, `chmod 600 ${file}`);
+    if (groups.includes(gid)) return ok('key files', `${variable}: readable by its owner and this process's group`);
+    return bad('key files', `${variable}: a group that is not this process's may read its file`, `chmod 600 ${file}`);
   });
 }

@@ -1,25 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { KEY_PURPOSES, type KnownKey, knownKeys } from '#config';
-import { sealingPublicKey, signingPublicKey } from '#sealing';
 import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
 import { table } from '../table.js';
+import { KEY_KINDS, makeKey } from './make.js';
 import { rotate } from './rotate.js';
 
 const DAY_MS = 86_400_000;
-
-/** What can be made: a pair's public half is computed from its private one; a lone key has none. */
-const KINDS: Record<string, ((bytes: Uint8Array) => Buffer) | null> = {
-  frame: sealingPublicKey,
-  similarity: sealingPublicKey,
-  result: signingPublicKey,
-  session: null,
-  mail: null,
-  evidence: null,
-  template: null,
-  event: null,
-};
 
 export const keyCommands: CommandGroup = (program, io) => {
   const keys = program
@@ -39,7 +26,7 @@ export const keyCommands: CommandGroup = (program, io) => {
   keys
     .command('new')
     .description('makes a key and writes it to a file of its own, readable by its owner only')
-    .argument('<kind>', Object.keys(KINDS).join(', '))
+    .argument('<kind>', KEY_KINDS.join(', '))
     .argument('<folder>', 'where to')
     .action((kind: string, folder: string) => make(kind, folder, io));
 };
@@ -67,18 +54,16 @@ function list(json: boolean, io: Io): void {
 const ageDays = ({ madeAt }: KnownKey): number | null =>
   madeAt === null ? null : Math.max(0, Math.floor((Date.now() - madeAt.getTime()) / DAY_MS));
 
-function make(kind: string, folder: string, io: Io): void {
-  const publicOf = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
-  if (publicOf === undefined) throw new CommandError(`no such kind; kinds are ${Object.keys(KINDS).join(', ')}`);
-  const id = `${new Date().toISOString().slice(0, 10).replaceAll('-', '')}-${randomBytes(2).toString('hex')}`;
-  const bytes = randomBytes(32);
-  const write = (name: string, content: Uint8Array): void => {
+function make(given: string, folder: string, io: Io): void {
+  const kind = KEY_KINDS.find((known) => known === given);
+  if (kind === undefined) throw new CommandError(`no such kind; kinds are ${KEY_KINDS.join(', ')}`);
+  const { id, key, publicKey } = makeKey(kind);
+  const write = (name: string, line: string): void => {
     const file = path.join(folder, name);
-    fs.writeFileSync(file, `${id}:${Buffer.from(content).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+    fs.writeFileSync(file, line, { mode: 0o600, flag: 'wx' });
     io.out(file);
   };
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  write(publicOf ? `${kind}-${id}.private` : `${kind}-${id}.key`, bytes);
-  if (publicOf) write(`${kind}-${id}.public`, publicOf(bytes));
-  bytes.fill(0);
+  write(`${kind}-${id}.${publicKey === null ? 'key' : 'private'}`, key);
+  if (publicKey !== null) write(`${kind}-${id}.public`, publicKey);
 }

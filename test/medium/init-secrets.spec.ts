@@ -261,7 +261,7 @@ describe('countersign init', () => {
       }
     });
 
-    it('a capture is taken, users of Redis are refused nothing, audit answers, and doctor finds nothing bad', async () => {
+    it('a capture is taken, users of Redis are refused nothing, audit answers, and doctor looks by users of its own', async () => {
       expect(cli('migrate', 'migrate')).toMatchObject({ status: 0 });
       const start = async (service: string, more: Record<string, string>, health: string): Promise<void> => {
         const main = path.join(repositoryRoot(), `dist/apps/${service}/src/main.js`);
@@ -300,7 +300,10 @@ describe('countersign init', () => {
       // Answered by audit, over TLS.
       expect(await client.get('/v1/security/events')).toMatchObject({ status: 200 });
 
-      expect(cli('cli', 'doctor').output).not.toContain('BAD');
+      // What it says of the other servers, within its three seconds, is another test's.
+      const { output } = cli('cli', 'doctor');
+      expect(output).toMatch(/^ok +Redis maxmemory-policy: noeviction$/m);
+      expect(output).not.toMatch(/^BAD +(configuration|key files|Redis|clock of Redis|\w+ processes)/m);
       for (const service of ['redis', 'redis-blobs'] as const) expect(await refusals(service)).toEqual([]);
     });
 

@@ -734,6 +734,15 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     },
   );
 
+  it('13.3: that a code took the place of the face is mailed in the update that demands a new face, once', async () => {
+    const userId = await world.enrolledUser();
+    const opId = randomUUID();
+    const demand = { kind: 're_enrolment_required', by: 'recovery' } as const;
+    for (let i = 0; i < 2; i++) await world.store.change(userId, demand, { deviceModel: 'laptop' }, opId);
+    const mails = mailsOf(await world.guard(userId)).filter((mail) => mail.template !== 'face_enrolled');
+    expect(mails.map((mail) => [mail.template, mail.params['deviceModel']])).toEqual([['recovery_used', 'laptop']]);
+  });
+
   it('an operation id that came before changes nothing', async () => {
     const userId = await world.enrolledUser();
     const opId = randomUUID();

@@ -78,7 +78,10 @@ export class CountersignClient {
     return this.call('POST /v1/face/attempts/{id}/steps/{n}', frames, { ...bearer(token), params });
   }
 
-  /** Waits for the outcome at most so long. A verified attempt's answer holds the new token; the old one is dead. */
+  /**
+   * Waits for the outcome at most so long. A verified attempt's answer holds the new token; the old one is dead.
+   * An answer that was lost is given again for a minute, until the new token is used: ask once more.
+   */
   outcome(token: string, attemptId: string, waitSeconds = 0): Promise<Reply<'GET /v1/face/attempts/{id}'>> {
     const about = { ...bearer(token), params: { id: attemptId }, waitSeconds };
     return this.call('GET /v1/face/attempts/{id}', undefined, about, waitSeconds * 1_000 + WAIT_MARGIN_MS);
@@ -92,6 +95,7 @@ export class CountersignClient {
     return this.call('POST /v1/recovery/codes', undefined, bearer(token));
   }
 
+  /** Raises the session by the mailed code. An answer that was lost is given again likewise. */
   recover(token: string, code: string): Promise<Reply<'POST /v1/recovery/verify'>> {
     return this.call('POST /v1/recovery/verify', { code }, bearer(token));
   }

@@ -34,7 +34,10 @@ interface Effect {
   /** The template goes; if there was one, its owner is told. */
   removesTemplate?: boolean;
   /** The mail that tells of it. Where staff acted, without where they sat. */
-  mail?: Extract<MailTemplate, 'password_changed' | 'face_unlocked' | 'account_disabled' | 'account_enabled'>;
+  mail?: Extract<
+    MailTemplate,
+    'password_changed' | 'recovery_used' | 'face_unlocked' | 'account_disabled' | 'account_enabled'
+  >;
 }
 
 const HOUR = 3_600_000;
@@ -61,6 +64,7 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
         by: change.by === 'officer' ? 'officer_change' : 'own_change',
         actorId: change.actorId,
         fields: { reEnrolBy: now },
+        ...(change.by === 'recovery' ? { mail: 'recovery_used' } : {}),
       };
     case 'password_changed':
       return { event: 'password_changed', by: 'own_change', fields: {}, mail: 'password_changed' };

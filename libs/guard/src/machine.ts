@@ -268,6 +268,9 @@ export class GuardMachine {
     if (what.kind === 'password_changed') {
       this.mail(`password-changed-${g._id}-${g.lockEpoch}`, 'password_changed', this.seal.mail(origin));
     }
+    if (what.kind === 're_enrolment_required' && what.by === 'recovery') {
+      this.mail(`recovery-used-${g._id}-${g.lockEpoch}`, 'recovery_used', this.seal.mail(origin));
+    }
     return 'changed';
   }
 

@@ -88,12 +88,13 @@ export class AuthService {
   }
 
   /** The session of a token, if it is a live one of that person, proved by the link that he has just followed. */
-  async proved(token: string | null, userId: string): Promise<ActiveSession | null> {
+  async proved(token: string | null, userId: string, link: string): Promise<ActiveSession | null> {
     const session = await this.sessions.find(token);
     if (session?.record.userId !== userId) return null;
     const user = await this.users.findById(userId);
     if (!user || !isSessionOf(user, session.record)) return null;
-    return this.sessions.rotate(session, provedByLink(session.record), this.sessions.newToken());
+    const face = await this.guard.summary(userId);
+    return face && this.sessions.rotate(session, provedByLink(session.record), ['mailed_link', link], face.lockEpoch);
   }
 
   async logout(session: ActiveSession, origin: Origin): Promise<void> {

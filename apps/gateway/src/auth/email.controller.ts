@@ -7,6 +7,7 @@ import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { CarriedToken, CurrentUser } from '../http/session.guard.js';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
+import { LostAnswers } from '../sessions/lost-answers.js';
 import { AuthService } from './auth.service.js';
 import { EmailService } from './email.service.js';
 import { linkTokenSchema } from './link-token.js';
@@ -22,6 +23,7 @@ export class EmailController {
   constructor(
     private readonly emails: EmailService,
     private readonly auth: AuthService,
+    private readonly lost: LostAnswers,
   ) {}
 
   @Post('verify')
@@ -33,7 +35,8 @@ export class EmailController {
     @RequestOrigin() origin: Origin,
     @CarriedToken() carried: string | null,
   ): Promise<z.infer<typeof verifiedWithSessionSchema>> {
-    const session = await this.auth.proved(carried, await this.emails.verify(token, origin));
+    const again = carried === null ? null : await this.lost.find(carried, ['mailed_link', token]);
+    const session = again ?? (await this.auth.proved(carried, await this.emails.verify(token, origin), token));
     return { emailVerified: true, ...(session ? { session: sessionAnswer(session.token, session.record) } : {}) };
   }
 

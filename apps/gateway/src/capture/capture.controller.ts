@@ -7,8 +7,8 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { receivedAtMs } from '../http/received-at.js';
-import { type Principal } from '../http/principal.js';
-import { CurrentSession } from '../http/session.guard.js';
+import { type Principal, type Replaced } from '../http/principal.js';
+import { CurrentOrReplaced, CurrentSession } from '../http/session.guard.js';
 import {
   type AttemptAnswer,
   attemptAnswerSchema,
@@ -147,11 +147,11 @@ export class CaptureController {
   @Accepts({ params: attemptParams, query: pollQuery })
   @Answers({ summary: 'What became of a capture; waits for it', schema: attemptAnswerSchema, errors: ['not_found'] })
   poll(
-    @CurrentSession() session: Principal,
+    @CurrentOrReplaced() session: Principal | Replaced,
     @Param() { id }: z.infer<typeof attemptParams>,
     @Query() { wait }: z.infer<typeof pollQuery>,
   ): Promise<AttemptAnswer> {
-    return this.outcomes.poll(session, id, wait);
+    return 'replaced' in session ? this.outcomes.again(session, id) : this.outcomes.poll(session, id, wait);
   }
 
   @Delete('attempts/:id')

@@ -4,7 +4,9 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import { isSessionOf, UserRepository } from '#accounts';
 import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
 import { GUARD } from '../face/guard.module.js';
+import type { Replaced } from '../http/principal.js';
 import { Problem } from '../http/problem.js';
+import { LostAnswers } from '../sessions/lost-answers.js';
 import { keptByHeldFace, raisedByFace, sessionAnswer } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
@@ -25,6 +27,7 @@ export class OutcomeService implements BeforeApplicationShutdown {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
+    private readonly lost: LostAnswers,
   ) {
     // Each waiting poll listens, and there may be hundreds.
     setMaxListeners(0, this.closing.signal);
@@ -68,6 +71,13 @@ export class OutcomeService implements BeforeApplicationShutdown {
     }
   }
 
+  /** For the token that was replaced when this attempt was verified. */
+  async again({ replaced, refuse }: Replaced, attemptId: string): Promise<AttemptAnswer> {
+    const session = await this.lost.find(replaced, ['attempt', attemptId]);
+    if (!session) throw refuse();
+    return { status: 'verified', session: sessionAnswer(session.token, session.record) };
+  }
+
   async cancel(session: ActiveSession, attemptId: string): Promise<void> {
     const { userId, sessionId } = session.record;
     const outcome = await this.guard.cancel({ userId, attemptId, sessionId });
@@ -93,7 +103,8 @@ export class OutcomeService implements BeforeApplicationShutdown {
 
   /**
    * The guard gives the outcome to the session that began the attempt, once; a repeat of the same session within the
-   * guard's time is answered the same, so a crash before the new record was written is healed by the next poll.
+   * guard's time is answered the same, so a crash before the new record was written is healed by the next poll, and one
+   * after it by `again`.
    */
   private async granted(session: ActiveSession, attemptId: string, attempt: RecentAttempt): Promise<AttemptAnswer> {
     const { record } = session;
@@ -105,7 +116,8 @@ export class OutcomeService implements BeforeApplicationShutdown {
     const raised = redeemed.attempt.held
       ? keptByHeldFace(record, attemptId)
       : raisedByFace(record, attemptId, redeemed.attempt.endedAt);
-    const rotated = await this.sessions.rotate(session, raised, this.sessions.tokenFor(session, attemptId));
+    const { lockEpoch } = redeemed.attempt;
+    const rotated = await this.sessions.rotate(session, raised, ['attempt', attemptId], lockEpoch);
     if (!rotated) throw new Problem('unauthenticated');
     return { status: 'verified', session: sessionAnswer(rotated.token, rotated.record) };
   }

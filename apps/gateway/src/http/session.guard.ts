@@ -9,7 +9,7 @@ import { levelsOf } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type Access, accessOf } from './policy.js';
 import { originOf } from './origin.js';
-import { type Principal, principalOf, setPrincipal } from './principal.js';
+import { type Principal, principalOf, type Replaced, replacedOf, setPrincipal, setReplaced } from './principal.js';
 import { Problem } from './problem.js';
 
 /** Enforces the policy file on every route, before anything of the request is looked at. */
@@ -33,6 +33,9 @@ export class SessionGuard implements CanActivate {
   private async admitSession(request: FastifyRequest, access: Extract<Access, { who: 'session' }>): Promise<void> {
     const token = tokenOf(request);
     const session = await this.sessions.find(token);
+    if (!session && token !== null && access.rotates && request.method !== 'HEAD') {
+      return setReplaced(request, { replaced: token, refuse: () => this.refused(request, null) });
+    }
     if (!session) throw token === null ? new Problem('unauthenticated') : this.refused(request, null);
     const principal: Principal = session;
     if (access.account) principal.user = await this.account(session, request);
@@ -84,6 +87,14 @@ export const CurrentSession = createParamDecorator((_: unknown, context: Executi
   const principal = principalOf(context.switchToHttp().getRequest<FastifyRequest>());
   if (!principal) throw new Problem('unauthenticated');
   return principal;
+});
+
+/** The session of the request or, where the answer may hold a new token, the one that was replaced. */
+export const CurrentOrReplaced = createParamDecorator((_: unknown, context: ExecutionContext): Principal | Replaced => {
+  const request = context.switchToHttp().getRequest<FastifyRequest>();
+  const presented = principalOf(request) ?? replacedOf(request);
+  if (!presented) throw new Problem('unauthenticated');
+  return presented;
 });
 
 /** The account of the request; only on routes whose policy reads it. */

@@ -3,7 +3,8 @@ import { issue, noRecovery, type RecoveryState, tryCode } from './recovery-state
 const T0 = new Date('2026-01-01T00:00:00Z');
 const later = (ms: number): Date => new Date(T0.getTime() + ms);
 const MINUTE = 60_000;
-const good = { codeMac: 'right', sessionId: 's1', credentialEpoch: 0 };
+const useBy = (tokenMac: string) => ({ tokenMac, opId: `op of ${tokenMac}`, eventId: `event of ${tokenMac}` });
+const good = { codeMac: 'right', sessionId: 's1', credentialEpoch: 0, use: useBy('old') };
 
 function issued(state: RecoveryState = noRecovery('u'), at = T0): RecoveryState {
   const outcome = issue(state, 0, good, at);
@@ -15,7 +16,20 @@ describe('recovery codes', () => {
   it('work once', () => {
     const first = tryCode(issued(), 0, good, later(1_000));
     expect(first.kind).toBe('right');
-    expect('next' in first && tryCode(first.next, 0, good, later(2_000)).kind).toBe('none');
+    expect('next' in first && tryCode(first.next, 0, { ...good, use: useBy('new') }, later(2_000)).kind).toBe('none');
+  });
+
+  it('13.3: are the same use again for a minute with the token that used them, until there is another code', () => {
+    const first = tryCode(issued(), 0, good, later(1_000));
+    if (first.kind !== 'right') throw new Error(first.kind);
+    const repeat = { ...good, use: { ...useBy('old'), opId: 'another', eventId: 'another' } };
+    expect(tryCode(first.next, 0, repeat, later(60_999))).toEqual({ kind: 'again', use: good.use });
+    expect(tryCode(first.next, 0, repeat, later(61_000)).kind).toBe('none');
+    expect(tryCode(first.next, 0, { ...repeat, codeMac: 'wrong' }, later(2_000)).kind).toBe('none');
+    expect(tryCode(issued(first.next, later(2_000)), 0, { ...repeat }, later(3_000)).kind).toBe('right');
+    expect(tryCode(issued(first.next, later(2_000)), 0, { ...good, codeMac: 'wrong' }, later(3_000)).kind).toBe(
+      'wrong',
+    );
   });
 
   it('work for ten minutes, in their session only', () => {

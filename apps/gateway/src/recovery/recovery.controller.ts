@@ -5,8 +5,8 @@ import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { type Principal } from '../http/principal.js';
-import { CurrentSession, CurrentUser } from '../http/session.guard.js';
+import { type Principal, type Replaced } from '../http/principal.js';
+import { CurrentOrReplaced, CurrentSession, CurrentUser } from '../http/session.guard.js';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { RecoveryService } from './recovery.service.js';
 
@@ -44,12 +44,13 @@ export class RecoveryController {
     errors: ['account_inactive', 'code_invalid', 'too_many_codes', 'too_many_requests'],
   })
   async verify(
-    @CurrentSession() session: Principal,
-    @CurrentUser() user: UserRow,
+    @CurrentOrReplaced() session: Principal | Replaced,
     @Body() { code }: z.infer<typeof codeSchema>,
     @RequestOrigin() origin: Origin,
   ) {
-    const raised = await this.recovery.verify(session, user, code, origin);
+    const raised = await ('replaced' in session
+      ? this.recovery.again(session, code)
+      : this.recovery.verify(session, code, origin));
     return sessionAnswer(raised.token, raised.record);
   }
 }

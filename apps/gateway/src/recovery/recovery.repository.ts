@@ -16,6 +16,12 @@ export class RecoveryRepository {
     return (await this.rows.findOne({ _id: { $eq: userId } })) ?? noRecovery(userId);
   }
 
+  /** That use of a code is over: it cannot be repeated. */
+  async finish(userId: string, opId: string): Promise<void> {
+    const use = { _id: { $eq: userId }, 'spent.use.opId': { $eq: opId } };
+    await this.rows.updateOne(use, { $set: { spent: null }, $inc: { rev: 1 } });
+  }
+
   /** Conditional on nothing having changed since it was read: of parallel tries one is counted, the others look again. */
   async replace(before: RecoveryState, next: RecoveryState): Promise<boolean> {
     if (before.rev === 0) {

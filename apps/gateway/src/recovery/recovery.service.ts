@@ -8,12 +8,14 @@ import { UserEvents } from '../audit-trail/user-events.js';
 import { RequestThrottle } from '../auth/request-throttle.js';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
+import type { Principal, Replaced } from '../http/principal.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
+import { LostAnswers } from '../sessions/lost-answers.js';
 import { raisedByCode } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { Keys } from '../store/keys.js';
-import { issue, RECOVERY_LIMITS, type RecoveryState, tryCode } from './recovery-state.js';
+import { issue, type Issued, RECOVERY_LIMITS, type RecoveryState, tryCode, type Tried } from './recovery-state.js';
 import { RecoveryRepository } from './recovery.repository.js';
 
 /** No 0, 1, I, L, O, U: nothing that reads like another. 30 characters, so 39 bits in eight. */
@@ -29,6 +31,7 @@ export class RecoveryService {
     private readonly codes: RecoveryRepository,
     private readonly mails: Mails,
     private readonly sessions: SessionService,
+    private readonly lost: LostAnswers,
     private readonly keys: Keys,
     private readonly throttle: RequestThrottle,
     private readonly events: UserEvents,
@@ -52,28 +55,58 @@ export class RecoveryService {
     return { expiresAt: issued.expiresAt.toISOString() };
   }
 
-  async verify(session: ActiveSession, user: UserRow, code: string, origin: Origin): Promise<ActiveSession> {
+  async verify(session: Principal, code: string, origin: Origin): Promise<ActiveSession> {
+    const { userId } = session.record;
     await guardOf(this.guard, session);
+<<<<<<< HEAD
     const given = this.codeOf(session, user, code);
     const tried = await this.settled(user._id, (state) => tryCode(state, user.recoveryGeneration, given, new Date()));
     if (tried.kind !== 'right') {
+=======
+    const tokenMac = this.keys.mac('recovery-code', 'by', session.token).toString('base64url');
+    const use = { tokenMac, opId: randomUUID(), eventId: randomUUID() };
+    const given = { codeMac: this.macOf(userId, code), sessionId: session.record.sessionId, use };
+    const tried = await this.settled<Tried>(userId, (state) => tryCode(state, given, new Date()));
+    if (!('use' in tried)) {
+      // Of requests sent side by side another one may have been answered meanwhile.
+      const answered = await this.lost.find(session.token, ['recovery_code', code]);
+      if (answered) return answered;
+>>>>>>> c3d1693 (An answer with a new token that was lost is given again for a minute, until the token is used: attempts, recovery codes, verified addresses (issue 13 §3))
       const reason = tried.kind === 'refused' ? 'throttled' : 'wrong_credential';
-      this.refusals.record('recovery_code', reason, { userId: user._id, origin });
+      this.refusals.record('recovery_code', reason, { userId, origin });
+      if (tried.kind !== 'refused') throw new Problem('code_invalid');
+      throw new Problem('too_many_codes', { retryAfterSeconds: tried.retryAfterSeconds });
     }
-    if (tried.kind === 'refused') throw new Problem('too_many_codes', { retryAfterSeconds: tried.retryAfterSeconds });
-    if (tried.kind !== 'right') throw new Problem('code_invalid');
 
-    // From here the code is spent. The old template verifies nobody before the session is raised.
-    await this.guard.change(user._id, { kind: 're_enrolment_required', by: 'recovery' }, origin, randomUUID());
-    const raised = await this.sessions.rotate(session, raisedByCode(session.record), this.sessions.newToken());
-    await this.events.append(user._id, 'recovery_used', origin);
-    await this.mails.send({ userId: user._id, template: 'recovery_used', params: {}, origin });
+    // From here the code is spent. The old template verifies nobody before the session is raised; the mail goes with it.
+    const { opId, eventId } = tried.use;
+    const demand = { kind: 're_enrolment_required', by: 'recovery' } as const;
+    const changed = await this.guard.change(userId, demand, origin, opId);
+    if (changed.kind !== 'changed') throw new Problem('unauthenticated');
+    const { lockEpoch } = changed.summary;
+    const raised = await this.sessions.rotate(
+      session,
+      raisedByCode(session.record),
+      ['recovery_code', code],
+      lockEpoch,
+    );
+    await this.events.append(userId, 'recovery_used', origin, { eventId });
+    // From here a session that Redis might bring back from before has nothing to repeat.
+    await this.codes.finish(userId, opId);
     if (!raised) throw new Problem('unauthenticated');
     return raised;
   }
 
+<<<<<<< HEAD
   private codeOf({ record: { sessionId } }: ActiveSession, { _id, credentialEpoch }: UserRow, code: string) {
     return { codeMac: this.macOf(_id, code), sessionId, credentialEpoch };
+=======
+  /** For the token that was replaced when this code was taken. */
+  async again({ replaced, refuse }: Replaced, code: string): Promise<ActiveSession> {
+    const session = await this.lost.find(replaced, ['recovery_code', code]);
+    if (!session) throw refuse();
+    return session;
+>>>>>>> c3d1693 (An answer with a new token that was lost is given again for a minute, until the token is used: attempts, recovery codes, verified addresses (issue 13 §3))
   }
 
   /** Keyed: eight characters could be guessed from a plain hash. */
@@ -81,14 +114,11 @@ export class RecoveryService {
     return this.keys.mac('recovery-code', userId, code).toString('base64url');
   }
 
-  private async settled<T extends { kind: string; next?: RecoveryState }>(
-    userId: string,
-    step: (state: RecoveryState) => T,
-  ): Promise<T> {
+  private async settled<T extends Issued | Tried>(userId: string, step: (state: RecoveryState) => T): Promise<T> {
     for (let round = 0; round < ROUNDS; round++) {
       const before = await this.codes.read(userId);
       const outcome = step(before);
-      if (!outcome.next || (await this.codes.replace(before, outcome.next))) return outcome;
+      if (!('next' in outcome) || (await this.codes.replace(before, outcome.next))) return outcome;
     }
     throw new Problem('too_many_requests', { retryAfterSeconds: 1 });
   }

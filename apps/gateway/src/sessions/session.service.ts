@@ -10,6 +10,8 @@ import { SESSION_RECORD_VERSION, type SessionRecord, sessionRecordSchema } from 
 const IDLE_SECONDS = 30 * 60;
 const ABSOLUTE_MS = 12 * 60 * 60 * 1000;
 const TOKEN_BYTES = 32;
+/** How long the answer that held a new token is given again, if the token has not been used. */
+const REPEAT_SECONDS = 60;
 /** Of one person, the one just opened included. */
 const SESSIONS_MAX = 20;
 /** Keys in one command to Redis: a list that somebody made long is worked through in parts. */
@@ -20,17 +22,28 @@ export interface ActiveSession {
   record: SessionRecord;
 }
 
-/** Swaps a session's key. 1: swapped; 2: had been swapped to this very key; 0: the session is gone. */
+/** Why a session gets a new token: from the old one and this the new one is derived, so that a repeat gets the same. */
+export type RotatedBy = readonly ['attempt' | 'recovery_code' | 'mailed_link', string];
+
+/** A session by its token; the token has been used from here on. */
+const USE = `
+local text = redis.call('GETEX', KEYS[1], 'EX', ARGV[1])
+redis.call('DEL', KEYS[2])
+return text`;
+
+/** Swaps a session's key and returns its record: the one just written, or that of a repeat while the key is unused. */
 const ROTATE = `
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+  redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[4])
   redis.call('DEL', KEYS[1])
   redis.call('SREM', KEYS[3], KEYS[1])
   redis.call('SADD', KEYS[3], KEYS[2])
-  return 1
+  return ARGV[1]
 end
-return redis.call('EXISTS', KEYS[2]) * 2`;
+return redis.call('EXISTS', KEYS[4]) == 1 and redis.call('GET', KEYS[2])`;
 
+const unusedSchema = z.strictObject({ until: z.int(), lockEpoch: z.int(), mac: z.string() });
 const envelopeSchema = z.strictObject({ record: z.string(), mac: z.string() });
 /** 0.1 wrote no version. */
 const versionedSchema = z.object({ version: z.int().optional() });
@@ -92,9 +105,8 @@ export class SessionService {
   async find(token: string | null): Promise<ActiveSession | null> {
     if (token === null) return null;
     const key = keyOf(token);
-    const text = await this.redis.ask((redis) => redis.getex(key, 'EX', IDLE_SECONDS));
-    const record = text === null ? null : this.opened(key, text);
-    return record && record.expiresAt > Date.now() ? { token, record } : null;
+    const text = await this.redis.ask((redis) => redis.eval(USE, 2, key, unusedOf(key), IDLE_SECONDS));
+    return this.live(token, text);
   }
 
   /** Writes a changed record (a new epoch) under the same token. */
@@ -103,23 +115,61 @@ export class SessionService {
     await this.redis.ask((redis) => redis.set(key, this.sealed(key, record), 'EX', IDLE_SECONDS, 'XX'));
   }
 
-  /** A raised session gets a new token and loses the old one, in one step. Null: it was ended meanwhile. */
-  async rotate(session: ActiveSession, record: SessionRecord, newToken: string): Promise<ActiveSession | null> {
-    const [from, to] = [keyOf(session.token), keyOf(newToken)];
-    const value = this.sealed(to, record);
-    const done = await this.redis.ask((redis) =>
-      redis.eval(ROTATE, 3, from, to, listOf(record.userId), value, IDLE_SECONDS),
+  /**
+   * A raised session gets a new token and loses the old one, in one step. Of parallel ones for the same reason all get the
+   * same. Null: it was ended meanwhile, or the new token has been used. `lockEpoch`: of the guard that it was judged by.
+   */
+  async rotate(
+    session: ActiveSession,
+    record: SessionRecord,
+    by: RotatedBy,
+    lockEpoch: number,
+  ): Promise<ActiveSession | null> {
+    const token = this.derived(session.token, by);
+    const [from, to] = [keyOf(session.token), keyOf(token)];
+    const [value, unused] = [this.sealed(to, record), this.unused(to, lockEpoch)];
+    const text = await this.redis.ask((redis) =>
+      redis.eval(ROTATE, 4, from, to, listOf(record.userId), unusedOf(to), value, IDLE_SECONDS, unused, REPEAT_SECONDS),
     );
-    return done === 0 ? null : { token: newToken, record };
+    return this.live(token, text);
   }
 
-  newToken(): string {
-    return randomBytes(TOKEN_BYTES).toString('base64url');
+  /** What `rotate` gave for this token and reason, while nobody has used it; looking is no use. */
+  async rotated(token: string, by: RotatedBy): Promise<(ActiveSession & { lockEpoch: number }) | null> {
+    const next = this.derived(token, by);
+    const key = keyOf(next);
+    const [text, unused] = await this.redis.ask((redis) => redis.mget(key, unusedOf(key)));
+    const lockEpoch = unused ? this.lockEpochOf(key, unused) : null;
+    const session = this.live(next, text);
+    return session && lockEpoch !== null ? { ...session, lockEpoch } : null;
   }
 
-  /** Derived, so that a crash between the guard's redeem and the rotation is healed by the next poll. */
-  tokenFor(session: ActiveSession, attemptId: string): string {
-    return this.keys.mac('session-token', session.token, attemptId).toString('base64url');
+  /** From what only its owner and this gateway know: nothing is stored from which a token could be had. */
+  private derived(token: string, [why, what]: RotatedBy): string {
+    return this.keys.mac('session-token', token, why, what).toString('base64url');
+  }
+
+  private live(token: string, text: unknown): ActiveSession | null {
+    const record = typeof text === 'string' ? this.opened(keyOf(token), text) : null;
+    return record && record.expiresAt > Date.now() ? { token, record } : null;
+  }
+
+  /** Redis forgets it in time; that nobody who writes there can prolong it is why it says so itself, under a HMAC. */
+  private unused(key: string, lockEpoch: number): string {
+    const until = Date.now() + REPEAT_SECONDS * 1_000;
+    const mac = this.keys.mac('session-unused', key, String(until), String(lockEpoch)).toString('base64url');
+    return JSON.stringify({ until, lockEpoch, mac });
+  }
+
+  private lockEpochOf(key: string, text: string): number | null {
+    try {
+      const { until, lockEpoch, mac } = unusedSchema.parse(JSON.parse(text));
+      const given = Buffer.from(mac, 'base64url');
+      if (!this.keys.isMac(given, 'session-unused', key, String(until), String(lockEpoch))) return null;
+      return until > Date.now() ? lockEpoch : null;
+    } catch {
+      return null;
+    }
   }
 
   async end(session: ActiveSession): Promise<void> {
@@ -221,4 +271,6 @@ export class SessionService {
 }
 
 const keyOf = (token: string): string => `sess:${sha256Hex(token)}`;
+/** Beside a session whose token has not been used. */
+const unusedOf = (key: string): string => `unused:${key}`;
 const listOf = (userId: string): string => `sess-of:${userId}`;

@@ -5,6 +5,7 @@ import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 const PURPOSES = [
   'session-record',
   'session-token',
+  'session-unused',
   'frame-digest',
   'recovery-code',
   'address',

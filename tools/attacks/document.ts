@@ -71,7 +71,7 @@ function tradeOff(good: SpeciesResult, displayed: SpeciesResult): Section {
 function sectionOf(rows: readonly SpeciesResult[], bar: Bar, how: string): Section {
   const n = rows.reduce((sum, r) => sum + r.tally.n, 0);
   const verified = rows.reduce((sum, r) => sum + r.tally.verified, 0);
-  const sequences = Math.max(...rows.map((r) => r.tally.sequences));
+  const sequences = rows.reduce((most, r) => Math.max(most, r.tally.sequences), 0);
   const bound = verified === 0 ? 3 / n : clopperPearson(verified, n).upper;
   return {
     paragraphs: [

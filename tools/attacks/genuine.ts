@@ -95,7 +95,7 @@ export async function runGenuine(
       if (verdict.kind !== 'done') failed(step);
       return step;
     });
-    steps.push(...(await Promise.all(own)));
+    for (const step of await Promise.all(own)) steps.push(step);
   }
   bar.end();
   const attempts = people.flatMap((person) => {

@@ -162,7 +162,7 @@ function genuineFootage(folders: readonly string[], lists: readonly string[]) {
       if (clips.has(file)) throw new UsageError(`${path.basename(list)}: ${file} is also the name of another clip`);
       clips.set(file, clip);
     }
-    spans.push(...own);
+    for (const span of own) spans.push(span);
   };
   add(mediaFolder(), path.join(repositoryRoot(), 'tools/attacks/labels/media.csv'));
   for (const [i, folder] of folders.entries()) add(folder, lists[i]!);

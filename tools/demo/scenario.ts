@@ -217,7 +217,7 @@ async function waitForEvents(client: ApiClient, since: string): Promise<ListedEv
       const query = new URLSearchParams({ from: since, limit: '100', ...(cursor ? { cursor } : {}) });
       const answer = await client.get(`/v1/admin/security-events?${query.toString()}`);
       must(answer.status === 200, seen(answer));
-      events.push(...(answer.body.events as ListedEvent[]));
+      for (const event of answer.body.events as ListedEvent[]) events.push(event);
       cursor = answer.body.nextCursor as string | null;
     } while (cursor);
     if (events.some((e) => e.eventType === 'locked') && events.some((e) => e.eventType === 'erasure_completed')) break;

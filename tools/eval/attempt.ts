@@ -163,7 +163,7 @@ async function playHttp(
       const variant = below(randomOf('variant', seed, user, i), variants);
       return { strategy, cast: { victim, others, fps, variant, stage } };
     });
-    played.push(...(await playUser(run, user, plays)));
+    for (const one of await playUser(run, user, plays)) played.push(one);
     bar.tick(plays.length);
   });
   bar.end();

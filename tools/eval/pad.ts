@@ -207,7 +207,8 @@ function rates(label: string, decisions: readonly Decision[]) {
 function scoresOf(decisions: readonly Decision[]) {
   const scores = decisions.flatMap((d) => (d.score === null ? [] : [d.score]));
   if (scores.length === 0) return null;
-  return { min: Math.min(...scores), median: median(scores), max: Math.max(...scores) };
+  const [min, max] = [scores.reduce((a, b) => Math.min(a, b)), scores.reduce((a, b) => Math.max(a, b))];
+  return { min, median: median(scores), max };
 }
 
 function summaryOf(label: string, judged: readonly Judged[]) {

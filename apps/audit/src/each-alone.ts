@@ -19,7 +19,7 @@ export async function eachAlone(o: {
   for (;;) {
     const page = await find(PAGE, except);
     // What waits again after it was done has its turn in the next round.
-    except.push(...page.filter((id) => done.has(id)));
+    for (const id of page) if (done.has(id)) except.push(id);
     const left = page.filter((id) => !done.has(id));
     const lane = async (): Promise<void> => {
       for (let id = left.shift(); id !== undefined; id = left.shift()) {

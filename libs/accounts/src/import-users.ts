@@ -75,7 +75,7 @@ function parsed(csv: string): { wanted: Wanted[]; errors: ImportError[]; refused
     const { problems, person } = personOf(row, names);
     const before = person && seen.get(person.email);
     if (before !== undefined) problems.push(`the same address as in line ${before}`);
-    errors.push(...problems.map((message) => ({ line: row.line, message })));
+    for (const message of problems) errors.push({ line: row.line, message });
     if (!person || problems.length > 0) continue;
     seen.set(person.email, row.line);
     wanted.push({ line: row.line, ...person });

@@ -250,13 +250,13 @@ export class LogVerifier {
 
   private judgeRoots(roots: readonly SignedRoot[]): void {
     const left = this.leftBehind(roots);
-    const last = Math.max(0, ...roots.filter((one) => one.outside && !left.has(one)).map(({ size }) => size));
+    const last = largest(roots.filter((one) => one.outside && !left.has(one)));
     for (const one of roots) {
       if (left.has(one)) continue;
       if (this.isPublishing) this.judgePlaces(one, last);
       if (one.matches === false) this.judgeOther(one, roots);
     }
-    const highest = roots.filter((one) => !left.has(one)).reduce((max, { size }) => Math.max(max, size), 0);
+    const highest = largest(roots.filter((one) => !left.has(one)));
     if (highest > this.expected) {
       this.report(this.expected, 'missing', `the log ends at ${this.expected} entries, ${highest} were signed`);
     }
@@ -292,11 +292,8 @@ export class LogVerifier {
   private judgeOther(one: SignedRoot, roots: readonly SignedRoot[]): void {
     const line = [...lineOf(one)];
     const differs = line.flatMap(({ differsAt }) => (differsAt === null ? [] : [differsAt]));
-    const at = differs.length > 0 ? Math.min(...differs) : null;
-    const before = Math.max(
-      0,
-      ...roots.filter(({ size, matches }) => matches && size < one.size).map(({ size }) => size),
-    );
+    const at = differs.reduce<number | null>((least, seq) => (least === null ? seq : Math.min(least, seq)), null);
+    const before = largest(roots.filter(({ size, matches }) => matches && size < one.size));
     const place = at ?? before;
     const other = roots.find(({ size, matches }) => matches && size > place && (at !== null || size >= one.size));
     if (other) {
@@ -321,3 +318,6 @@ const sayOf = ({ size, inside, outside }: SignedRoot): string => {
 
 const namesOf = (roots: readonly SignedRoot[]): string =>
   `checkpoint of size ${roots.map(({ size }) => size).join(', ')}`;
+
+/** Size of the largest, 0 of none. */
+const largest = (roots: readonly SignedRoot[]): number => roots.reduce((max, { size }) => Math.max(max, size), 0);

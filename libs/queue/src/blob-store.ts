@@ -37,7 +37,7 @@ export class BlobStore implements OnModuleInit, OnApplicationShutdown {
   }
 
   async delete(...keys: string[]): Promise<void> {
-    if (keys.length > 0) await asking(() => this.redis.unlink(...keys.map((key) => PREFIX + key)));
+    if (keys.length > 0) await asking(() => this.redis.unlink(keys.map((key) => PREFIX + key)));
   }
 
   async exists(key: string): Promise<boolean> {

@@ -62,7 +62,7 @@ export const decomposePrelu: Pass = {
       );
     }
     graph.node = rewritten;
-    graph.initializer.push(...constants.values());
+    for (const constant of constants.values()) graph.initializer.push(constant);
     dropUnusedInitializers(model);
     return `${String(replaced)} PRelu replaced, ${String(absorbed)} factors absorbed`;
   },

@@ -102,7 +102,7 @@ export const removeTransposes: Pass = {
     for (const step of graph.node) emit(step);
     for (const { name } of graph.output) restore(name ?? '');
     graph.node = nodes;
-    graph.initializer.push(...turned.values());
+    for (const constant of turned.values()) graph.initializer.push(constant);
     dropUnusedInitializers(model);
     return `${String(before)} transposes, ${String(count(nodes))} left`;
   },

@@ -82,7 +82,7 @@ export async function readPage<R extends PageRow>(
   for (const [index, day] of days.entries()) {
     if (index === DAYS_PER_PAGE_MAX) return { rows, next: endOfDayBucket(days[index - 1] ?? day) };
     // One more than asked for tells whether there is another page.
-    rows.push(...(await source.read(day, { window, after, limit: limit + 1 - rows.length })));
+    for (const row of await source.read(day, { window, after, limit: limit + 1 - rows.length })) rows.push(row);
     if (rows.length > limit) return { rows: rows.slice(0, limit), next: rows[limit - 1] ?? null };
   }
   return { rows, next: null };

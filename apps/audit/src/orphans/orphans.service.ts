@@ -45,7 +45,7 @@ export class OrphansService {
       if (withAccount.size > 0) await this.guards.confirm([...withAccount]);
       const alone = found.filter((userId) => !withAccount.has(userId));
       // However many have to wait, those behind them are looked at.
-      without.push(...alone);
+      for (const userId of alone) without.push(userId);
       for (const { userId, since } of alone.length > 0 ? await this.guards.leaveAlone(alone) : []) {
         await this.attempt(userId, async () => {
           await this.record('orphan_guard', userId, since);

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { actionSchema, CAPTURE_LIMITS, qualityCodeSchema } from '#contracts';
 import type { RecentAttempt, Reservation } from '#guard';
-import { sessionAnswerSchema } from '../sessions/session-record.js';
+import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
+import type { ActiveSession } from '../sessions/session.service.js';
 
 export const stepSchema = z
   .strictObject({ index: z.int(), count: z.int(), action: actionSchema, windowMs: z.int() })
@@ -40,6 +41,11 @@ export function liveAnswer(reservation: Reservation): z.infer<typeof liveAnswerS
     ? { status: 'capturing', expiresAt: reservation.captureUntil.toISOString(), step }
     : { status: 'deciding' };
 }
+
+export const verifiedAnswer = ({ token, record }: ActiveSession): AttemptAnswer => ({
+  status: 'verified',
+  session: sessionAnswer(token, record),
+});
 
 /** The end of an attempt that grants nothing. `verified` is not among them: it takes the guard's redeem. */
 export function endedAnswer(attempt: RecentAttempt, now: Date): AttemptAnswer {

@@ -7,8 +7,9 @@ import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
 import { receivedAtMs } from '../http/received-at.js';
-import { type Principal, type Replaced } from '../http/principal.js';
-import { CurrentOrReplaced, CurrentSession } from '../http/session.guard.js';
+import { type Answered, type Principal } from '../http/principal.js';
+import { Rotates } from '../http/rotates.js';
+import { CurrentOrAnswered, CurrentSession } from '../http/session.guard.js';
 import {
   type AttemptAnswer,
   attemptAnswerSchema,
@@ -17,6 +18,7 @@ import {
   liveAnswerSchema,
   stepSchema,
   stepView,
+  verifiedAnswer,
 } from './attempt-answer.js';
 import { BeginService } from './begin.service.js';
 import { OutcomeService } from './outcome.service.js';
@@ -144,14 +146,15 @@ export class CaptureController {
   }
 
   @Get('attempts/:id')
+  @Rotates(({ params }) => ['attempt', (params as { id: string }).id])
   @Accepts({ params: attemptParams, query: pollQuery })
   @Answers({ summary: 'What became of a capture; waits for it', schema: attemptAnswerSchema, errors: ['not_found'] })
-  poll(
-    @CurrentOrReplaced() session: Principal | Replaced,
+  async poll(
+    @CurrentOrAnswered() session: Principal | Answered,
     @Param() { id }: z.infer<typeof attemptParams>,
     @Query() { wait }: z.infer<typeof pollQuery>,
   ): Promise<AttemptAnswer> {
-    return 'replaced' in session ? this.outcomes.again(session, id) : this.outcomes.poll(session, id, wait);
+    return 'answered' in session ? verifiedAnswer(session.answered) : this.outcomes.poll(session, id, wait);
   }
 
   @Delete('attempts/:id')

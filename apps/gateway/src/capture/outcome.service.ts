@@ -4,12 +4,10 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import { isSessionOf, UserRepository } from '#accounts';
 import { type AttemptView, type GuardStore, nextReleaseDelayMs, type RecentAttempt } from '#guard';
 import { GUARD } from '../face/guard.module.js';
-import type { Replaced } from '../http/principal.js';
 import { Problem } from '../http/problem.js';
-import { LostAnswers } from '../sessions/lost-answers.js';
-import { keptByHeldFace, raisedByFace, sessionAnswer } from '../sessions/session-record.js';
+import { keptByHeldFace, raisedByFace } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
-import { type AttemptAnswer, endedAnswer, liveAnswer } from './attempt-answer.js';
+import { type AttemptAnswer, endedAnswer, liveAnswer, verifiedAnswer } from './attempt-answer.js';
 
 /** The grid on which answers leave; also how often a waiting poll looks. */
 const GRID_MS = 250;
@@ -27,7 +25,6 @@ export class OutcomeService implements BeforeApplicationShutdown {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly sessions: SessionService,
     private readonly users: UserRepository,
-    private readonly lost: LostAnswers,
   ) {
     // Each waiting poll listens, and there may be hundreds.
     setMaxListeners(0, this.closing.signal);
@@ -71,13 +68,6 @@ export class OutcomeService implements BeforeApplicationShutdown {
     }
   }
 
-  /** For the token that was replaced when this attempt was verified. */
-  async again({ replaced, refuse }: Replaced, attemptId: string): Promise<AttemptAnswer> {
-    const session = await this.lost.find(replaced, ['attempt', attemptId]);
-    if (!session) throw refuse();
-    return { status: 'verified', session: sessionAnswer(session.token, session.record) };
-  }
-
   async cancel(session: ActiveSession, attemptId: string): Promise<void> {
     const { userId, sessionId } = session.record;
     const outcome = await this.guard.cancel({ userId, attemptId, sessionId });
@@ -104,11 +94,11 @@ export class OutcomeService implements BeforeApplicationShutdown {
   /**
    * The guard gives the outcome to the session that began the attempt, once; a repeat of the same session within the
    * guard's time is answered the same, so a crash before the new record was written is healed by the next poll, and one
-   * after it by `again`.
+   * after it by LostAnswers.
    */
   private async granted(session: ActiveSession, attemptId: string, attempt: RecentAttempt): Promise<AttemptAnswer> {
     const { record } = session;
-    if (record.redeemed === attemptId) return { status: 'verified', session: sessionAnswer(session.token, record) };
+    if (record.redeemed === attemptId) return verifiedAnswer(session);
     const user = await this.users.findById(record.userId);
     if (!user || !isSessionOf(user, record)) throw new Problem('unauthenticated');
     const redeemed = await this.guard.redeem({ userId: record.userId, attemptId, sessionId: record.sessionId });
@@ -119,7 +109,7 @@ export class OutcomeService implements BeforeApplicationShutdown {
     const { lockEpoch } = redeemed.attempt;
     const rotated = await this.sessions.rotate(session, raised, ['attempt', attemptId], lockEpoch);
     if (!rotated) throw new Problem('unauthenticated');
-    return { status: 'verified', session: sessionAnswer(rotated.token, rotated.record) };
+    return verifiedAnswer(rotated);
   }
 
   private async pause(ms: number, over: AbortSignal = this.closing.signal): Promise<void> {

@@ -21,17 +21,11 @@ export type Access =
        * refused. Left out for logout, and where a capture is on its way: its guard knows the session that began it.
        */
       account: boolean;
-      /**
-       * The answer may hold a new token: a token that is dead is passed on, and the handler gives that answer again or
-       * refuses. Left out wherever none is given.
-       */
-      rotates?: true;
     };
 
 const anyone: Access = { who: 'anyone' };
 const service = (scope: ClientScope): Access => ({ who: 'service', scope });
 const own = (level: Level = 'pwd'): Access => ({ who: 'session', level, roles: [], account: true });
-const rotating = (access: Access): Access => (access.who === 'session' ? { ...access, rotates: true } : access);
 const anySession: Access = { who: 'session', level: 'pwd', roles: [], account: false };
 /** Staff read with the password, and write about other people only with more than that. */
 const staffReads = (...roles: Role[]): Access => ({ who: 'session', level: 'pwd', roles, account: true });
@@ -85,11 +79,11 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/face/practice': own(),
   'POST /v1/face/attempts': own(),
   'POST /v1/face/attempts/:id/steps/:n': anySession,
-  'GET /v1/face/attempts/:id': rotating(anySession),
+  'GET /v1/face/attempts/:id': anySession,
   'DELETE /v1/face/attempts/:id': anySession,
 
   'POST /v1/recovery/codes': own(),
-  'POST /v1/recovery/verify': rotating(own()),
+  'POST /v1/recovery/verify': own(),
 
   'POST /v1/security/not-me': anyone,
   'GET /v1/security/events': own(),

@@ -4,15 +4,14 @@ import type { GuardSummary } from '#guard';
 import type { ActiveSession } from '../sessions/session.service.js';
 
 const PRINCIPAL = Symbol('principal');
-const REPLACED = Symbol('replaced token');
+const ANSWERED = Symbol('answered');
 
 /** Who calls: the session and, where the policy asks for it, its account and the guard by which it was judged. */
 export type Principal = ActiveSession & { user?: UserRow; face?: GuardSummary };
 
-/** Who may call once more, for the answer that he lost: the dead token, and the refusal if it was not for this request. */
-export interface Replaced {
-  replaced: string;
-  refuse: () => Error;
+/** Who calls once more for an answer that was lost: the session that it gave, instead of the one that it ended. */
+export interface Answered {
+  answered: ActiveSession;
 }
 
 export const principalOf = (request: FastifyRequest): Principal | undefined =>
@@ -23,10 +22,10 @@ export function setPrincipal(request: FastifyRequest, principal: Principal): voi
   (request as { [PRINCIPAL]?: Principal })[PRINCIPAL] = principal;
 }
 
-export const replacedOf = (request: FastifyRequest): Replaced | undefined =>
-  (request as { [REPLACED]?: Replaced })[REPLACED];
+export const answeredOf = (request: FastifyRequest): Answered | undefined =>
+  (request as { [ANSWERED]?: Answered })[ANSWERED];
 
-/** Instead of a principal, on routes whose policy says that they rotate. */
-export function setReplaced(request: FastifyRequest, replaced: Replaced): void {
-  (request as { [REPLACED]?: Replaced })[REPLACED] = replaced;
+/** Instead of a principal. */
+export function setAnswered(request: FastifyRequest, answered: Answered): void {
+  (request as { [ANSWERED]?: Answered })[ANSWERED] = answered;
 }

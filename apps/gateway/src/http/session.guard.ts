@@ -5,12 +5,14 @@ import { ACR, type Acr } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
 import { GUARD } from '../face/guard.module.js';
+import { LostAnswers } from '../sessions/lost-answers.js';
 import { levelsOf } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { type Access, accessOf } from './policy.js';
 import { originOf } from './origin.js';
-import { type Principal, principalOf, type Replaced, replacedOf, setPrincipal, setReplaced } from './principal.js';
+import { type Answered, answeredOf, type Principal, principalOf, setAnswered, setPrincipal } from './principal.js';
 import { Problem } from './problem.js';
+import { reasonOf } from './rotates.js';
 
 /** Enforces the policy file on every route, before anything of the request is looked at. */
 @Injectable()
@@ -20,23 +22,31 @@ export class SessionGuard implements CanActivate {
     private readonly users: UserRepository,
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly refusals: Refusals,
+    private readonly lost: LostAnswers,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const access = accessOf(request.method, request.routeOptions.url);
     if (!access) throw new Error('a route without a line in the policy');
-    if (access.who === 'session') await this.admitSession(request, access);
+    if (access.who === 'session') await this.admitSession(request, access, context.getHandler());
     return true;
   }
 
-  private async admitSession(request: FastifyRequest, access: Extract<Access, { who: 'session' }>): Promise<void> {
+  private async admitSession(
+    request: FastifyRequest,
+    access: Extract<Access, { who: 'session' }>,
+    handler: object,
+  ): Promise<void> {
     const token = tokenOf(request);
     const session = await this.sessions.find(token);
-    if (!session && token !== null && access.rotates && request.method !== 'HEAD') {
-      return setReplaced(request, { replaced: token, refuse: () => this.refused(request, null) });
+    if (!session) {
+      if (token === null) throw new Problem('unauthenticated');
+      const by = request.method === 'HEAD' ? null : reasonOf(handler)?.(request);
+      const answered = by ? await this.lost.find(token, by) : null;
+      if (!answered) throw this.refused(request, null);
+      return setAnswered(request, { answered });
     }
-    if (!session) throw token === null ? new Problem('unauthenticated') : this.refused(request, null);
     const principal: Principal = session;
     if (access.account) principal.user = await this.account(session, request);
     if (access.roles.length > 0 && !access.roles.some((role) => principal.user?.roles.includes(role))) {
@@ -89,10 +99,10 @@ export const CurrentSession = createParamDecorator((_: unknown, context: Executi
   return principal;
 });
 
-/** The session of the request or, where the answer may hold a new token, the one that was replaced. */
-export const CurrentOrReplaced = createParamDecorator((_: unknown, context: ExecutionContext): Principal | Replaced => {
+/** The session of the request or, on a route that `Rotates`, the one that its lost answer gave. */
+export const CurrentOrAnswered = createParamDecorator((_: unknown, context: ExecutionContext): Principal | Answered => {
   const request = context.switchToHttp().getRequest<FastifyRequest>();
-  const presented = principalOf(request) ?? replacedOf(request);
+  const presented = principalOf(request) ?? answeredOf(request);
   if (!presented) throw new Problem('unauthenticated');
   return presented;
 });

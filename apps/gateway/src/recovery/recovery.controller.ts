@@ -5,8 +5,9 @@ import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
 import { RequestOrigin } from '../http/origin.js';
-import { type Principal, type Replaced } from '../http/principal.js';
-import { CurrentOrReplaced, CurrentSession, CurrentUser } from '../http/session.guard.js';
+import { type Answered, type Principal } from '../http/principal.js';
+import { Rotates } from '../http/rotates.js';
+import { CurrentOrAnswered, CurrentSession, CurrentUser } from '../http/session.guard.js';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import { RecoveryService } from './recovery.service.js';
 
@@ -36,6 +37,10 @@ export class RecoveryController {
   }
 
   @Post('verify')
+  @Rotates(({ body }) => {
+    const { data } = codeSchema.safeParse(body);
+    return data ? ['recovery_code', data.code] : null;
+  })
   @HttpCode(200)
   @Accepts({ body: codeSchema })
   @Answers({
@@ -44,13 +49,11 @@ export class RecoveryController {
     errors: ['account_inactive', 'code_invalid', 'too_many_codes', 'too_many_requests'],
   })
   async verify(
-    @CurrentOrReplaced() session: Principal | Replaced,
+    @CurrentOrAnswered() session: Principal | Answered,
     @Body() { code }: z.infer<typeof codeSchema>,
     @RequestOrigin() origin: Origin,
   ) {
-    const raised = await ('replaced' in session
-      ? this.recovery.again(session, code)
-      : this.recovery.verify(session, code, origin));
+    const raised = 'answered' in session ? session.answered : await this.recovery.verify(session, code, origin);
     return sessionAnswer(raised.token, raised.record);
   }
 }

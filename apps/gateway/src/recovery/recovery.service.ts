@@ -8,7 +8,7 @@ import { UserEvents } from '../audit-trail/user-events.js';
 import { RequestThrottle } from '../auth/request-throttle.js';
 import { guardOf } from '../face/authority.js';
 import { GUARD } from '../face/guard.module.js';
-import type { Principal, Replaced } from '../http/principal.js';
+import type { Principal } from '../http/principal.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { LostAnswers } from '../sessions/lost-answers.js';
@@ -56,22 +56,18 @@ export class RecoveryService {
   }
 
   async verify(session: Principal, code: string, origin: Origin): Promise<ActiveSession> {
-    const { userId } = session.record;
+    const { user } = session;
+    if (!user) throw new Error('this route did not ask for the account');
+    const userId = user._id;
     await guardOf(this.guard, session);
-<<<<<<< HEAD
-    const given = this.codeOf(session, user, code);
-    const tried = await this.settled(user._id, (state) => tryCode(state, user.recoveryGeneration, given, new Date()));
-    if (tried.kind !== 'right') {
-=======
     const tokenMac = this.keys.mac('recovery-code', 'by', session.token).toString('base64url');
     const use = { tokenMac, opId: randomUUID(), eventId: randomUUID() };
-    const given = { codeMac: this.macOf(userId, code), sessionId: session.record.sessionId, use };
-    const tried = await this.settled<Tried>(userId, (state) => tryCode(state, given, new Date()));
+    const given = { ...this.codeOf(session, user, code), use };
+    const tried = await this.settled<Tried>(userId, (state) => tryCode(state, user.recoveryGeneration, given, new Date()));
     if (!('use' in tried)) {
       // Of requests sent side by side another one may have been answered meanwhile.
       const answered = await this.lost.find(session.token, ['recovery_code', code]);
       if (answered) return answered;
->>>>>>> c3d1693 (An answer with a new token that was lost is given again for a minute, until the token is used: attempts, recovery codes, verified addresses (issue 13 §3))
       const reason = tried.kind === 'refused' ? 'throttled' : 'wrong_credential';
       this.refusals.record('recovery_code', reason, { userId, origin });
       if (tried.kind !== 'refused') throw new Problem('code_invalid');
@@ -97,16 +93,8 @@ export class RecoveryService {
     return raised;
   }
 
-<<<<<<< HEAD
   private codeOf({ record: { sessionId } }: ActiveSession, { _id, credentialEpoch }: UserRow, code: string) {
     return { codeMac: this.macOf(_id, code), sessionId, credentialEpoch };
-=======
-  /** For the token that was replaced when this code was taken. */
-  async again({ replaced, refuse }: Replaced, code: string): Promise<ActiveSession> {
-    const session = await this.lost.find(replaced, ['recovery_code', code]);
-    if (!session) throw refuse();
-    return session;
->>>>>>> c3d1693 (An answer with a new token that was lost is given again for a minute, until the token is used: attempts, recovery codes, verified addresses (issue 13 §3))
   }
 
   /** Keyed: eight characters could be guessed from a plain hash. */

@@ -67,6 +67,9 @@ function expected(access: Access | undefined, actor: Actor): string {
   return 'admitted';
 }
 
+// All cells of the matrix, on a machine that may be busy.
+jest.setTimeout(600_000);
+
 describe('T42: who may call what (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {

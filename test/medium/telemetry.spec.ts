@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = path.resolve(__dirname, '../..');
 const built = (file: string): string => JSON.stringify(path.join(ROOT, 'dist', file));
@@ -66,4 +68,59 @@ describe('case 1: onnxruntime reports nothing to its maker', () => {
       .on('error', (error) => process.exit(/forbidden telemetry/.test(error.message) ? 0 : 1))`;
     expect(filesLeftBy(script)).toEqual([]);
   });
+});
+
+/** strace is part of the machines on which this is looked at: it is not installed for the product. */
+const hasStrace = spawnSync('strace', ['-V']).status === 0;
+/** What a process asks the network for: system calls that name an address other than this machine's. */
+const OUTWARD = /^\d+ +(connect|sendto|sendmsg|sendmmsg)\(.*sa_family=AF_INET6?\b/;
+const LOOPBACK = /inet_addr\("127\.|inet_pton\(AF_INET6, "::1"/;
+/** A name server may listen on this machine: a question to it is a look-up like any other. */
+const LOOKUP = /sin6?_port=htons\(53\)/;
+
+/** Runs a script that does not end by itself under strace, until it has been seen to ask, or for so long after it is done. */
+async function asked(script: string, quietMs: number): Promise<{ calls: string[]; afterMs: number }> {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'look-ups-'));
+  const trace = path.join(home, 'trace');
+  const { CI: _quiet, ORT_DISABLE_TELEMETRY: _off, XDG_CACHE_HOME: _cache, ...env } = process.env;
+  const calls = (): string[] =>
+    (fs.existsSync(trace) ? fs.readFileSync(trace, 'utf8').split('\n') : []).filter(
+      (line) => OUTWARD.test(line) && (LOOKUP.test(line) || !LOOPBACK.test(line)),
+    );
+  const args = ['-f', '-qq', '-e', 'trace=connect,sendto,sendmsg,sendmmsg', '-o', trace, process.execPath, '-e'];
+  const stay = `Promise.resolve(${script.trim()}).then(() => { console.log('done'); setInterval(() => {}, 1000); })`;
+  const child = spawn('strace', [...args, stay], { cwd: ROOT, env: { ...env, HOME: home }, detached: true });
+  try {
+    let said = '';
+    child.stdout.on('data', (bytes: Buffer) => (said += String(bytes)));
+    child.stderr.on('data', (bytes: Buffer) => (said += String(bytes)));
+    while (!said.includes('done')) {
+      if (child.exitCode !== null) throw new Error(said);
+      await sleep(50);
+    }
+    const from = performance.now();
+    while (calls().length === 0 && performance.now() - from < quietMs) await sleep(100);
+    return { calls: calls(), afterMs: performance.now() - from };
+  } finally {
+    const ended = child.exitCode === null ? once(child, 'exit') : null;
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    await ended;
+    fs.rmSync(home, { recursive: true, force: true });
+  }
+}
+
+(hasStrace ? describe : describe.skip)('case 1: onnxruntime asks for nobody', () => {
+  jest.setTimeout(300_000);
+  /** Of the script, with the sessions left open: on its own the runtime reports some seconds after it has loaded. */
+  let usualMs = 0;
+  beforeAll(async () => {
+    const open = `require('onnxruntime-node').InferenceSession.create(require('fs').readFileSync(${MODEL}))`;
+    const { calls, afterMs } = await asked(open, 120_000);
+    expect(calls.join('\n')).toMatch(LOOKUP);
+    usualMs = afterMs;
+  });
+
+  it.each(Object.entries(WAYS))('from %s, for twice as long as it takes to ask when nothing forbids it', async (_way, script) => {
+    expect((await asked(script, 2 * usualMs + 2_000)).calls).toEqual([]);
+  }); // prettier-ignore
 });

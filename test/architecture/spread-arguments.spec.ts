@@ -42,6 +42,7 @@ function isHandedOn(expression: ts.Expression): boolean {
 const BOUNDED: Record<string, Record<string, string[]>> = {
   'a tuple, as many as the source writes, or the steps of an attempt': {
     'apps/cli/src/users/commands.ts': ['option(...ROLE)', 'requiredOption(...ROLE)'],
+    'apps/cli/src/init/secrets.ts': ['passwords(...MONGO_USERS)'],
     'apps/gateway/src/capture/frame-blobs.ts': ['delete(...blobKeysOf(attemptId, run, inputs))'],
     'apps/gateway/src/face/guard.module.ts': ['delete(...blobKeysOf(attemptId, run, inputs))'],
     'apps/inference/src/pipeline/picture.ts': ['warpGrey(...place)', 'warpGrey(...by)', 'warpColour(...place)', 'warpColour(...by)'],
@@ -75,7 +76,7 @@ const BOUNDED: Record<string, Record<string, string[]>> = {
     'apps/audit/src/reminders/reminders.service.ts': ['max(...this.limits)'],
     'tools/eval/gestures.ts': ['max(...rates)'],
   },
-  'the frames of a step, CAPTURE_LIMITS: at most 240': {
+  'the frames of a step (CAPTURE_LIMITS: at most 240), or the landmarks of a face': {
     'apps/inference/src/pipeline/gestures.ts': [
       'max(...way.map(by))',
       'max(...samples.map(by))',
@@ -88,6 +89,10 @@ const BOUNDED: Record<string, Record<string, string[]>> = {
       'max(...height.slice(first, closed + 1))',
       'max(...steps(closed, last))',
       'max(...height.slice(open - 1, last + 1))',
+    ],
+    'apps/inference/src/pipeline/analyse.ts': [
+      'max(...points.map(([x, y], i) => Math.hypot(found[i]![0] - x, found[i]![1] - y)))',
+      'max(...samples.map((e) => e.fitness))',
     ],
     'apps/inference/src/pipeline/judge-attempt.ts': ['max(...chosen.map((c) => cosine(c.embedding, e.embedding)))'],
   },

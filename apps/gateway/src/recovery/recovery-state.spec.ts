@@ -93,7 +93,7 @@ describe('recovery codes', () => {
   });
 
   it('B5: a code that another session asks for leaves this one as it is', () => {
-    const thief = { codeMac: 'other', sessionId: 's2', credentialEpoch: 0 };
+    const thief = { codeMac: 'other', sessionId: 's2', credentialEpoch: 0, use: useBy('x') };
     const both = issue(issued(), 0, thief, T0);
     if (both.kind !== 'issued') throw new Error('refused');
     expect(tryCode(both.next, 0, good, T0).kind).toBe('right');

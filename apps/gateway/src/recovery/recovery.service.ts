@@ -63,7 +63,9 @@ export class RecoveryService {
     const tokenMac = this.keys.mac('recovery-code', 'by', session.token).toString('base64url');
     const use = { tokenMac, opId: randomUUID(), eventId: randomUUID() };
     const given = { ...this.codeOf(session, user, code), use };
-    const tried = await this.settled<Tried>(userId, (state) => tryCode(state, user.recoveryGeneration, given, new Date()));
+    const tried = await this.settled<Tried>(userId, (state) =>
+      tryCode(state, user.recoveryGeneration, given, new Date()),
+    );
     if (!('use' in tried)) {
       // Of requests sent side by side another one may have been answered meanwhile.
       const answered = await this.lost.find(session.token, ['recovery_code', code]);

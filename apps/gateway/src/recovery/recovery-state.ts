@@ -114,14 +114,6 @@ export function tryCode(
 export const liveCodes = (state: RecoveryState, credentialEpoch: number, now: Date): LiveCode[] =>
   state.live.filter((one) => one.credentialEpoch === credentialEpoch && one.expiresAt > now && one.triesLeft > 0);
 
-/** None of them is taken any more; what was spent stays spent. */
-export const withoutCodes = (state: RecoveryState): RecoveryState => ({
-  ...state,
-  rev: state.rev + 1,
-  live: [],
-  spent: null,
-});
-
 const since = (times: readonly Date[], now: Date, ms: number): Date[] =>
   times.filter((time) => time.getTime() > now.getTime() - ms);
 

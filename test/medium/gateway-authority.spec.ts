@@ -195,9 +195,9 @@ describe('authority (real Redis and MongoDB)', () => {
     );
     expect(answers.filter(({ status }) => status === 200)).toEqual([]);
     const row = await world.db.collection<{ _id: string }>('recovery_codes').findOne({ _id: account.userId });
-    const { tried, live } = row as unknown as { tried: Date[]; live: { triesLeft: number } };
+    const { tried, live } = row as unknown as { tried: Date[]; live: { triesLeft: number }[] };
     expect(tried.length).toBeLessThanOrEqual(5);
-    expect(live.triesLeft).toBe(5 - tried.length);
+    expect(live.map(({ triesLeft }) => triesLeft)).toEqual([5 - tried.length]);
   });
 
   it('"this was not me" ends the sessions, bars the password and removes the held face, once', async () => {

@@ -8,6 +8,7 @@ const INDEXES_AT: Readonly<Record<number, string>> = {
   1: 'e0c31943ebb42aca26ea94fa720eee40deca3cc4c81aa677d2de64f6153fe2db',
   2: 'e0c31943ebb42aca26ea94fa720eee40deca3cc4c81aa677d2de64f6153fe2db',
   3: 'e0c31943ebb42aca26ea94fa720eee40deca3cc4c81aa677d2de64f6153fe2db',
+  4: 'e0c31943ebb42aca26ea94fa720eee40deca3cc4c81aa677d2de64f6153fe2db',
 };
 
 const digest = (): string =>

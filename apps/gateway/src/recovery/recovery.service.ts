@@ -42,17 +42,17 @@ export class RecoveryService {
   async send(session: ActiveSession, user: UserRow, origin: Origin): Promise<{ expiresAt: string }> {
     await guardOf(this.guard, session);
     if (!user.emailVerified) throw new Problem('email_not_verified');
-    await this.throttle.takeMail(user);
     const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
     const given = this.codeOf(session, user, code);
-    const issued = await this.settled(user._id, (state) => issue(state, user.recoveryGeneration, given, new Date()));
-    if (issued.kind === 'refused') {
-      throw new Problem('too_many_codes', { retryAfterSeconds: issued.retryAfterSeconds });
-    }
+    const issuedFrom = (state: RecoveryState) => issued(issue(state, user.recoveryGeneration, given, new Date()));
+    // Who has no code left is told so, and spends no mail on the question.
+    issuedFrom(await this.codes.read(user._id));
+    await this.throttle.takeMail(user);
+    const { expiresAt } = await this.settled(user._id, issuedFrom);
     const params = { minutes: RECOVERY_LIMITS.lifeMs / 60_000 };
     await this.mails.send({ userId: user._id, template: 'recovery_code', params, origin, secret: code });
     await this.events.append(user._id, 'recovery_sent', origin);
-    return { expiresAt: issued.expiresAt.toISOString() };
+    return { expiresAt: expiresAt.toISOString() };
   }
 
   async verify(session: Principal, code: string, origin: Origin): Promise<ActiveSession> {
@@ -112,4 +112,10 @@ export class RecoveryService {
     }
     throw new Problem('too_many_requests', { retryAfterSeconds: 1 });
   }
+}
+
+/** @throws too_many_codes */
+function issued(outcome: Issued): Extract<Issued, { kind: 'issued' }> {
+  if (outcome.kind === 'issued') return outcome;
+  throw new Problem('too_many_codes', { retryAfterSeconds: outcome.retryAfterSeconds });
 }

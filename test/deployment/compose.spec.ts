@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ConfigError, env as fragments, parseEnv } from '#config';
+import { env as fragments, parseEnv } from '#config';
 import { SHUTDOWN_GRACE_MS } from '#queue';
 import { type Program, repositoryRoot, temporaryFolder } from '#stack';
 import { auditConfigSchema } from '../../apps/audit/src/config.js';
@@ -10,6 +10,7 @@ import { gatewayEnvSchema } from '../../apps/gateway/src/config.js';
 import { inferenceConfigSchema } from '../../apps/inference/src/config.js';
 import { WORKER_LAUNCH } from '../../tools/stack/src/worker-launch.js';
 import { type Composition, compositionOf, findCompose, PROFILES, runConfig, type Service, variableNames } from './compose.js'; // prettier-ignore
+import { problemsOf } from './config-problems.js';
 
 jest.setTimeout(120_000);
 
@@ -244,14 +245,3 @@ const inOrderOf =
   (schema: z.ZodObject) =>
   (a: string | undefined, b: string | undefined): number =>
     Object.keys(schema.shape).indexOf(a ?? '') - Object.keys(schema.shape).indexOf(b ?? '');
-
-/** The variables that are wrong. */
-function problemsOf(parse: () => unknown): string[] {
-  try {
-    parse();
-    return [];
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems.map(({ variable }) => variable);
-    throw error;
-  }
-}

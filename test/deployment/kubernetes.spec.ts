@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ConfigError, env as fragments, parseEnv } from '#config';
+import { env as fragments, parseEnv } from '#config';
 import { SHUTDOWN_GRACE_MS } from '#queue';
 import { sealingPublicKey, signingPublicKey } from '#sealing';
 import { repositoryRoot, temporaryFolder } from '#stack';
@@ -10,6 +10,7 @@ import { auditConfigSchema } from '../../apps/audit/src/config.js';
 import { gatewayEnvSchema } from '../../apps/gateway/src/config.js';
 import { inferenceConfigSchema } from '../../apps/inference/src/config.js';
 import { WORKER_LAUNCH } from '../../tools/stack/src/worker-launch.js';
+import { problemsOf } from './config-problems.js';
 import { build, findKustomize, type KubernetesObject, typeErrors, validationErrors } from './kustomize.js';
 
 jest.setTimeout(120_000);
@@ -324,17 +325,6 @@ describe('k8s: scaling', () => {
     expect(list('components').sort()).toEqual([...components, 'keda'].sort()); // keda stands in the production overlay
   });
 });
-
-/** The variables that are wrong. */
-function problemsOf(parse: () => unknown): string[] {
-  try {
-    parse();
-    return [];
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems.map(({ variable }) => variable);
-    throw error;
-  }
-}
 
 /** A folder with the files that k8s/README.md asks for, fit for production or for a trial. */
 function secretFiles(production: boolean): string {

@@ -1,4 +1,5 @@
 import type { Action } from '#contracts';
+import { isTurn } from '../../apps/inference/src/pipeline/gestures.js';
 import type { SignalTrack } from '../../apps/inference/src/pipeline/signals.js';
 import { median } from '../../apps/inference/src/pipeline/vector.js';
 import type { Look } from './camera.js';
@@ -24,8 +25,6 @@ const SHUTTER_MS = 33;
 const HELD_MS = 1_200;
 const HELD_FRAMES = 5;
 const PROFILE = { degrees: 80, bend: 0.6, onMs: 350, lostMs: 900 };
-
-const isTurn = (action: Action): boolean => action === 'turn_left' || action === 'turn_right';
 
 /** Whether a scene says anything about a gesture. */
 export const fits = (scene: Scene, action: Action): boolean => (scene !== 'held' && scene !== 'profile') || isTurn(action); // prettier-ignore

@@ -1,9 +1,12 @@
+import type { Action } from '#contracts';
 import type { FaceSignal } from './signals.js';
 import { median, quantile } from './vector.js';
 
 /** A frame with a face. */
 export type Sample = FaceSignal & { tMs: number };
 export type Side = 'left' | 'right';
+
+export const isTurn = (action: Action): boolean => action === 'turn_left' || action === 'turn_right';
 
 /**
  * The figures of the gesture rules. Sources: docs of the measurement on 18 people (rest is relative to the person's own

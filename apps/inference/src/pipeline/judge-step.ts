@@ -4,6 +4,7 @@ import {
   type Blink,
   blinks,
   GESTURE,
+  isTurn,
   type Sample,
   smiled,
   stoodStill,
@@ -150,8 +151,6 @@ function did(faces: readonly Sample[], action: Action): boolean {
       return smiled(faces, GESTURE.smileHeldMs);
   }
 }
-
-const isTurn = (action: Action): boolean => action === 'turn_left' || action === 'turn_right';
 
 /** Enough of them, and lids that moved: pooled over all, as one alone says too little at 15 fps. */
 function areBlinks(found: readonly Blink[]): boolean {

@@ -50,6 +50,8 @@ export async function costlyPictures(photo: Buffer): Promise<CostlyPicture[]> {
     refused('JPEG, 2000 × 2000, half a megabyte, 4:4:4', large),
     taken('JPEG, progressive, few scans', progressive),
     taken('JPEG, progressive, 1280 × 720', await scaled(photo, 1280, 720).jpeg({ quality: QUALITY, progressive: true }).toBuffer()),
+    taken('JPEG, progressive, 1200 × 900', await scaled(photo, 1200, 900).jpeg({ quality: QUALITY, progressive: true }).toBuffer()),
+    taken('JPEG, progressive, grey, 1400 × 1050', await scaled(photo, 1400, 1050).greyscale().toColourspace('b-w').jpeg({ quality: QUALITY, progressive: true }).toBuffer()),
     refused('JPEG, progressive, 2000 × 2000', await flat(SIDE, SIDE).jpeg({ progressive: true }).toBuffer()),
     refused('JPEG, progressive, 60 scans', scansAgain(progressive, 50)),
     refused('JPEG, progressive, 8 × 8, 20,000 scans', scansAgain(tiny, 20_000)),
@@ -66,18 +68,27 @@ export async function costlyPictures(photo: Buffer): Promise<CostlyPicture[]> {
     taken('JPEG, EXIF of 60 kB', withSegments(jpeg, M.app1, Buffer.concat([Buffer.from('Exif\0\0'), Buffer.alloc(60_000)]))),
     refused('JPEG, EXIF of 400 kB', withSegments(jpeg, M.app1, Buffer.concat([Buffer.from('Exif\0\0'), Buffer.alloc(50_000)]), 8)),
     taken('JPEG, turned by EXIF, 2000 × 2000', await turned.jpeg({ quality: 60 }).toBuffer()),
+    taken('JPEG, turned by EXIF, 2100 × 1575, 4:4:4', await sharp(await scaled(photo, 2100, 1575).jpeg().toBuffer()).withMetadata({ orientation: 5 }).jpeg({ quality: QUALITY, chromaSubsampling: '4:4:4' }).toBuffer()),
     taken('JPEG, 8,000 tables of codes', tablesAgain(jpeg, 8_000)),
     taken('JPEG, 400 kB of fill bytes', Buffer.concat([jpeg.subarray(0, -2), Buffer.alloc(400_000, 0xff), EOI])),
     taken('JPEG, 400 kB of zeros before the end', Buffer.concat([jpeg.subarray(0, -2), Buffer.alloc(400_000), EOI])),
     taken('WebP', await scaled(photo).webp({ quality: QUALITY }).toBuffer()),
-    taken('WebP, 1280 × 720', await scaled(photo, 1280, 720).webp({ quality: QUALITY }).toBuffer()),
+    taken('WebP, quality 99', await scaled(photo).webp({ quality: 99 }).toBuffer()),
+    taken('WebP, 960 × 720', await scaled(photo, 960, 720).webp({ quality: QUALITY }).toBuffer()),
+    refused('WebP, 1280 × 720', await scaled(photo, 1280, 720).webp({ quality: QUALITY }).toBuffer()),
+    taken('WebP, noise of 60 kB', await noise(360, 270).webp({ quality: 60 }).toBuffer()),
+    refused('WebP, noise of half a megabyte', await noise(WIDTH, HEIGHT).webp({ quality: 99 }).toBuffer()),
+    taken('WebP, turned by EXIF', await turnedWebp(photo)),
+    refused('WebP, turned by EXIF, 960 × 720', await turnedWebp(photo, 960, 720)),
     refused('WebP, 2000 × 2000', await scaled(photo, SIDE, SIDE).webp({ quality: 60 }).toBuffer()),
     refused('WebP, 2000 × 2000, flat', await flat(SIDE, SIDE).webp().toBuffer()),
     taken('WebP, lossless', await scaled(photo).webp({ lossless: true }).toBuffer()),
-    taken('WebP, lossless, noise of half a megabyte', await noise(400, 400).webp({ lossless: true, effort: 0 }).toBuffer()),
+    refused('WebP, lossless, noise of half a megabyte', await noise(400, 400).webp({ lossless: true, effort: 0 }).toBuffer()),
     refused('WebP, lossless, 1280 × 720', await scaled(photo, 1280, 720).webp({ lossless: true }).toBuffer()),
     refused('WebP, lossless, 1440 × 1440, flat', await flat(1440, 1440).webp({ lossless: true }).toBuffer()),
-    taken('WebP, alpha', await transparent(photo)),
+    refused('WebP, lossless, alpha, 800 × 600, flat', await flat(800, 600).ensureAlpha(0.5).webp({ lossless: true }).toBuffer()),
+    taken('WebP, alpha, 640 × 480, flat', await flat(WIDTH, HEIGHT).ensureAlpha(0.5).webp().toBuffer()),
+    refused('WebP, alpha', await transparent(photo)),
     refused('WebP, alpha, 1920 × 1080', await transparent(photo, 1920, 1080)),
     taken('WebP, profile (P3)', await scaled(photo).withIccProfile('p3').webp({ quality: QUALITY }).toBuffer()),
     refused('WebP, animation of 20 pictures', await animation(photo, 20)),
@@ -100,6 +111,12 @@ function noise(width: number, height: number): sharp.Sharp {
   }
   return sharp(data, { raw: { width, height, channels: 3 } });
 }
+
+const turnedWebp = async (photo: Buffer, width = WIDTH, height = HEIGHT): Promise<Buffer> =>
+  sharp(await scaled(photo, width, height).webp({ quality: QUALITY }).toBuffer())
+    .withMetadata({ orientation: 6 })
+    .webp({ quality: QUALITY })
+    .toBuffer();
 
 /** An alpha plane with something in it. */
 async function transparent(photo: Buffer, width = WIDTH, height = HEIGHT): Promise<Buffer> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CAPTURE_LIMITS, type ErrorCode, frameTimes, frameTimeSchema } from '#contracts';
-import { FRAME_SAMPLES_MAX, readImageHeader, STEP_SAMPLES_MAX } from './image-header.js';
+import { FRAME_SAMPLES_MAX, readImageHeader, stepSamplesMax } from './image-header.js';
 
 /** One frame of a step, still encoded. `tMs` counts from the step's first frame, by the client's clock (`frameTimes`). */
 export interface Frame {
@@ -92,7 +92,7 @@ export class FramesReader {
       if (image.width * image.height > CAPTURE_LIMITS.framePixelsMax) return 'image_too_large';
       if (image.samples > FRAME_SAMPLES_MAX) return 'unsupported_image';
       this.samples += image.samples;
-      if (this.samples > STEP_SAMPLES_MAX) return 'image_too_large';
+      if (this.samples > stepSamplesMax(this.header.frames.length)) return 'image_too_large';
       this.frames.push({ tMs: next.tMs, bytes });
       this.at += bytes.length;
       next = this.header.frames[this.frames.length];

@@ -6,19 +6,25 @@ export interface ImageHeader {
   height: number;
   /**
    * What decoding it costs at most, as samples: a JPEG's of each component, once for every scan that it stands in, whole
-   * macroblocks counted. A pixel of a WebP, a scan and a byte count as many as take the same time (`bench -- pictures`).
-   * Known from markers alone, so it is the same on every machine.
+   * macroblocks counted. A pixel of a WebP, a scan and a byte count as many as take the same time: measured on pictures of
+   * each kind that are just small enough to be taken (`bench -- pictures`). Known from markers alone, so it is the same on
+   * every machine.
    */
   samples: number;
 }
 
 /** Of the largest picture in one pass at full colour; the rest is for sides that are no multiple of a macroblock's. */
 export const FRAME_SAMPLES_MAX = 3.2 * CAPTURE_LIMITS.framePixelsMax;
-/** Of all frames of a step: 120 of 1920 × 1080 at half colour, as cameras send them, and some to spare. */
-export const STEP_SAMPLES_MAX = 600_000_000;
+/** Of all frames of a step: 120 of 1920 × 1080 at half colour, or of 640 × 480 as WebP, and some to spare. */
+const STEP_SAMPLES_MAX = 800_000_000;
+/** A person with extra time sends more frames, of the same kind. */
+export const stepSamplesMax = (frames: number): number =>
+  STEP_SAMPLES_MAX * Math.max(1, frames / CAPTURE_LIMITS.framesMax);
 
-/** Samples that take as long as the codes of a byte, where there are many to a picture. */
+/** Samples that take as long as the codes of a JPEG's byte, where there are many to a picture. */
 const BYTE_SAMPLES = 16;
+/** As long as a sample of a progressive picture, whose coefficients are all kept and gone through again. */
+const PROGRESSIVE_SAMPLES = 1.25;
 /** As long as beginning a scan. */
 const SCAN_SAMPLES = 4_096;
 
@@ -35,10 +41,7 @@ const METADATA_BYTES_MAX = 64 * 1024;
  * anything else, for animations, and for what no camera makes and costs more than what it does: arithmetic coding, 12
  * bits, four components, large profiles. What is broken further on is the worker's to find.
  */
-export function readImageHeader(bytes: Buffer): ImageHeader | null {
-  const image = readJpeg(bytes) ?? readWebp(bytes);
-  return image && { ...image, samples: image.samples + BYTE_SAMPLES * bytes.length };
-}
+export const readImageHeader = (bytes: Buffer): ImageHeader | null => readJpeg(bytes) ?? readWebp(bytes);
 
 const JPEG = {
   sof0: 0xc0,
@@ -64,6 +67,7 @@ interface Component {
   samples: number;
 }
 interface JpegFrame {
+  progressive: boolean;
   width: number;
   height: number;
   components: Component[];
@@ -83,7 +87,7 @@ function readJpeg(bytes: Buffer): ImageHeader | null {
     const length = bytes.readUInt16BE(at + 2);
     if (length < 2) return null;
     if (isFrameHeader(marker)) {
-      const frame = marker <= JPEG.sof2 ? jpegFrame(bytes.subarray(at + 4)) : null;
+      const frame = marker <= JPEG.sof2 ? jpegFrame(bytes.subarray(at + 4), marker === JPEG.sof2) : null;
       return frame && withScans(bytes, at + 2 + length, frame, metadata);
     }
     if (!metadata.takes(marker, bytes.subarray(at + 4, at + 2 + length))) return null;
@@ -97,7 +101,7 @@ const isFrameHeader = (marker: number): boolean =>
   marker >= JPEG.sof0 && marker <= 0xcf && marker !== JPEG.dht && marker !== JPEG.jpg && marker !== JPEG.dac;
 
 /** Baseline, sequential or progressive with Huffman codes: 8 bits, grey or three components. Null for the rest. */
-function jpegFrame(body: Buffer): JpegFrame | null {
+function jpegFrame(body: Buffer, progressive: boolean): JpegFrame | null {
   const count = body[5] ?? 0;
   if (body.length < 6 + 3 * count || body[0] !== 8 || (count !== 1 && count !== 3)) return null;
   const [height, width] = [body.readUInt16BE(1), body.readUInt16BE(3)];
@@ -110,7 +114,7 @@ function jpegFrame(body: Buffer): JpegFrame | null {
   const [acrossMax, downMax] = [largest(factors.map((f) => f.across)), largest(factors.map((f) => f.down))];
   const macroblocks = Math.ceil(width / (8 * acrossMax)) * Math.ceil(height / (8 * downMax));
   const components = factors.map(({ id, across, down }) => ({ id, samples: macroblocks * 64 * across * down }));
-  return { width, height, components };
+  return { progressive, width, height, components };
 }
 
 const largest = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0);
@@ -138,7 +142,9 @@ function withScans(bytes: Buffer, from: number, frame: JpegFrame, metadata: Meta
   }
   // Without a scan there is nothing to decode; one pass is what it would be.
   const once = frame.components.reduce((sum, c) => sum + c.samples, 0);
-  return { format: 'jpeg', width: frame.width, height: frame.height, samples: Math.max(samples, once) };
+  const decoded = Math.max(samples, once) * (frame.progressive ? PROGRESSIVE_SAMPLES : 1);
+  const { width, height } = frame;
+  return { format: 'jpeg', width, height, samples: decoded + BYTE_SAMPLES * bytes.length };
 }
 
 function samplesOfScan({ components }: JpegFrame, body: Buffer): number {
@@ -161,58 +167,95 @@ class Metadata {
   }
 }
 
-/** Samples of a JPEG that take as long as a pixel: of a lossy picture, of a lossless one, of an alpha plane. */
-const WEBP_SAMPLES = { 'VP8 ': 8, VP8L: 12, ALPH: 5 } as const;
+/**
+ * Samples of a JPEG that take as long as a pixel, and as a byte, of a lossy picture, a lossless one, an alpha plane, and
+ * of one that EXIF may turn, for which all of it is kept. The codes of WebP are dear: a small picture of much detail costs
+ * more than a large flat one.
+ */
+const WEBP_SAMPLES = {
+  'VP8 ': { pixel: 12, byte: 160 },
+  VP8L: { pixel: 16, byte: 64 },
+  ALPH: { pixel: 16, byte: 160 },
+  EXIF: { pixel: 10, byte: 0 },
+} as const;
+type WebpPart = keyof typeof WEBP_SAMPLES;
+
+const isWebpPart = (kind: string): kind is WebpPart => Object.hasOwn(WEBP_SAMPLES, kind);
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+interface Part {
+  kind: WebpPart;
+  bytes: number;
+}
 
 function readWebp(bytes: Buffer): ImageHeader | null {
   if (bytes.length < 30 || ascii(bytes, 0) !== 'RIFF' || ascii(bytes, 8) !== 'WEBP') return null;
   if (bytes.readUInt32LE(4) + 8 > bytes.length) return null;
-  if (ascii(bytes, 12) !== 'VP8X') return webpImage(bytes, 12);
-  if (((bytes[20] ?? 0) & 0x02) !== 0) return null;
-  const canvas = webp(bytes.readUIntLE(24, 3) + 1, bytes.readUIntLE(27, 3) + 1, 0);
-  return canvas && withChunks(bytes, canvas);
+  if (ascii(bytes, 12) === 'VP8X') return withChunks(bytes);
+  const size = webpSize(bytes, 12);
+  return size && webp(size, webpParts(bytes, 12, bytes.length));
 }
 
-function withChunks(bytes: Buffer, canvas: ImageHeader): ImageHeader | null {
-  let { width, height } = canvas;
-  let weight = 0;
+/** The extended format: a canvas, and chunks with the picture, its alpha plane, profile and metadata. */
+function withChunks(bytes: Buffer): ImageHeader | null {
+  if (((bytes[20] ?? 0) & 0x02) !== 0) return null;
+  let size: Size = { width: bytes.readUIntLE(24, 3) + 1, height: bytes.readUIntLE(27, 3) + 1 };
+  const parts: Part[] = [];
   let metadataBytes = 0;
   for (let at = 30; at + 8 <= bytes.length;) {
     const kind = ascii(bytes, at);
     const length = bytes.readUInt32LE(at + 4);
     if (kind === 'ANIM' || kind === 'ANMF' || (kind === 'ICCP' && length > PROFILE_BYTES_MAX)) return null;
-    if (kind === 'ALPH') weight += WEBP_SAMPLES.ALPH;
-    else if (kind === 'VP8 ' || kind === 'VP8L') {
-      const image = webpImage(bytes, at);
+    if (kind === 'VP8 ' || kind === 'VP8L') {
+      const image = webpSize(bytes, at);
       if (!image) return null;
       // A picture that is not as its canvas is broken; until the worker says so it counts as the larger.
-      width = Math.max(width, image.width);
-      height = Math.max(height, image.height);
-      weight += WEBP_SAMPLES[kind];
-    } else if ((metadataBytes += length) > METADATA_BYTES_MAX) return null;
+      size = { width: Math.max(size.width, image.width), height: Math.max(size.height, image.height) };
+    } else if (kind !== 'ALPH' && (metadataBytes += length) > METADATA_BYTES_MAX) return null;
+    parts.push(...webpParts(bytes, at, Math.min(length, bytes.length - at)));
     at += 8 + length + (length & 1);
   }
-  return webp(width, height, Math.max(weight, WEBP_SAMPLES['VP8 ']));
+  return webp(size, parts);
 }
 
-/** The chunk at `at` as a picture. */
-function webpImage(bytes: Buffer, at: number): ImageHeader | null {
+/** What of the chunk at `at` costs. */
+function webpParts(bytes: Buffer, at: number, length: number): Part[] {
+  const kind = ascii(bytes, at);
+  if (!isWebpPart(kind)) return [];
+  // A lossless picture has its alpha plane within it; a bit of its header says so.
+  const hasAlpha = kind === 'VP8L' && ((bytes[at + 12] ?? 0) & 0x10) !== 0;
+  return [{ kind, bytes: length }, ...(hasAlpha ? [{ kind: 'ALPH' as const, bytes: 0 }] : [])];
+}
+
+/** Width and height that the chunk at `at` says, if it is a picture. */
+function webpSize(bytes: Buffer, at: number): Size | null {
   if (at + 18 > bytes.length) return null;
   switch (ascii(bytes, at)) {
     case 'VP8 ':
       if (bytes[at + 11] !== 0x9d || bytes[at + 12] !== 0x01 || bytes[at + 13] !== 0x2a) return null;
-      return webp(bytes.readUInt16LE(at + 14) & 0x3fff, bytes.readUInt16LE(at + 16) & 0x3fff, WEBP_SAMPLES['VP8 ']);
+      return { width: bytes.readUInt16LE(at + 14) & 0x3fff, height: bytes.readUInt16LE(at + 16) & 0x3fff };
     case 'VP8L': {
       if (bytes[at + 8] !== 0x2f) return null;
       const bits = bytes.readUInt32LE(at + 9);
-      return webp((bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1, WEBP_SAMPLES.VP8L);
+      return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
     }
     default:
       return null;
   }
 }
 
-const webp = (width: number, height: number, samplesPerPixel: number): ImageHeader | null =>
-  width > 0 && height > 0 ? { format: 'webp', width, height, samples: width * height * samplesPerPixel } : null;
+function webp({ width, height }: Size, parts: readonly Part[]): ImageHeader | null {
+  if (width === 0 || height === 0) return null;
+  const samples = parts.reduce((sum, part) => {
+    const { pixel, byte } = WEBP_SAMPLES[part.kind];
+    return sum + width * height * pixel + part.bytes * byte;
+  }, 0);
+  // Without a picture there is nothing to decode; a lossy one is what it would be.
+  return { format: 'webp', width, height, samples: Math.max(samples, width * height * WEBP_SAMPLES['VP8 '].pixel) };
+}
 
 const ascii = (bytes: Buffer, at: number, length = 4): string => bytes.toString('latin1', at, at + length);

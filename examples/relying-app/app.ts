@@ -4,14 +4,17 @@ import { ACR, type CountersignClient, CountersignError, type Demand, insufficien
 /** Home is for whoever has shown more than a password. */
 const HOME: Demand = { acrValues: [ACR.recovery, ACR.face] };
 
-/** An application that asks, from its own backend, what a session has shown before it does something. */
+/**
+ * An application that asks, from its own backend, what a session has shown before it does something. Its page sends a token
+ * that it had made for this application (`tokenFor`), never the session's own: that one opens the account.
+ */
 export function relyingApp(countersign: CountersignClient, o: { transferMaxAge: number }): FastifyInstance {
   const app = fastify();
   /** Money moves only on a face shown in the last minutes. */
   const transfer: Demand = { acrValues: [ACR.face], maxAge: o.transferMaxAge };
 
   const demanding = (demand: Demand) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const token = /^Bearer (\S{1,200})$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) return refuse(reply, 'Bearer', 'a session is needed');
     const session = await countersign.introspect(token);
     if (!session.active) return refuse(reply, 'Bearer error="invalid_token"', 'this session is over');

@@ -5,6 +5,7 @@ import { relyingApp } from './app.js';
 const HELP = `npm run example [-- --port N]
 
 An application with a home page (pwd+recovery or pwd+face) and a transfer (pwd+face, shown in the last 5 minutes).
+Its page sends a token made for this client: POST /v1/sessions/tokens {"clientId": "…"} with the session's token.
 
   COUNTERSIGN_URL            where the gateway is (default http://localhost:3000)
   COUNTERSIGN_CLIENT_ID      from: npm run -s countersign -- client create NAME --scope introspect

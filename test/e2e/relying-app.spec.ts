@@ -12,6 +12,7 @@ const FRESH_SECONDS = 300;
 describe('the relying application', () => {
   let world: World;
   let app: ReturnType<typeof relyingApp>;
+  let clientId: string;
 
   beforeAll(async () => {
     world = await startWorld({ name: 'relying-app' });
@@ -19,6 +20,7 @@ describe('the relying application', () => {
     const args = [main, 'client', 'create', 'bank', '--scope', 'introspect', '--json'];
     const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: world.apps.env('gateway') });
     const credentials = JSON.parse(stdout) as { clientId: string; secret: string };
+    ({ clientId } = credentials);
     const countersign = new CountersignClient({ baseUrl: world.apps.gatewayUrl, credentials });
     app = relyingApp(countersign, { transferMaxAge: FRESH_SECONDS });
     await app.listen({ host: '127.0.0.1', port: 0 });
@@ -45,8 +47,22 @@ describe('the relying application', () => {
 
   it('knows no session without a token, nor with one of nobody', async () => {
     expect(await transfer(null)).toMatchObject({ status: 401, challenge: 'Bearer' });
-    expect(await transfer('A'.repeat(43))).toMatchObject({ status: 401, challenge: 'Bearer error="invalid_token"' });
-    expect(await ask('GET', '/', 'A'.repeat(43))).toMatchObject({ status: 401 });
+    for (const token of ['A'.repeat(43), `cst_${'A'.repeat(43)}`]) {
+      expect(await transfer(token)).toMatchObject({ status: 401, challenge: 'Bearer error="invalid_token"' });
+      expect(await ask('GET', '/', token)).toMatchObject({ status: 401 });
+    }
+    // Longer than any token: that is no fault of the service's (C8).
+    expect(await transfer('A'.repeat(2_000))).toMatchObject({ status: 401 });
+  });
+
+  it("takes a token made for it, and not the session's own", async () => {
+    const owner = await world.user('made-for-it@example.org');
+    expect(await transfer(owner.token)).toMatchObject({ status: 401, challenge: 'Bearer error="invalid_token"' });
+    const page = new CountersignClient({ baseUrl: world.apps.gatewayUrl });
+    const { token } = await page.tokenFor(owner.token ?? '', clientId);
+    const answer = await transfer(token);
+    expect(answer).toMatchObject({ status: 401 });
+    expect(answer.challenge).toContain('insufficient_user_authentication');
   });
 
   it('says no, and when to ask again, while nobody can tell what a session is worth', async () => {

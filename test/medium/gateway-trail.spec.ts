@@ -16,6 +16,7 @@ const TOLD_ELSEWHERE: Record<string, string> = {
   'POST /v1/face/attempts': 'its end is the event',
   'POST /v1/face/attempts/:id/steps/:n': 'the end of the attempt is the event',
   'POST /v1/privacy/erasures': 'the ledger row; audit writes erasure_requested as it closes the guard',
+  'POST /v1/sessions/tokens': 'introspected, as the application asks by it; alone the token does nothing',
   'POST /v1/sessions/introspect': 'introspected, once a session and client: clients.spec.ts',
   'POST /v1/security/not-me': 'session_ended with detail: not-me.spec.ts',
 };

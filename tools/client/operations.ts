@@ -3,6 +3,7 @@ export const OPERATIONS = [
   'POST /v1/auth/login',
   'POST /v1/auth/logout',
   'GET /v1/auth/session',
+  'POST /v1/sessions/tokens',
   'POST /v1/sessions/introspect',
   'POST /v1/face/attempts',
   'POST /v1/face/attempts/{id}/steps/{n}',

@@ -38,7 +38,7 @@ export function openOperator(o: { env: Record<string, string>; gatewayUrl: strin
         address = /application at (http:\S+),/.exec(app.lines.join('\n'))?.[1];
         return address !== undefined;
       }, READY_MS);
-      return address ?? '';
+      return { address: address ?? '', clientId };
     },
     putFaceBack: (userId, hours) => putFaceBack(o.env.MONGODB_URI ?? '', userId, hours * HOUR_MS),
     stop: async () => {

@@ -18,8 +18,8 @@ export interface ScenarioContext {
 export interface Operator {
   /** A command of `countersign`; `input` is typed into it. Resolves with what it printed. */
   run: (args: readonly string[], input?: string) => Promise<string>;
-  /** Starts examples/relying-app in a process of its own, with a new service credential; resolves with its address. */
-  startRelyingApp: (transferMaxAge: number) => Promise<string>;
+  /** Starts examples/relying-app in a process of its own, with a new service credential; resolves with its address and client id. */
+  startRelyingApp: (transferMaxAge: number) => Promise<{ address: string; clientId: string }>;
   /** Lets time pass for one person's face: puts its dates in the database back, which is all that its age is told by. */
   putFaceBack: (userId: string, hours: number) => Promise<void>;
 }

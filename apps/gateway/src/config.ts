@@ -99,6 +99,11 @@ export const gatewayEnvSchema = z.object({
   CLIENT_FAILURES_PER_NETWORK: env.count.default(20),
   /** How many questions one relying application may ask in ten seconds. */
   CLIENT_QUESTIONS_PER_10_SECONDS: env.count.default(5_000),
+  /**
+   * `yes`: relying applications may also ask about the token of a session itself, as in 0.1. Whoever has such a token can do
+   * all that the session can; a token made for the application (`POST /v1/sessions/tokens`) opens nothing.
+   */
+  ALLOW_SESSION_TOKEN_INTROSPECTION: env.yesOrNo.default('no'),
   /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
   /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */

@@ -15,6 +15,8 @@ export type BegunCapture = {
   };
 };
 
+export type ClientToken = { token: string; expiresAt: string; clientId: string };
+
 export type Introspection =
   | { active: false }
   | {
@@ -133,7 +135,9 @@ export interface Operations {
   'POST /v1/auth/logout': { body: undefined; answer: undefined };
   /** This session: its level, and the state of the face */
   'GET /v1/auth/session': { body: undefined; answer: Session };
-  /** What a session is worth */
+  /** Makes a token by which one relying application asks about this session */
+  'POST /v1/sessions/tokens': { body: { clientId: string }; answer: ClientToken };
+  /** What the session of a token is worth */
   'POST /v1/sessions/introspect': { body: { token: string }; answer: Introspection };
   /** Begins an attempt to be recognised */
   'POST /v1/face/attempts': { body: undefined; answer: BegunCapture };

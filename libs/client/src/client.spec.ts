@@ -55,6 +55,13 @@ describe('the client (a real HTTP server)', () => {
     expect(seen[0]?.headers.authorization).toBe(`Basic ${Buffer.from('id:se:cret').toString('base64')}`);
   });
 
+  it('has a token made for a client, with the token of the session', async () => {
+    replies = [{ status: 201, body: { token: 'cst_x', expiresAt: '', clientId: 'c' } }];
+    expect(await client().tokenFor('t', 'c')).toMatchObject({ token: 'cst_x' });
+    expect(seen[0]).toMatchObject({ method: 'POST', url: '/v1/sessions/tokens', body: '{"clientId":"c"}' });
+    expect(seen[0]?.headers.authorization).toBe('Bearer t');
+  });
+
   it('sends frames as they are, to the step they belong to', async () => {
     replies = [{ status: 202, body: { status: 'deciding' } }, { status: 204 }];
     const frames = Uint8Array.from([0, 255, 216, 13, 10]);

@@ -42,12 +42,23 @@ export class CountersignClient {
     this.timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
-  /** What a session is worth at this moment. A token of no live session gives `{ active: false }`, never an error. */
+  /**
+   * What the session of a token is worth at this moment. The token is one that the page had made for this client
+   * (`tokenFor`); any other, and one whose session is over, gives `{ active: false }`, never an error.
+   */
   introspect(token: string): Promise<Introspection> {
     const { credentials } = this.options;
     if (!credentials) throw new TypeError('introspect needs credentials');
     const basic = Buffer.from(`${credentials.clientId}:${credentials.secret}`).toString('base64');
     return this.call('POST /v1/sessions/introspect', { token }, { authorization: `Basic ${basic}` });
+  }
+
+  /**
+   * For a page: a token by which that client, and no other, asks about this session. It opens nothing, lives ten minutes and
+   * shows what the session is worth when it is asked about, also after a step-up.
+   */
+  tokenFor(sessionToken: string, clientId: string): Promise<Reply<'POST /v1/sessions/tokens'>> {
+    return this.call('POST /v1/sessions/tokens', { clientId }, bearer(sessionToken));
   }
 
   login(email: string, password: string): Promise<Reply<'POST /v1/auth/login'>> {

@@ -74,6 +74,7 @@ export const env = {
   count: z.coerce.number('must be a whole number of at least 1').int().min(1, 'must be a whole number of at least 1'),
   /** Whether what is fit for development only is refused: `production` or anything else. */
   nodeEnv: z.string().default('development'),
+  yesOrNo: z.enum(['yes', 'no'], 'must be yes or no'),
   /** Lets production run on a server whose version is old, because its builder has mended it. */
   allowOld: z.enum(['yes', 'no'], 'must be yes or no').default('no'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),

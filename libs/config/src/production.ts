@@ -39,6 +39,9 @@ const mongo: Rule = (text) => {
 
 const logLevel: Rule = (text) => (text === 'debug' ? 'must not be debug in production' : null);
 
+const sessionTokens: Rule = (text) =>
+  text === 'yes' ? 'must not be yes in production: whoever has the token of a session can do all that it can' : null;
+
 const secret: Rule = (text) => {
   const bad = text.split(/[,\s]+/).some((part) => {
     const colon = part.indexOf(':');
@@ -53,6 +56,7 @@ function ruleOf(name: string): Rule | null {
   if (name === 'REDIS_URL' || name === 'REDIS_BLOB_URL') return redis;
   if (name === 'MONGODB_URI') return mongo;
   if (name === 'LOG_LEVEL') return logLevel;
+  if (name === 'ALLOW_SESSION_TOKEN_INTROSPECTION') return sessionTokens;
   return SECRET.test(name) ? secret : null;
 }
 
@@ -87,6 +91,7 @@ const FIT_FOR_DEVELOPMENT = [
   'smtp://localhost',
   'debug',
   'dev',
+  'yes',
 ];
 
 /** What production asks of a variable beyond its type, in words for the documentation; null if nothing. */

@@ -110,6 +110,13 @@ export class ServiceClientStore {
     return rows.map((row) => view(rowSchema.parse(row))).sort((a, b) => a.name.localeCompare(b.name));
   }
 
+  /** Null: no such client, or a disabled one. */
+  async findEnabled(clientId: string): Promise<ClientView | null> {
+    const found = await this.rows.findOne({ _id: { $eq: clientId } }, { maxTimeMS: MAX_TIME_MS });
+    const row = found && rowSchema.parse(found);
+    return row?.disabledAt === null ? view(row) : null;
+  }
+
   /** The client and whether this is a secret of it; a wrong, expired or disabled one is not. Null: no such client. */
   async verify(
     clientId: string,

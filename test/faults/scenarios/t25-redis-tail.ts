@@ -1,5 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
+import { ServiceClientStore } from '#service-clients';
 import { Fleet } from '../harness/fleet.js';
 import { Ledger } from '../harness/ledger.js';
 import { mailsOf } from '../harness/mails.js';
@@ -25,7 +27,10 @@ export const redisTail: Scenario = {
   },
 };
 
-/** What ended in the part that is lost must stay ended: logout, password change, a used code, the token before a step-up. */
+/**
+ * What ended in the part that is lost must stay ended: logout, password change, a used code, the token before a step-up; and
+ * what a relying application was given for such a session.
+ */
 async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
   const each = context.quick ? 3 : 10;
   const fleet = await Fleet.start({ ...context, dir: `${context.dir}/${how}` });
@@ -33,6 +38,9 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
     const [leaving, changing, recovering, raising] = [await people(fleet.gateways, each), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each, { enrolled: false }), await people(fleet.gateways, each)]; // prettier-ignore
     const codes = await mailedCodes(fleet, recovering);
     const others = await inParallel(changing, each, (device) => anotherSession(fleet.gateways, device));
+    const bank = await relyingApp(fleet);
+    const given = await inParallel([...leaving, ...others], 2 * each, bank.tokenFor);
+    const heldBefore = await inParallel(raising, each, bank.tokenFor);
     await sleep(FLUSHED_MS);
     const folder = path.join(fleet.dir, 'redis', 'appendonlydir');
     const saved = save(folder);
@@ -51,6 +59,9 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
     await fleet.ready('gateway-1');
 
     const dead = [...leaving, ...others];
+    // Before anybody comes with the tokens of these sessions themselves, by which they are found out and dropped.
+    const told = await inParallel(given, each, bank.ask);
+    const toldOfRaised = await inParallel(heldBefore, each, bank.ask);
     const revived = await inParallel(dead, each, rights);
     // A token from before a step-up is at the level it had: what must not come back is the raised one.
     const old = await inParallel(raising, each, async (device, i) => {
@@ -65,6 +76,8 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
       ...again.filter((answer) => answer !== '400 code_invalid'),
       ...revived.filter((right) => right !== '401'),
       ...old.filter((right) => right.includes('face')),
+      ...told.filter((right) => right !== 'inactive'),
+      ...toldOfRaised.filter((right) => right.includes('face')),
     ];
     return {
       id: `T25 ${how}`,
@@ -73,14 +86,14 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
           ? 'The append-only file loses what was written after a moment'
           : 'An old copy of the append-only files is put back',
       injected: `${each} logouts, ${changes.filter(({ status }) => status === 204).length} password changes, ${uses.filter((answer) => answer === '200').length} codes used, ${attempts.filter(({ granted }) => granted).length} step-ups (of ${each} each) in the lost part`,
-      found: `ended sessions answer ${tally(revived)}; used codes ${tally(again)}; tokens from before a step-up ${tally(old)}; ${bad.length} rights revived; ${problems.length} events lost or doubled${firstOf(problems)}`,
+      found: `ended sessions answer ${tally(revived)}; used codes ${tally(again)}; tokens from before a step-up ${tally(old)}; applications are told of ended sessions ${tally(told)}, of the others ${tally(toldOfRaised)}; ${bad.length} rights revived; ${problems.length} events lost or doubled${firstOf(problems)}`,
       ok:
         bad.length === 0 &&
         problems.length === 0 &&
         uses.every((answer) => answer === '200') &&
         changes.every(({ status }) => status === 204) &&
         attempts.every(({ granted }) => granted),
-      trials: revived.length + old.length + again.length,
+      trials: revived.length + old.length + again.length + told.length + toldOfRaised.length,
     };
   } finally {
     await fleet.stop();
@@ -91,6 +104,29 @@ async function lose(context: Context, how: 'tail' | 'copy'): Promise<Finding> {
 async function rights(device: Device): Promise<string> {
   const answer = await device.ask((client) => client.get('/v1/auth/session'));
   return answer.status === 200 ? String(answer.body.acr) : String(answer.status);
+}
+
+/** A relying application: it has tokens made for it, and asks what they are worth. */
+async function relyingApp(fleet: Fleet) {
+  const clients = new ServiceClientStore(fleet.database.collection('service_clients') as never);
+  const made = await clients.create('bank', ['introspect']);
+  const { clientId } = z.object({ clientId: z.uuid() }).parse(made?.client);
+  const authorization = `Basic ${Buffer.from(`${clientId}:${made?.secret}`).toString('base64')}`;
+  return {
+    tokenFor: async (device: Device): Promise<string> => {
+      const { body } = await device.ask((client) => client.post('/v1/sessions/tokens', { clientId }));
+      return z.string().parse(body.token);
+    },
+    ask: async (token: string): Promise<string> => {
+      const answer = await fetch(`${fleet.gateways[0]}/v1/sessions/introspect`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization },
+        body: JSON.stringify({ token }),
+      });
+      const { active, acr } = (await answer.json()) as { active?: boolean; acr?: string };
+      return active === undefined ? String(answer.status) : active ? String(acr) : 'inactive';
+    },
+  };
 }
 
 /** A recovery code for each, as it came by mail. The address counts as verified, as if its link had been followed. */

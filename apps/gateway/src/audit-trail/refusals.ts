@@ -4,7 +4,8 @@ import { Problem } from '../http/problem.js';
 import { SystemOutbox } from './system-outbox.js';
 
 /** What was given and not taken. `password` and `client_secret` are those of a login, which has an event type of its own. */
-type Credential = 'password' | 'client_secret' | 'current_password' | 'recovery_code' | 'mailed_link' | 'session';
+type Credential =
+  'password' | 'client_secret' | 'current_password' | 'recovery_code' | 'mailed_link' | 'session' | 'client_token';
 type Why = Extract<EventReason, 'wrong_credential' | 'throttled' | 'account_barred'>;
 
 /** Every credential that was refused, in one place: counted by kind, person and minute, and never in a guard's outbox. */

@@ -81,6 +81,8 @@ export class AuthService {
     await this.requests.takeLogin(user._id);
     const session = await this.sessions.open(user._id, user.sessionEpoch, { deviceModel: origin.deviceModel, proved });
     for (const sessionId of session.ended) {
+      // MongoDB knows it, too: what Redis might bring back is refused.
+      await this.users.endSession(user._id, sessionId);
       await this.events.append(user._id, 'session_ended', { ...origin, sessionId });
     }
     await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });

@@ -68,6 +68,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /v1/auth/sessions': own(),
   'DELETE /v1/auth/sessions/:id': own('manage'),
 
+  'POST /v1/sessions/tokens': own(),
   'POST /v1/sessions/introspect': service('introspect'),
 
   'GET /v1/face/consent': own(),

@@ -5,9 +5,10 @@ import { ACR, type Acr } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
 import { GUARD } from '../face/guard.module.js';
+import { isClientToken } from '../sessions/client-tokens.js';
 import { LostAnswers } from '../sessions/lost-answers.js';
 import { levelsOf } from '../sessions/session-record.js';
-import { type ActiveSession, SessionService } from '../sessions/session.service.js';
+import { type ActiveSession, isSessionToken, SessionService } from '../sessions/session.service.js';
 import { type Access, accessOf } from './policy.js';
 import { originOf } from './origin.js';
 import { type Answered, answeredOf, type Principal, principalOf, setAnswered, setPrincipal } from './principal.js';
@@ -41,6 +42,7 @@ export class SessionGuard implements CanActivate {
     const token = tokenOf(request);
     const session = await this.sessions.find(token);
     if (!session) {
+      if (token === null && isClientToken(bearerOf(request))) throw this.refused(request, null, 'client_token');
       if (token === null) throw new Problem('unauthenticated');
       const by = request.method === 'HEAD' ? null : reasonOf(handler)?.(request);
       const answered = by ? await this.lost.find(token, by) : null;
@@ -66,10 +68,14 @@ export class SessionGuard implements CanActivate {
   }
 
   /** A token of no session, or of one that its account does not stand by any more. */
-  private refused(request: FastifyRequest, session: ActiveSession | null): Problem {
+  private refused(
+    request: FastifyRequest,
+    session: ActiveSession | null,
+    credential: 'session' | 'client_token' = 'session',
+  ): Problem {
     const { userId = null, sessionId } = session?.record ?? {};
     const origin = { ...originOf(request), ...(sessionId === undefined ? {} : { sessionId }) };
-    this.refusals.record('session', 'wrong_credential', { userId, origin });
+    this.refusals.record(credential, 'wrong_credential', { userId, origin });
     return new Problem('unauthenticated');
   }
 
@@ -121,6 +127,9 @@ export const CarriedToken = createParamDecorator((_: unknown, context: Execution
 
 /** The session token that a request carries. */
 export function tokenOf(request: FastifyRequest): string | null {
-  const match = /^Bearer ([A-Za-z0-9_-]{43})$/i.exec(request.headers.authorization ?? '');
-  return match?.[1] ?? null;
+  const token = bearerOf(request);
+  return isSessionToken(token) ? token : null;
 }
+
+const bearerOf = (request: FastifyRequest): string =>
+  /^Bearer (\S{1,100})$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';

@@ -17,6 +17,9 @@ const SESSIONS_MAX = 20;
 /** Keys in one command to Redis: a list that somebody made long is worked through in parts. */
 const KEYS_AT_ONCE = 500;
 
+/** Whether a text is of the form of a session's token. */
+export const isSessionToken = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text);
+
 export interface ActiveSession {
   token: string;
   record: SessionRecord;
@@ -30,6 +33,11 @@ const USE = `
 local text = redis.call('GETEX', KEYS[1], 'EX', ARGV[1])
 redis.call('DEL', KEYS[2])
 return text`;
+
+/** The same for a question about it: its first use, which does not put the idle limit off. */
+const LOOK = `
+redis.call('DEL', KEYS[2])
+return redis.call('GET', KEYS[1])`;
 
 /** Swaps a session's key and returns its record: the one just written, or that of a repeat while the key is unused. */
 const ROTATE = `
@@ -107,6 +115,21 @@ export class SessionService {
     const key = keyOf(token);
     const text = await this.redis.ask((redis) => redis.eval(USE, 2, key, unusedOf(key), IDLE_SECONDS));
     return this.live(token, text);
+  }
+
+  /** The same for somebody else's question about it: the idle limit runs on. */
+  async look(token: string): Promise<SessionRecord | null> {
+    const key = keyOf(token);
+    const text = await this.redis.ask((redis) => redis.eval(LOOK, 2, key, unusedOf(key)));
+    return this.live(token, text)?.record ?? null;
+  }
+
+  /** Under whichever token it is by now; looking is no use. */
+  async ofId(userId: string, sessionId: string): Promise<SessionRecord | null> {
+    const look = async () => (await this.stored(userId)).find(({ record }) => record.sessionId === sessionId)?.record;
+    // Between the list and its records a session may get a new token: then the list already has that one.
+    const found = (await look()) ?? (await look());
+    return found && found.expiresAt > Date.now() ? found : null;
   }
 
   /** Writes a changed record (a new epoch) under the same token. */

@@ -6,6 +6,7 @@ const PURPOSES = [
   'session-record',
   'session-token',
   'session-unused',
+  'client-token',
   'frame-digest',
   'recovery-code',
   'address',

@@ -8,7 +8,7 @@ import { getConnectionToken } from '@nestjs/mongoose';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { type ParsedMail, simpleParser } from 'mailparser';
-import type { Collection, Connection } from 'mongoose';
+import type { Collection, Connection, mongo } from 'mongoose';
 import { firstValueFrom, timeout } from 'rxjs';
 import { SMTPServer } from 'smtp-server';
 import type { LogEntry, StoredEntry, VerifyReport } from '#audit-log';
@@ -37,6 +37,7 @@ export interface AuditUnderTest {
   smtp: MailCatcher;
   logs: string[];
   collection<T extends object>(name: string): Collection<T>;
+  db: mongo.Db;
   ask(query: object): Promise<unknown>;
   /** The entries of a user (by pseudonym, or of nobody) as they stand in the log. */
   entriesOf(userId: string | null): Promise<LogEntry[]>;
@@ -101,6 +102,7 @@ export async function startAudit(o: {
     smtp,
     logs,
     collection: <T extends object>(name: string) => connection.collection<T>(name),
+    db: connection.getClient().db(connection.name),
     ask: (query) => request(client, query),
     entriesOf: async (userId) => {
       const subjects = connection.collection<{ _id: string; pseudonym?: string }>('subjects');

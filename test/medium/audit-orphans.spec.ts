@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Accounts, LinkTokenRepository, UserRepository } from '#accounts';
+import { type Accounts, openAccounts, type UserRepository } from '#accounts';
 import type { StoredEntry } from '#audit-log';
 import type { GuardDocument } from '#guard';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
@@ -23,9 +23,7 @@ describe('what a killed process left behind (real MongoDB)', () => {
   beforeAll(async () => {
     audit = await startAudit({ database: 'audit_orphans' });
     orphans = audit.app.get(OrphansService);
-    const links = new LinkTokenRepository(audit.collection('link_tokens') as never);
-    users = new UserRepository(audit.collection('users') as never);
-    accounts = new Accounts(users, links, audit.guard);
+    ({ accounts, users } = openAccounts(audit.db, audit.guard, { failed: () => undefined }));
   }, 60_000);
   afterAll(() => audit.close());
   afterEach(() => jest.restoreAllMocks());

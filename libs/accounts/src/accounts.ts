@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
 import type { MailRow, Origin, Role } from '#contracts';
-import type { EpochChange, GuardStore } from '#guard';
+import type { GuardStore } from '#guard';
 import { LinkTokenRepository } from './link-token.repository.js';
 import { MailRepository } from './mail.repository.js';
+import { type GuardChange, PendingDraft } from './pending.js';
+import { PendingChanges, type PendingReports } from './pending.repository.js';
 import type { Renewal, UserRow } from './user.js';
 import { UserRepository } from './user.repository.js';
 
@@ -19,6 +21,8 @@ export interface NewAccount {
   faceRequired?: boolean;
   /** Who of the staff made it. */
   actorId?: string;
+  /** What follows from it, put together before it is there. */
+  follows?: (user: UserRow, draft: PendingDraft) => Promise<unknown>;
   /** By the operator at the command line: no session and no actor. Invitations without an actor are always so. */
   isOperator?: boolean;
   origin?: Origin;
@@ -32,7 +36,13 @@ export class Accounts {
     readonly users: UserRepository,
     readonly links: LinkTokenRepository,
     private readonly guard: GuardStore,
+    readonly pending: PendingChanges,
   ) {}
+
+  /** Of a change to be made: what follows from it, to be written with it and done by `pending.finish` afterwards. */
+  draft(userId: string, origin: Origin): PendingDraft {
+    return new PendingDraft(this.guard, userId, origin);
+  }
 
   async create(account: NewAccount): Promise<Created> {
     const { email, passwordHash, locale, actorId } = account;
@@ -68,53 +78,61 @@ export class Accounts {
         detail: { by: makerOf(account), roles: user.roles },
       },
     });
-    return (await this.users.insert(user)) ? { kind: 'created', user } : { kind: 'email_taken' };
+    const draft = this.draft(user._id, account.origin ?? {});
+    await account.follows?.(user, draft);
+    if (!(await this.users.insert(user, account.follows && draft.done()))) return { kind: 'email_taken' };
+    if (account.follows) await this.pending.finish(user._id);
+    return { kind: 'created', user };
   }
 
   /**
    * Makes an account without a password and mails its owner a link that sets one. An open invitation of the same
    * address is sent once more; an account that has a password is `email_taken`.
    */
-  async invite(
-    account: Omit<NewAccount, 'passwordHash'>,
-    mails: MailRepository,
-  ): Promise<Created & { mailId?: string }> {
-    const made = await this.openInvitation(account);
-    if (made.kind !== 'created') return made;
-    const { user, secret } = made;
-    const mailId = await mails.enqueue({ userId: user._id, template: 'account_invite', params: {}, secret });
-    return { kind: 'created', user, mailId };
+  async invite(account: Omit<NewAccount, 'passwordHash' | 'follows'>, mails: MailRepository): Promise<Created> {
+    const made = await this.openInvitation(account, mails);
+    return made.kind === 'created' ? { kind: 'created', user: made.user } : made;
   }
 
-  /** The same without the mail: `secret` is the token of the link, which whoever asked hands over. */
+  /** Without `mails` nobody is mailed: `secret` is the token of the link, which whoever asked hands over. */
   async openInvitation(
-    account: Omit<NewAccount, 'passwordHash'>,
+    account: Omit<NewAccount, 'passwordHash' | 'follows'>,
+    mails?: MailRepository,
   ): Promise<{ kind: 'created'; user: UserRow; secret: string } | { kind: 'email_taken' }> {
-    const made = await this.create({ ...account, passwordHash: null });
-    const user = made.kind === 'created' ? made.user : await this.users.findByEmail(account.email);
+    let secret = '';
+    const { actorId } = account;
+    const by = makerOf({ ...account, passwordHash: null });
+    const follows = async (user: UserRow, draft: PendingDraft, again: boolean): Promise<void> => {
+      secret = await this.links.issue('invite', user);
+      const detail = { by, roles: user.roles, again };
+      await draft.event('invited', { ...(actorId === undefined ? {} : { actorId }), detail });
+      const request = { userId: user._id, template: 'account_invite', params: {}, secret } as const;
+      if (mails) await draft.mail((key) => mails.compose(request, key));
+    };
+    const first = (user: UserRow, draft: PendingDraft): Promise<void> => follows(user, draft, false);
+    const made = await this.create({ ...account, passwordHash: null, follows: first });
+    if (made.kind === 'created') return { ...made, secret };
+    const user = await this.users.findByEmail(account.email);
     if (user?.invite == null) return { kind: 'email_taken' };
     await this.links.replace(user._id, 'invite');
-    await this.guard.appendEvent(user._id, {
-      eventId: randomUUID(),
-      type: 'invited',
-      ...account.origin,
-      ...(account.actorId === undefined ? {} : { actorId: account.actorId }),
-      detail: { by: makerOf({ ...account, passwordHash: null }), roles: user.roles, again: made.kind !== 'created' },
-    });
-    const secret = await this.links.issue('invite', user);
+    const draft = this.draft(user._id, account.origin ?? {});
+    await follows(user, draft, true);
+    await this.users.intend(user._id, draft.done());
+    await this.pending.finish(user._id);
     return { kind: 'created', user, secret };
   }
 
   /**
-   * The record first: a role that nobody saw given must not exist. Every session ends, and a face that may have come from
+   * The record first: a role that nobody saw given must not exist, so the account gets it with the last step. Every session ends, and a face that may have come from
    * a password alone is held, so that what was begun without the role is worth nothing with it.
    */
   async giveRoles(user: UserRow, roles: readonly Role[], actorId?: string): Promise<Role[]> {
     const added = roles.filter((role) => !user.roles.includes(role));
     if (added.length === 0) return [];
-    const change = { kind: 'staff_role_given', added, ...(actorId === undefined ? {} : { actorId }) } as const;
-    await this.guard.change(user._id, change, {}, randomUUID());
-    await this.users.addRoles(user._id, added);
+    const draft = this.draft(user._id, {});
+    await draft.tell({ kind: 'staff_role_given', added, ...(actorId === undefined ? {} : { actorId }) });
+    await this.users.intend(user._id, draft.done(added));
+    await this.pending.finish(user._id);
     return added;
   }
 
@@ -122,35 +140,34 @@ export class Accounts {
    * "Credentials renewed", the one way for all that do it: every session ends (but the one in which the password was
    * changed), and so does whatever the old credentials had begun: mailed grants, a change of address, a live recovery code.
    * The account as it is then; null when the renewal cannot be any more. Sessions in Redis are refused by their epoch.
+   * `follows`: what else does.
    */
-  async renew(userId: string, renewal: Renewal, origin: Origin): Promise<UserRow | null> {
-    // The guard decides who may do what, so it is told first when shutting out.
-    if (renewal.by === 'disable' && !(await this.tell(userId, withActor('disable', renewal.actorId), origin)))
-      return null;
-    const renewed = await this.users.renew(userId, renewal);
-    if (!renewed) return null;
-    if ('passwordHash' in renewal) await this.tell(userId, { kind: 'password_changed' }, origin);
-    if (renewed.stoppedNewEmail) {
-      const event = { eventId: randomUUID(), type: 'email_change_cancelled', detail: { by: renewal.by } } as const;
-      await this.guard.appendEvent(userId, { ...event, ...origin });
-    }
-    // Dead by their epoch already.
-    await this.links.removeGrants(userId);
-    return renewed.user;
+  async renew(
+    userId: string,
+    renewal: Renewal,
+    origin: Origin,
+    follows?: (draft: PendingDraft) => Promise<unknown>,
+  ): Promise<UserRow | null> {
+    const draft = this.draft(userId, origin);
+    if (renewal.by === 'disable') await draft.tell(withActor('disable', renewal.actorId));
+    if ('passwordHash' in renewal) await draft.tell({ kind: 'password_changed' });
+    await follows?.(draft);
+    const ifStopped = await this.draft(userId, origin).event('email_change_cancelled', { detail: { by: renewal.by } });
+    const renewed = await this.users.renew(userId, renewal, draft.done(), ifStopped.done().steps);
+    if (renewed) await this.pending.finish(userId);
+    return renewed;
   }
 
-  /** The guard is told last when letting in. */
+  /** False: there is no such account. */
   async enable(userId: string, origin: Origin, actorId?: string): Promise<boolean> {
-    await this.users.enable(userId);
-    return this.tell(userId, withActor('enable', actorId), origin);
-  }
-
-  private async tell(userId: string, change: EpochChange, origin: Origin): Promise<boolean> {
-    return (await this.guard.change(userId, change, origin, randomUUID())).kind !== 'not_found';
+    const draft = await this.draft(userId, origin).tell(withActor('enable', actorId));
+    if (!(await this.users.enable(userId, draft.done()))) return false;
+    await this.pending.finish(userId);
+    return true;
   }
 }
 
-const withActor = (kind: 'disable' | 'enable', actorId: string | undefined): EpochChange => ({
+const withActor = (kind: 'disable' | 'enable', actorId: string | undefined): GuardChange => ({
   kind,
   ...(actorId === undefined ? {} : { actorId }),
 });
@@ -161,16 +178,18 @@ function makerOf({ actorId, isOperator, passwordHash }: NewAccount): 'staff' | '
 }
 
 /** Everything that accounts need of a database. Indexes are made by `ensureIndexes`. */
-export function openAccounts(db: mongo.Db, guard: GuardStore) {
+export function openAccounts(db: mongo.Db, guard: GuardStore, reports: PendingReports) {
   const users = new UserRepository(db.collection('users'));
   const links = new LinkTokenRepository(db.collection('link_tokens'));
+  const pending = new PendingChanges(db, links, guard, reports);
   return {
-    accounts: new Accounts(users, links, guard),
+    accounts: new Accounts(users, links, guard, pending),
     users,
     links,
     ensureIndexes: async (): Promise<void> => {
       await users.ensureIndexes();
       await links.ensureIndexes();
+      await pending.ensureIndexes();
     },
   };
 }

@@ -5,5 +5,7 @@ export { type FoundLink, type LinkKind, LinkTokenRepository } from './link-token
 export { MailRepository, type MailRequest } from './mail.repository.js';
 export { hashPassword, isCommonPassword, passwordAttemptSchema, passwordSchema, verifyPassword } from './passwords.js';
 export { importUsers, type ImportLine, type ImportReport } from './import-users.js';
+export { type PendingDraft } from './pending.js';
+export { PendingChanges } from './pending.repository.js';
 export { isSessionOf, type Renewal, type UserRow } from './user.js';
 export { UserRepository } from './user.repository.js';

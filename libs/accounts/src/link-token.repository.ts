@@ -64,10 +64,16 @@ export class LinkTokenRepository {
     await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $eq: kind } });
   }
 
-  /** Used or not: of a link that is just being tried nothing may come either. */
-  async removeGrants(userId: string): Promise<void> {
+  /** Those of older credentials, or those that went to an address. Used or not: of a link that is just being tried nothing may come either. */
+  async removeGrants(userId: string, { below, email }: { below?: number; email?: string }): Promise<void> {
     const grants = MAILED_LINK_KINDS.filter(isGrant);
-    await this.rows.deleteMany({ userId: { $eq: userId }, kind: { $in: grants } });
+    const older = { $or: [{ credentialEpoch: { $lt: below } }, { credentialEpoch: { $exists: false } }] };
+    await this.rows.deleteMany({
+      userId: { $eq: userId },
+      kind: { $in: grants },
+      ...(below === undefined ? {} : older),
+      ...(email === undefined ? {} : { email: { $eq: email } }),
+    });
   }
 }
 

@@ -23,11 +23,17 @@ export class MailRepository {
   ) {}
 
   /** The mail's id: its sweep sends it within seconds, a nudge at once. */
-  async enqueue({ secret, ...request }: MailRequest): Promise<string> {
-    const mailId = `${request.template.replaceAll('_', '-')}-${randomUUID()}`;
+  async enqueue(request: MailRequest): Promise<string> {
+    const row = this.compose(request, randomUUID());
+    await this.rows.insertOne(row);
+    return row._id;
+  }
+
+  /** The row alone, for whoever puts it in its place with something else. `key`: the same for the same mail. */
+  compose({ secret, ...request }: MailRequest, key: string): MailRow {
+    const mailId = `${request.template.replaceAll('_', '-')}-${key}`;
     const sealedSecret =
       secret === undefined ? {} : { sealedSecret: sealText(this.mailKey, mailSecretAad(mailId), secret) };
-    await this.rows.insertOne(mailRowSchema.parse({ _id: mailId, ...request, ...sealedSecret, createdAt: new Date() }));
-    return mailId;
+    return mailRowSchema.parse({ _id: mailId, ...request, ...sealedSecret, createdAt: new Date() });
   }
 }

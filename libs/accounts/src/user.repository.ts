@@ -1,7 +1,7 @@
 import type { mongo } from 'mongoose';
-import type { Role } from '#contracts';
 import { isDuplicateKey } from './mongo.js';
 import type { FoundLink } from './link-token.repository.js';
+import type { Pending, Step } from './pending.js';
 import { type Renewal, type UserRow, userRowSchema } from './user.js';
 
 /** More than anybody ends in the twelve hours that a session can live. */
@@ -10,9 +10,11 @@ const ENDED_KEPT = 100;
 const GENERATIONS_A_DAY = 3;
 const DAY_MS = 24 * 3_600_000;
 
-/** `users`: who may sign in. Each change is one conditional update. */
+type StoredUser = UserRow & { pending?: Pending[]; hasPending?: boolean };
+
+/** `users`: who may sign in. Each change is one conditional update, and writes down what follows from it elsewhere. */
 export class UserRepository {
-  constructor(private readonly rows: mongo.Collection<UserRow>) {}
+  constructor(private readonly rows: mongo.Collection<StoredUser>) {}
 
   async ensureIndexes(): Promise<void> {
     await this.rows.createIndex({ email: 1 }, { unique: true });
@@ -20,9 +22,10 @@ export class UserRepository {
   }
 
   /** False when the address is taken. */
-  async insert(row: UserRow): Promise<boolean> {
+  async insert(row: UserRow, pending?: Pending): Promise<boolean> {
     try {
-      await this.rows.insertOne(row, { ignoreUndefined: true });
+      const rest = pending ? { pending: [pending], hasPending: true } : {};
+      await this.rows.insertOne({ ...row, ...rest }, { ignoreUndefined: true });
       return true;
     } catch (error) {
       if (isDuplicateKey(error)) return false;
@@ -46,15 +49,21 @@ export class UserRepository {
   }
 
   /** Only while the address is still the one that was mailed, and the credentials those of then. */
-  async setEmailVerified({ userId, email, credentialEpoch }: FoundLink): Promise<boolean> {
-    return this.change(userId, { email: { $eq: email }, ...isOf(credentialEpoch) }, { $set: { emailVerified: true } });
+  async setEmailVerified({ userId, email, credentialEpoch }: FoundLink, pending: Pending): Promise<boolean> {
+    const condition = { email: { $eq: email }, ...isOf(credentialEpoch) };
+    return this.change(userId, condition, { $set: { emailVerified: true } }, pending);
+  }
+
+  /** Only what follows; whatever is changed is so by its last step. */
+  async intend(userId: string, pending: Pending): Promise<boolean> {
+    return this.change(userId, {}, {}, pending);
   }
 
   /**
-   * All of a renewal that decides anything, in one update: what comes after it only tidies up. The account as this update
-   * left it, and whether a change of address was under way; null when the account is not any more as the renewal says.
+   * All of a renewal that decides anything, in one update. `ifStopped`: what follows besides where a change of address was
+   * under way. The account as this update left it; null when the account is not any more as the renewal says.
    */
-  async renew(userId: string, renewal: Renewal): Promise<{ user: UserRow; stoppedNewEmail: boolean } | null> {
+  async renew(userId: string, renewal: Renewal, pending: Pending, ifStopped: Step[]): Promise<UserRow | null> {
     const raised = (field: string) => ({ $add: [{ $ifNull: [`$${field}`, 0] }, 1] });
     const [sessionEpoch, credentialEpoch] = [raised('sessionEpoch'), raised('credentialEpoch')];
     const { condition, set } = termsOf(renewal);
@@ -63,7 +72,20 @@ export class UserRepository {
       renewal.by === 'password_change'
         ? { sessionId: { $literal: renewal.session.sessionId }, epoch: sessionEpoch }
         : null;
-    const fields = { sessionEpoch, credentialEpoch, staying, newEmail: null, hasNewEmail: false };
+    const isStopped = { $ne: [{ $ifNull: ['$newEmail', null] }, null] };
+    const grants = { do: { $literal: 'remove_grants' }, below: credentialEpoch };
+    const steps = {
+      $concatArrays: [{ $literal: pending.steps }, { $cond: [isStopped, { $literal: ifStopped }, []] }, [grants]],
+    };
+    const fields = {
+      pending: { $concatArrays: [PENDING, [{ $mergeObjects: [{ $literal: pending }, { steps }] }]] },
+      hasPending: true,
+      sessionEpoch,
+      credentialEpoch,
+      staying,
+      newEmail: null,
+      hasNewEmail: false,
+    };
     const before = parsed(
       await this.rows.findOneAndUpdate(
         { ...condition, _id: { $eq: userId } },
@@ -73,12 +95,11 @@ export class UserRepository {
     );
     if (!before) return null;
     const epochs = { sessionEpoch: before.sessionEpoch + 1, credentialEpoch: before.credentialEpoch + 1 };
-    const user = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
-    return { user, stoppedNewEmail: before.newEmail !== null };
+    return { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
   }
 
-  async enable(userId: string): Promise<void> {
-    await this.change(userId, {}, { $set: { disabled: false } });
+  async enable(userId: string, pending: Pending): Promise<boolean> {
+    return this.change(userId, {}, { $set: { disabled: false } }, pending);
   }
 
   async raiseSessionEpoch(userId: string): Promise<void> {
@@ -90,24 +111,36 @@ export class UserRepository {
   }
 
   /** Another address, not yet confirmed. Replaces one that was asked for before. False: the credentials were renewed. */
-  async askForNewEmail({ _id, credentialEpoch }: UserRow, email: string): Promise<boolean> {
+  async askForNewEmail({ _id, credentialEpoch }: UserRow, email: string, pending: Pending): Promise<boolean> {
     const newEmail = { email, requestedAt: new Date(), changesAt: null };
-    return this.change(_id, isOf(credentialEpoch), { $set: { newEmail, hasNewEmail: false } });
+    return this.change(_id, isOf(credentialEpoch), { $set: { newEmail, hasNewEmail: false } }, pending);
   }
 
-  /** The new address is its owner's: from here the hold runs, by the database's clock. */
-  async confirmNewEmail({ userId, email, credentialEpoch }: FoundLink, holdMs: number): Promise<boolean> {
-    const filter = { _id: { $eq: userId }, 'newEmail.email': { $eq: email }, ...isOf(credentialEpoch) };
+  /** The new address is its owner's: from here the hold runs, by the database's clock. Once: a second time changes nothing. */
+  async confirmNewEmail(
+    { userId, email, credentialEpoch }: FoundLink,
+    holdMs: number,
+    pending: Pending,
+  ): Promise<boolean> {
+    const isAsked = { 'newEmail.email': { $eq: email }, 'newEmail.changesAt': null, ...isOf(credentialEpoch) };
+    const filter = { _id: { $eq: userId }, ...isAsked } as mongo.Filter<StoredUser>;
     const { matchedCount } = await this.rows.updateOne(filter, [
-      { $set: { 'newEmail.changesAt': { $add: ['$$NOW', holdMs] }, hasNewEmail: true } },
+      {
+        $set: {
+          'newEmail.changesAt': { $add: ['$$NOW', holdMs] },
+          hasNewEmail: true,
+          pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
+          hasPending: true,
+        },
+      },
     ]);
     return matchedCount === 1;
   }
 
   /** Whatever is wanted in place of that address. */
-  async dropNewEmail(userId: string, email: string): Promise<boolean> {
-    const wanted = { email: { $eq: email }, newEmail: { $ne: null } } as mongo.Filter<UserRow>;
-    return this.change(userId, wanted, { $set: { newEmail: null, hasNewEmail: false } });
+  async dropNewEmail(userId: string, email: string, pending?: Pending): Promise<boolean> {
+    const wanted = { email: { $eq: email }, newEmail: { $ne: null } } as mongo.Filter<StoredUser>;
+    return this.change(userId, wanted, { $set: { newEmail: null, hasNewEmail: false } }, pending);
   }
 
   /** Accounts whose hold is over. */
@@ -118,12 +151,12 @@ export class UserRepository {
   }
 
   /** Takes the confirmed address over. `taken`: meanwhile it belongs to another account, so nothing comes of it. */
-  async applyNewEmail({ _id, email, newEmail }: UserRow): Promise<'changed' | 'taken' | 'gone'> {
+  async applyNewEmail({ _id, email, newEmail }: UserRow, pending: Pending): Promise<'changed' | 'taken' | 'gone'> {
     if (newEmail === null) return 'gone';
     const filter = { email: { $eq: email }, 'newEmail.email': { $eq: newEmail.email }, hasNewEmail: { $eq: true } };
     const set = { email: newEmail.email, emailVerified: true, newEmail: null, hasNewEmail: false };
     try {
-      return (await this.change(_id, filter, { $set: set })) ? 'changed' : 'gone';
+      return (await this.change(_id, filter, { $set: set }, pending)) ? 'changed' : 'gone';
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       await this.dropNewEmail(_id, email);
@@ -131,28 +164,32 @@ export class UserRepository {
     }
   }
 
-  /** Ends every session. */
-  async addRoles(userId: string, roles: readonly Role[]): Promise<void> {
-    await this.change(userId, {}, { $addToSet: { roles: { $each: [...roles] } }, $inc: { sessionEpoch: 1 } });
-  }
-
+  /** `update`: where something follows, without `$push`. */
   private async change(
     userId: string,
-    condition: mongo.Filter<UserRow>,
-    update: mongo.UpdateFilter<UserRow>,
+    condition: mongo.Filter<StoredUser>,
+    update: mongo.UpdateFilter<StoredUser>,
+    pending?: Pending,
   ): Promise<boolean> {
-    const { matchedCount } = await this.rows.updateOne({ ...condition, _id: { $eq: userId } }, update);
+    const more = pending ? { $push: { pending }, $set: { ...update.$set, hasPending: true } } : {};
+    const { matchedCount } = await this.rows.updateOne(
+      { ...condition, _id: { $eq: userId } },
+      { ...update, ...more },
+      { ignoreUndefined: true },
+    );
     return matchedCount === 1;
   }
 }
 
+const PENDING = { $ifNull: ['$pending', []] };
+
 /** Only while the credentials are those of then. Absent: written by 0.1. */
-const isOf = (credentialEpoch: number): mongo.Filter<UserRow> => ({
+const isOf = (credentialEpoch: number): mongo.Filter<StoredUser> => ({
   $expr: { $eq: [{ $ifNull: ['$credentialEpoch', 0] }, credentialEpoch] },
 });
 
 /** When a renewal may be, and what it sets beside what every one does. */
-function termsOf(renewal: Renewal): { condition: mongo.Filter<UserRow>; set: Partial<UserRow> } {
+function termsOf(renewal: Renewal): { condition: mongo.Filter<StoredUser>; set: Partial<UserRow> } {
   switch (renewal.by) {
     case 'password_change': {
       const { passwordHash, session } = renewal;

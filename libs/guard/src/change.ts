@@ -21,8 +21,7 @@ import { eventEntry, givenEventEntry, mailEntry, type SealedOrigin } from './out
 import { live, now, set, type Update, w } from './pipeline.js';
 import { settle } from './settle.js';
 import type { GuardSettings } from './settings.js';
-import type { UserSealer } from './sealer.js';
-import type { AuditEventInput, EpochChange } from './types.js';
+import type { EpochChange, PreparedEvent } from './types.js';
 
 interface Effect {
   event: EventType;
@@ -180,8 +179,8 @@ export const setPreferences = (
   last: { kind: 'changed', id: null },
 });
 
-export const appendEvent = (event: AuditEventInput, seal: UserSealer): Update => ({
+export const appendEvent = (event: PreparedEvent): Update => ({
   opId: event.eventId,
-  stages: [set({ outbox: concat(field('outbox'), list(givenEventEntry(event, seal))) })],
+  stages: [set({ outbox: concat(field('outbox'), list(givenEventEntry(event))) })],
   last: { kind: 'appended' },
 });

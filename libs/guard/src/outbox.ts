@@ -2,7 +2,7 @@ import type { EventType, MailTemplate, Origin, SealedPersonal } from '#contracts
 import { field, isoTime, merge, object, type Expr, type Operand, optional } from './expressions.js';
 import { now } from './pipeline.js';
 import { personalOf, type UserSealer } from './sealer.js';
-import type { AuditEventInput } from './types.js';
+import type { AuditEventInput, PreparedEvent } from './types.js';
 
 /** An event as an outbox entry. `more` are optional fields: absent when null. */
 export const eventEntry = (o: {
@@ -19,15 +19,14 @@ export const eventEntry = (o: {
     ),
   });
 
-/** An event that a caller made; the guard adds whose it is and the database's time. */
-export const givenEventEntry = (event: AuditEventInput, seal: UserSealer): Expr => {
+export const prepareEvent = (event: AuditEventInput, seal: UserSealer): PreparedEvent => {
   const { deviceModel, ipAddress, similarity, ...clear } = event;
-  const sealed = seal.event(event.eventId, { deviceModel, ipAddress, similarity });
-  return object({
-    kind: 'event',
-    event: merge(withoutUndefined({ ...clear, sealed }), object({ userId: field('_id'), timestamp: now })),
-  });
+  return withoutUndefined({ ...clear, sealed: seal.event(event.eventId, { deviceModel, ipAddress, similarity }) });
 };
+
+/** An event that a caller made; the guard adds whose it is and the database's time. */
+export const givenEventEntry = (event: PreparedEvent): Expr =>
+  object({ kind: 'event', event: merge({ ...event }, object({ userId: field('_id'), timestamp: now })) });
 
 /** A mail as an outbox entry. Every security mail says when, and from which device and address. */
 export const mailEntry = (o: {
@@ -65,5 +64,5 @@ export const sealOrigin = (eventId: string, origin: Origin, seal: UserSealer): S
   mail: seal.mail(origin),
 });
 
-const withoutUndefined = (from: object): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined));
+const withoutUndefined = <T extends object>(from: T): T =>
+  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as T;

@@ -29,9 +29,10 @@ import {
   where,
   WRITE_CONCERN,
 } from './pipeline.js';
-import { sealOrigin, type SealedOrigin } from './outbox.js';
+import { prepareEvent, sealOrigin, type SealedOrigin } from './outbox.js';
 import { planBegin } from './refusal.js';
 import { attemptEventIds, type EventSealer, sealAttempt } from './sealer.js';
+import { uuidOf } from '#sealing';
 import type { CaptureTimes, GuardSettings } from './settings.js';
 import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';
 import { summarise, viewAttempt } from './summary.js';
@@ -43,6 +44,7 @@ import type {
   ChangeOutcome,
   GuardDocument,
   GuardStore,
+  PreparedEvent,
   RecentAttempt,
   Reservation,
   SettledAttempt,
@@ -218,8 +220,17 @@ class MongoGuardStore implements GuardStore {
     return { kind: 'ended', secondsAgo: (found.now.getTime() - ended.endedAt.getTime()) / 1_000 };
   }
 
-  async change(...[userId, what, origin, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {
-    return this.changeOnce(userId, change(what, await this.sealOrigin(userId, origin), opId, this.s), opId);
+  async change(...[userId, what, from, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {
+    const sealed = 'sealed' in from ? from : await this.sealOrigin(userId, from);
+    return this.changeOnce(userId, change(what, sealed, opId, this.s), opId);
+  }
+
+  async prepare(...[userId, , origin, opId]: Parameters<GuardStore['prepare']>): Promise<SealedOrigin> {
+    return sealOrigin(uuidOf(`change:${opId}`), origin, await this.sealer.of(userId));
+  }
+
+  async prepareEvent(userId: string, event: AuditEventInput): Promise<PreparedEvent> {
+    return prepareEvent(event, await this.sealer.of(userId));
   }
 
   async setPreferences(...[userId, p, origin, opId]: Parameters<GuardStore['setPreferences']>): Promise<ChangeOutcome> {
@@ -227,11 +238,14 @@ class MongoGuardStore implements GuardStore {
   }
 
   async appendEvent(userId: string, event: AuditEventInput): Promise<boolean> {
-    const seal = await this.sealer.of(userId);
+    return this.appendPrepared(userId, await this.prepareEvent(userId, event));
+  }
+
+  async appendPrepared(userId: string, event: PreparedEvent): Promise<boolean> {
     const room = COUNTED_ELSEWHERE.includes(event.type)
       ? lt(size(field('outbox')), 2 * this.s.limits.outboxMax)
       : eq(1, 1);
-    const guard = await this.update(userId, appendEvent(event, seal), () => and(notDone(event.eventId), room));
+    const guard = await this.update(userId, appendEvent(event), () => and(notDone(event.eventId), room));
     if (guard) return true;
     return (await this.find(where(this.s.clock, userId, () => isIn(event.eventId, field('ops'))))) !== null;
   }

@@ -16,6 +16,7 @@ import type {
   StepVerdict,
   UnjudgedResult,
 } from '#contracts';
+import type { SealedOrigin } from './outbox.js';
 import type { SealedAttempt } from './sealer.js';
 
 /** An attempt in flight. At most one a user. `run` counts how often its decision was queued. */
@@ -299,7 +300,14 @@ export interface GuardStore {
   summary(userId: string): Promise<GuardSummary | null>;
   /** How long ago an attempt ended, by the database's clock; `unknown` too when the user is gone. */
   attemptAge(userId: string, attemptId: string): Promise<AttemptAge>;
-  change(userId: string, change: EpochChange, origin: Origin, opId: string): Promise<ChangeOutcome>;
+  /** `from`: an origin, or what `prepare` made of it for this very change. */
+  change(userId: string, change: EpochChange, from: Origin | SealedOrigin, opId: string): Promise<ChangeOutcome>;
+  /** Of a change that is recorded elsewhere before it is made here: its event has one id however often it is tried. */
+  prepare(userId: string, change: EpochChange, origin: Origin, opId: string): Promise<SealedOrigin>;
+  /** The same for an event: to be given to `appendPrepared`. */
+  prepareEvent(userId: string, event: AuditEventInput): Promise<PreparedEvent>;
+  /** As `appendEvent`. */
+  appendPrepared(userId: string, event: PreparedEvent): Promise<boolean>;
   setPreferences(
     userId: string,
     p: { optOuts: Action[]; extraTime: boolean },
@@ -318,3 +326,5 @@ export interface GuardStore {
 
 /** An event as a caller hands it over: the guard seals what is personal and adds userId and the database's time. */
 export type AuditEventInput = Omit<AuditEvent, 'userId' | 'timestamp'>;
+/** The same, sealed. */
+export type PreparedEvent = Omit<OutboxEvent, 'userId' | 'timestamp'>;

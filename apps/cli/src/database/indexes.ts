@@ -18,6 +18,7 @@ const EXPIRES = { expireAfterSeconds: 0 } as const;
 export const INDEXES: readonly KnownIndex[] = [
   index('users', { email: 1 }, UNIQUE),
   index('users', { hasNewEmail: 1 }, { partialFilterExpression: { hasNewEmail: true } }),
+  index('users', { hasPending: 1 }, { partialFilterExpression: { hasPending: true } }),
   index('link_tokens', { expiresAt: 1 }, EXPIRES),
   index('link_tokens', { userId: 1 }),
   index('face_guards', { hasOutbox: 1 }, { partialFilterExpression: { hasOutbox: true } }),

@@ -61,6 +61,14 @@ export const MIGRATIONS: readonly Migration[] = [
       await db.collection('recovery_codes').updateMany({ generation: { $exists: false } }, none);
     },
   },
+  {
+    version: 5,
+    what: 'accounts remember what follows from their changes',
+    run: async (db) => {
+      const none = { $set: { pending: [] as never[], hasPending: false } };
+      await db.collection('users').updateMany({ hasPending: { $exists: false } }, none);
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

@@ -89,8 +89,6 @@ export class AdminUsersController {
     const account = { ...rest, ...(locale === undefined ? {} : { locale }), actorId: admin._id, origin };
     const invited = await this.accounts.invite(account, this.mails);
     if (invited.kind === 'email_taken') throw new Problem('email_taken');
-    if (invited.mailId !== undefined) this.nudge.mail(invited.mailId);
-    this.nudge.drain(invited.user._id);
     return view(invited.user);
   }
 
@@ -141,7 +139,6 @@ export class AdminUsersController {
     @RequestOrigin() origin: Origin,
   ): Promise<void> {
     if (!(await this.accounts.enable(id, origin, admin._id))) throw new Problem('not_found');
-    this.nudge.drain(id);
   }
 
   @Get(':id/face')

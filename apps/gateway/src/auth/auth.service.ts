@@ -134,7 +134,7 @@ export class AuthService {
     const { sessionId } = session.record;
     const passwordHash = await hashPassword(passwords.next);
     const renewal = { by: 'password_change', passwordHash, session: { sessionId, epoch: user.sessionEpoch } } as const;
-    const renewed = await this.renewal.renew(user._id, renewal, origin, session);
+    const renewed = await this.renewal.renew(user._id, renewal, origin, { stays: session });
     if (!renewed) throw new Problem('unauthenticated');
     return renewed.sessionEpoch;
   }
@@ -160,7 +160,8 @@ export class RegistrationService {
     await this.throttle.take('registration', origin.ipAddress);
     if (isCommonPassword(password, email)) throw new Problem('password_too_common');
     const passwordHash = await hashPassword(password);
-    const account = { email, passwordHash, origin, ...(locale === undefined ? {} : { locale }) };
+    const follows = this.emails.verification;
+    const account = { email, passwordHash, origin, follows, ...(locale === undefined ? {} : { locale }) };
     if (REGISTRATION === 'verified') {
       // Not waited for: neither answer nor time tells whether there was such an account.
       void this.inSilence(account).catch((err: unknown) => this.logger.warn({ err }, 'registration not finished'));
@@ -168,13 +169,12 @@ export class RegistrationService {
     }
     const created = await this.accounts.create(account);
     if (created.kind === 'email_taken') throw new Problem('email_taken');
-    await this.emails.sendVerification(created.user);
     return created;
   }
 
   private async inSilence(account: NewAccount): Promise<void> {
     const created = await this.accounts.create(account);
-    if (created.kind === 'created') return this.emails.sendVerification(created.user);
+    if (created.kind === 'created') return;
     const owner = await this.accounts.users.findByEmail(account.email);
     if (!owner || !(await this.throttle.mayMail(owner._id, 'reset'))) return;
     await this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });

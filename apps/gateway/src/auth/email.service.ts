@@ -1,9 +1,15 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
+import {
+  Accounts,
+  LinkTokenRepository,
+  PendingChanges,
+  type PendingDraft,
+  UserRepository,
+  type UserRow,
+} from '#accounts';
 import type { Origin } from '#contracts';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
-import { UserEvents } from '../audit-trail/user-events.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
@@ -22,11 +28,12 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
+    private readonly accounts: Accounts,
+    private readonly pending: PendingChanges,
     private readonly users: UserRepository,
     private readonly links: LinkTokenRepository,
     private readonly mails: Mails,
     private readonly throttle: RequestThrottle,
-    private readonly events: UserEvents,
     private readonly refusals: Refusals,
     private readonly logger: AppLogger,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
@@ -43,30 +50,29 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   /** For a new account, and again for who lost the mail: the link before does nothing any more. */
-  async sendVerification(user: UserRow): Promise<void> {
+  readonly verification = async (user: UserRow, draft: PendingDraft): Promise<void> => {
     await this.links.replace(user._id, 'verify_email');
-    await this.mails.send({
-      userId: user._id,
-      template: 'email_verify',
-      params: {},
-      secret: await this.links.issue('verify_email', user),
-    });
-  }
+    const secret = await this.links.issue('verify_email', user);
+    await draft.mail(this.mails.compose({ userId: user._id, template: 'email_verify', params: {}, secret }));
+  };
 
   async resendVerification(user: UserRow, origin: Origin): Promise<void> {
     await this.throttle.takeMail(user);
     if (user.emailVerified) return;
-    await this.events.append(user._id, 'verification_sent', origin);
-    await this.sendVerification(user);
+    const draft = await this.accounts.draft(user._id, origin).event('verification_sent');
+    await this.verification(user, draft);
+    await this.users.intend(user._id, draft.done());
+    await this.pending.finish(user._id);
   }
 
   /** Whose it is. The link's token is taken even if the address changed meanwhile: a link works once. */
   async verify(token: string, origin: Origin): Promise<string> {
     const link = await this.links.take('verify_email', token);
-    if (!link || !(await this.users.setEmailVerified(link))) {
+    const draft = link && (await this.accounts.draft(link.userId, origin).event('email_verified'));
+    if (!link || !draft || !(await this.users.setEmailVerified(link, draft.done()))) {
       throw this.refusals.ofLink('verify_email', link, origin);
     }
-    await this.events.append(link.userId, 'email_verified', origin);
+    await this.pending.finish(link.userId);
     return link.userId;
   }
 
@@ -75,43 +81,38 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     await this.throttle.takeMail(user);
     // The links that stop it stay: whoever asks again takes none of them away.
     await this.links.replace(user._id, 'confirm_new_email');
-    await this.events.append(user._id, 'email_change_asked', origin);
-    if (!(await this.users.askForNewEmail(user, email))) throw new Problem('unauthenticated');
     const [userId, params] = [user._id, { hours: this.config.EMAIL_CHANGE_HOLD_HOURS }];
-    await this.mails.send({
-      userId,
-      template: 'email_change_notice',
-      params,
-      origin,
-      to: user.email,
-      secret: await this.links.issue('cancel_new_email', user, { holdMs: this.holdMs }),
-    });
-    if (await this.users.findByEmail(email)) return;
-    await this.mails.send({
-      userId,
-      template: 'email_change_confirm',
-      params,
-      origin,
-      to: email,
-      secret: await this.links.issue('confirm_new_email', user, { email }),
-    });
+    const draft = await this.accounts.draft(userId, origin).event('email_change_asked');
+    const about = { userId, params, origin };
+    const stop = await this.links.issue('cancel_new_email', user, { holdMs: this.holdMs });
+    const notice = { ...about, template: 'email_change_notice', to: user.email, secret: stop } as const;
+    await draft.mail(this.mails.compose(notice));
+    if (!(await this.users.findByEmail(email))) {
+      const secret = await this.links.issue('confirm_new_email', user, { email });
+      await draft.mail(this.mails.compose({ ...about, template: 'email_change_confirm', to: email, secret }));
+    }
+    if (!(await this.users.askForNewEmail(user, email, draft.done()))) throw new Problem('unauthenticated');
+    await this.pending.finish(userId);
   }
 
+  /** The link is used up by the change that it makes, which cannot be made twice. */
   async confirmChange(token: string, origin: Origin): Promise<void> {
-    const link = await this.links.take('confirm_new_email', token);
-    if (!link || !(await this.users.confirmNewEmail(link, this.holdMs))) {
+    const link = await this.links.find('confirm_new_email', token);
+    const draft = link && (await this.accounts.draft(link.userId, origin).event('email_change_confirmed'));
+    if (!link || !draft || !(await this.users.confirmNewEmail(link, this.holdMs, draft.done()))) {
       throw this.refusals.ofLink('confirm_new_email', link, origin);
     }
-    await this.events.append(link.userId, 'email_change_confirmed', origin);
+    await this.pending.finish(link.userId);
   }
 
   /** A link with which there is nothing to stop is not used up: the next change may be the thief's. */
   async cancelChange(token: string, origin: Origin): Promise<void> {
     const link = await this.links.find('cancel_new_email', token);
-    if (!link || !(await this.users.dropNewEmail(link.userId, link.email)))
+    const draft = link && (await this.accounts.draft(link.userId, origin).event('email_change_cancelled'));
+    if (!link || !draft || !(await this.users.dropNewEmail(link.userId, link.email, draft.done())))
       throw this.refusals.ofLink('cancel_new_email', link, origin);
+    await this.pending.finish(link.userId);
     await this.links.take('cancel_new_email', token);
-    await this.events.append(link.userId, 'email_change_cancelled', origin);
     await this.links.replace(link.userId, 'confirm_new_email');
   }
 
@@ -122,13 +123,14 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   /** Any gateway may do it, at any time: each change is one conditional update. */
   async applyDue(): Promise<void> {
     for (const user of await this.users.findEmailChangesDue(SWEEP_PAGE)) {
-      if ((await this.users.applyNewEmail(user)) !== 'changed' || user.newEmail === null) continue;
-      // Of the address before; those that stop something stop nothing at the new one.
-      await this.links.removeGrants(user._id);
-      await this.events.append(user._id, 'email_changed', {});
+      if (user.newEmail === null) continue;
+      const draft = await this.accounts.draft(user._id, {}).event('email_changed');
       for (const to of [user.email, user.newEmail.email]) {
-        await this.mails.send({ userId: user._id, template: 'email_changed', params: {}, to });
+        await draft.mail(this.mails.compose({ userId: user._id, template: 'email_changed', params: {}, to }));
       }
+      // Of the address before; those that stop something stop nothing at the new one.
+      draft.removeGrants({});
+      if ((await this.users.applyNewEmail(user, draft.done())) === 'changed') await this.pending.finish(user._id);
     }
   }
 }

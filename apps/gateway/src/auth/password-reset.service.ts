@@ -63,9 +63,8 @@ export class PasswordResetService {
     const by = kind === 'invite' ? 'invitation' : 'password_reset';
     const locale = mailLocaleOf(languages);
     const language = locale === undefined ? {} : { locale };
-    const taken = await this.links.take(kind, token);
-    const user =
-      taken && (await this.renewal.renew(taken.userId, { by, passwordHash, link: taken, ...language }, origin));
+    // The link is used up by the renewal: it counts for the credentials of then and no others.
+    const user = await this.renewal.renew(link.userId, { by, passwordHash, link, ...language }, origin);
     if (!user) throw this.refusals.ofLink(kind, link, origin);
     return user;
   }

@@ -2,7 +2,7 @@ import { Global, Injectable, Module } from '@nestjs/common';
 import { getConnectionToken } from '@nestjs/mongoose';
 import type { Connection } from 'mongoose';
 import { MailRepository, type MailRequest, openMails } from '#accounts';
-import type { Origin } from '#contracts';
+import type { MailRow, Origin } from '#contracts';
 import { newestOf } from '#sealing';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { SubjectRepository } from '../audit-trail/subject.repository.js';
@@ -20,9 +20,18 @@ export class Mails {
   ) {}
 
   /** `origin`: the device and address that the mail names; they are stored sealed. */
-  async send({ origin, ...request }: MailRequest & { origin?: Origin }): Promise<void> {
+  async send(request: MailRequest & { origin?: Origin }): Promise<void> {
+    this.nudge.mail(await this.mails.enqueue(await this.sealed(request)));
+  }
+
+  /** For what follows from a change of an account (`PendingDraft.mail`). */
+  compose(request: MailRequest & { origin?: Origin }): (key: string) => Promise<MailRow> {
+    return async (key) => this.mails.compose(await this.sealed(request), key);
+  }
+
+  private async sealed({ origin, ...request }: MailRequest & { origin?: Origin }): Promise<MailRequest> {
     const sealedOrigin = origin && (await this.subjects.sealer.of(request.userId)).mail(origin);
-    this.nudge.mail(await this.mails.enqueue({ ...request, ...(sealedOrigin ? { sealedOrigin } : {}) }));
+    return { ...request, ...(sealedOrigin ? { sealedOrigin } : {}) };
   }
 }
 

@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
 import type { z } from 'zod';
+import type { PendingDraft } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
-import { UserEvents } from '../audit-trail/user-events.js';
 import { linkTokenSchema } from '../auth/link-token.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
@@ -21,14 +20,13 @@ export class NotMeController {
     private readonly links: NotMeRepository,
     private readonly renewal: CredentialRenewal,
     private readonly templates: TemplateRepository,
-    private readonly events: UserEvents,
     private readonly refusals: Refusals,
     @Inject(GUARD) private readonly guard: GuardStore,
   ) {}
 
   /**
    * Ends every session, bars the password until it is reset, stops a change of address and, if the mail was about an
-   * enrolment or the face is still held, removes the face. The link goes last: a crash on the way leaves it to be used again.
+   * enrolment or the face is still held, removes the face. All of it follows from one update of the account.
    */
   @Post('not-me')
   @HttpCode(204)
@@ -39,16 +37,16 @@ export class NotMeController {
     const summary = link && (await this.guard.summary(link.userId));
     if (!link || !summary) throw this.refusals.ofLink('not_me', link, origin);
     const { userId } = link;
-    if (!(await this.renewal.renew(userId, { by: 'not_me' }, origin)))
-      throw this.refusals.ofLink('not_me', link, origin);
     const held = summary.heldUntil !== null && summary.heldUntil.getTime() > Date.now();
-    if (summary.enrolled && (held || link.template === 'face_enrolled')) {
-      await this.guard.change(userId, { kind: 'unenrol' }, origin, randomUUID());
-      await this.templates.delete(userId, await this.templates.idsOf(userId));
-    }
-    await this.events.append(userId, 'session_ended', origin, {
-      detail: { by: 'not_me', mail: link.template },
-    });
-    await this.links.deleteOf(userId);
+    const undoesFace = summary.enrolled && (held || link.template === 'face_enrolled');
+    const follows = async (draft: PendingDraft): Promise<void> => {
+      if (undoesFace) await draft.tell({ kind: 'unenrol' });
+      await draft.event('session_ended', { detail: { by: 'not_me', mail: link.template } });
+      draft.removeNotMeLinks();
+    };
+    if (!(await this.renewal.renew(userId, { by: 'not_me' }, origin, { follows })))
+      throw this.refusals.ofLink('not_me', link, origin);
+    // A template that nothing names any more is found by the audit service too.
+    if (undoesFace) await this.templates.delete(userId, await this.templates.idsOf(userId));
   }
 }

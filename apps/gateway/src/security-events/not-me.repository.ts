@@ -18,9 +18,4 @@ export class NotMeRepository {
     const row = await this.rows.findOne({ _id: { $eq: sha256Hex(token) }, expireAt: { $gt: new Date() } });
     return row === null ? null : notMeRowSchema.parse(row);
   }
-
-  /** All links of the user's mails: one is enough to have everything undone, and none works twice. */
-  async deleteOf(userId: string): Promise<void> {
-    await this.rows.deleteMany({ userId: { $eq: userId } });
-  }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { Accounts, type Renewal, type UserRow } from '#accounts';
+import { Accounts, type PendingDraft, type Renewal, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
-import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import { AppLogger } from '#observability';
 import { type ActiveSession, SessionService } from './session.service.js';
 
 /** The one way by which the gateway renews credentials: `Accounts.renew`, and the sessions that Redis has. */
@@ -10,17 +10,28 @@ export class CredentialRenewal {
   constructor(
     private readonly accounts: Accounts,
     private readonly sessions: SessionService,
-    private readonly nudge: AuditNudge,
+    private readonly logger: AppLogger,
   ) {}
 
-  /** `stays`: the session in which the password was changed. Null when the renewal cannot be any more. */
-  async renew(userId: string, renewal: Renewal, origin: Origin, stays?: ActiveSession): Promise<UserRow | null> {
-    const user = await this.accounts.renew(userId, renewal, origin);
+  /**
+   * `stays`: the session in which the password was changed. Null when the renewal cannot be any more. Once the account is
+   * changed nothing is answered as if it were not: it says itself which session stays, and that no other does.
+   */
+  async renew(
+    userId: string,
+    renewal: Renewal,
+    origin: Origin,
+    o: { stays?: ActiveSession; follows?: (draft: PendingDraft) => Promise<unknown> } = {},
+  ): Promise<UserRow | null> {
+    const { stays, follows } = o;
+    const user = await this.accounts.renew(userId, renewal, origin, follows);
     if (!user) return null;
-    // Not waited for by requests beside this one: the account itself says that the session stays.
-    if (stays) await this.sessions.update(stays, { ...stays.record, epoch: user.sessionEpoch });
-    await this.sessions.endAll(userId, stays?.record.sessionId);
-    this.nudge.drain(userId);
+    try {
+      if (stays) await this.sessions.update(stays, { ...stays.record, epoch: user.sessionEpoch });
+      await this.sessions.endAll(userId, stays?.record.sessionId);
+    } catch (err) {
+      this.logger.warn({ userId, err }, 'ended sessions are still in Redis; the account refuses them');
+    }
     return user;
   }
 }

@@ -97,4 +97,33 @@ describe('caps of the gateway', () => {
     world.holdMatches = null;
     await Promise.all(polls);
   });
+
+  it('13.2: steps that come faster than they are judged wait behind those of others', async () => {
+    const { client } = await world.enrolledAtOnce();
+    const { client: other } = await world.enrolledAtOnce();
+    const begun = [await world.begin(client, 'attempts', GOOD), await world.begin(other, 'attempts', GOOD)];
+    const [hasty, patient] = begun.map(({ body }) => String(body.attemptId));
+    await world.stopWorker();
+    const redis = new Redis(world.config.REDIS_URL);
+    try {
+      for (const step of [1, 2, 3]) expect(await world.sendStep(client, hasty!, step)).toMatchObject({ status: 202 });
+      expect(await world.sendStep(other, patient!, 1)).toMatchObject({ status: 202 });
+      const jobs = (await redis.keys('bull:face:*')).filter((key) => key.includes(hasty!) || key.includes(patient!));
+      const found = jobs.map(async (key) => [
+        key.includes(patient!) ? 'other' : 'own',
+        await redis.hget(key, 'priority'),
+      ]);
+      expect((await Promise.all(found)).sort()).toEqual([
+        ['other', '0'],
+        ['own', '0'],
+        ['own', '1'],
+        ['own', '2'],
+      ]);
+    } finally {
+      redis.disconnect();
+      await world.startWorker();
+    }
+    // A worker that comes back does all of them.
+    expect(await world.outcome(client, hasty!)).toMatchObject({ body: { status: 'verified' } });
+  });
 });

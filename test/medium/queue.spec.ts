@@ -110,6 +110,30 @@ describe('queue (real Redis)', () => {
     await app.close();
   });
 
+  it("13.2: one person's job does not wait behind forty of another, in whatever order they come", async () => {
+    const done: string[] = [];
+    @Injectable()
+    class Handler {
+      @JobHandler('audit.drain')
+      async drain({ userId }: { userId: string | null }): Promise<void> {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        done.push(userId ?? '');
+      }
+    }
+    const app = await start(Handler, ['audit.drain']);
+    const jobs = app.get(JobQueue);
+    const [hog, other] = [randomUUID(), randomUUID()];
+    for (let ahead = 0; ahead < 40; ahead++) await jobs.enqueue('audit.drain', { userId: hog }, `hog-${ahead}`, ahead);
+    await jobs.enqueue('audit.drain', { userId: other }, 'other');
+    expect(await jobs.depth('audit')).toBeGreaterThan(20);
+    const before = done.length;
+    await until(() => done.includes(other));
+    // Those that were in work, four at a time, and what ended beside it.
+    expect(done.indexOf(other) - before).toBeLessThan(12);
+    await until(() => done.length === 41);
+    await app.close();
+  }, 60_000);
+
   it('tries a fault again as the contract says, a permanent one never, and keeps no message in Redis', async () => {
     const tries: Record<string, number> = {};
     @Injectable()

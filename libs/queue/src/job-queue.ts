@@ -49,14 +49,16 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
   /**
    * Adds a job. A job of the same id that still waits or runs makes this a no-op, so a repeat is safe.
    *
+   * @param ahead how many jobs its sender has waiting or in work: it waits behind all jobs of those who have fewer.
    * @throws ZodError when the payload is not what the contract says; TransportDownError, at once, without Redis.
    */
-  async enqueue<N extends JobName>(name: N, payload: JobPayload<N>, jobId: string): Promise<void> {
+  async enqueue<N extends JobName>(name: N, payload: JobPayload<N>, jobId: string, ahead = 0): Promise<void> {
     const job = JOBS[name];
     const data: unknown = job.payload.parse(payload);
     await asking(() =>
       this.queue(job.queue).add(name, data, {
         jobId,
+        priority: ahead,
         attempts: job.tries,
         backoff: { type: 'exponential', delay: job.backoffMs },
         // An id that is kept makes the next `add` a silent no-op: nothing ended is kept.
@@ -68,7 +70,7 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
 
   /** Jobs that wait or run. */
   async depth(name: QueueName): Promise<number> {
-    return asking(() => this.queue(name).getJobCountByTypes('waiting', 'active', 'delayed'));
+    return asking(() => this.queue(name).getJobCountByTypes('waiting', 'prioritized', 'active', 'delayed'));
   }
 
   /** Workers connected to a queue at this moment. Redis lists the clients of all its numbered databases: ours count. */

@@ -147,8 +147,10 @@ export class StepService {
     const action = reservation.actions[input.step - 1];
     if (!action) throw new Error('a step without an action was accepted');
     const payload = { ...attemptTupleOf({ userId, ...reservation }), action, ...input };
+    // Who sends steps faster than they are judged waits behind whoever does not.
+    const ahead = reservation.digest.slice(0, input.step - 1).filter((_, i) => !reservation.verdict[i]).length;
     try {
-      await this.jobs.enqueue('face.step', payload, jobIds.step({ attemptId, step: input.step, run }));
+      await this.jobs.enqueue('face.step', payload, jobIds.step({ attemptId, step: input.step, run }), ahead);
     } catch (err) {
       if (!(err instanceof TransportDownError)) throw err;
       this.logger.warn({ attemptId, step: input.step, err }, 'step not enqueued');

@@ -43,9 +43,9 @@ export class DecisionQueue {
   async again(userId: string, reservation: Reservation): Promise<void> {
     const missing = inputsOf(reservation).filter(({ step }) => !reservation.verdict[step - 1]);
     if (missing.length === 0) return this.decide(userId, reservation);
-    for (const input of missing) {
+    for (const [ahead, input] of missing.entries()) {
       const jobId = jobIds.step({ attemptId: reservation.attemptId, step: input.step, run: reservation.run });
-      await this.jobs.enqueue('face.step', { ...attemptTupleOf({ userId, ...reservation }), ...input }, jobId);
+      await this.jobs.enqueue('face.step', { ...attemptTupleOf({ userId, ...reservation }), ...input }, jobId, ahead);
     }
   }
 

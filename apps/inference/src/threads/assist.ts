@@ -29,6 +29,10 @@ interface Answer {
   id: number;
   output: Output | null;
 }
+/** The helper has a task of its own: it answers what it was asked, and wants to be asked nothing more. */
+interface Leaving {
+  leaving: true;
+}
 
 /** So many pictures may wait: a helper is busy with a net for the time of two or three frames. */
 const HELPED_AHEAD = 4;
@@ -64,7 +68,10 @@ export class AssistedNets implements FaceModels, Decoder {
   async with<T>(helper: MessagePort | null, task: () => Promise<T>): Promise<T> {
     this.cancelled = false;
     this.helper = helper;
-    helper?.on('message', ({ id, output }: Answer) => this.settle(id, output));
+    helper?.on('message', (said: Answer | Leaving) => {
+      if ('leaving' in said) this.helper = null;
+      else this.settle(said.id, said.output);
+    });
     // The other thread ended: what it was asked will not be answered, and it is asked nothing more.
     helper?.on('close', () => {
       if (this.helper === helper) this.helper = null;
@@ -127,8 +134,12 @@ export class AssistedNets implements FaceModels, Decoder {
   }
 }
 
-/** The helping side, beside whatever task this thread may get meanwhile. */
-export function assist(nets: FaceNets, port: MessagePort): void {
+/**
+ * The helping side, until the one helped is through.
+ *
+ * @returns to be called when this thread gets a task: somebody's long step must not slow down another's.
+ */
+export function assist(nets: FaceNets, port: MessagePort): () => void {
   port.on('message', ({ id, asked }: Question) => {
     const say = (output: Output | null, moved: ArrayBuffer[] = []): void =>
       port.postMessage({ id, output } satisfies Answer, moved);
@@ -140,6 +151,7 @@ export function assist(nets: FaceNets, port: MessagePort): void {
     decodeAndWipe(asked).then((picture) => say({ picture }, picture ? [picture.data.buffer] : []), failed);
   });
   port.on('close', forgetPicture);
+  return () => port.postMessage({ leaving: true } satisfies Leaving);
 }
 
 const runNet = (nets: FaceNets, { net, which, input }: Run): Promise<Float32Array | number> =>

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { release } from '../memory.js';
 import { OnnxNets } from '../model/onnx.js';
 import { StepAnalyser } from '../pipeline/analyse.js';
@@ -21,10 +21,15 @@ async function main(): Promise<void> {
   const analyser = new StepAnalyser(assisted);
   let task: Promise<void> = Promise.resolve();
   let taskId: number | null = null;
+  const helped = new Map<MessagePort, () => void>();
   port.on('message', (order: ThreadOrder) => {
-    if (order.kind === 'task') task = run(order);
-    else if (order.kind === 'assist') assist(nets, order.port);
-    else if (order.kind === 'cancel') {
+    if (order.kind === 'task') {
+      for (const leave of helped.values()) leave();
+      task = run(order);
+    } else if (order.kind === 'assist') {
+      helped.set(order.port, assist(nets, order.port));
+      order.port.once('close', () => helped.delete(order.port));
+    } else if (order.kind === 'cancel') {
       // The task may have ended while the order was on its way.
       if (order.id === taskId) assisted.cancel();
     } else {

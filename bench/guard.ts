@@ -120,7 +120,12 @@ class Bench {
 
   /** The least that a guard's update can be: the same filter, builder and write concern, one field. */
   async trivial(userId: string): Promise<void> {
-    await this.guard.setPreferences(userId, { optOuts: [], extraTime: false }, {}, randomUUID());
+    await this.guard.setPreferences(
+      userId,
+      { optOuts: [], extraTime: false, shortChallenges: false },
+      {},
+      randomUUID(),
+    );
   }
 
   async reset(userId: string): Promise<void> {

@@ -305,11 +305,12 @@ function startWorker(world: GatewayWorld): Promise<INestApplicationContext> {
 
     @JobHandler('face.step')
     async step(payload: FaceStepPayload): Promise<void> {
-      const { attemptId, step, run, framesDigest, userId } = payload;
+      const { keepSeconds: _, ...named } = payload;
+      const { attemptId, step, run, framesDigest, userId } = named;
       world.jobs.push(`${attemptId}-${step}-${run}`);
       if (!(await this.blobs.exists(blobKeys.frames(attemptId, step, framesDigest)))) return;
       const result = {
-        ...payload,
+        ...named,
         kind: 'step',
         verdict: world.findingsOf(userId).verdict(step),
         modelDigest: digest(),

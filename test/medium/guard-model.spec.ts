@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { CAPTURE_LIMITS, GUARD_LIMITS, type MatchResult, type StepVerdict } from '#contracts';
+import { type Action, CAPTURE_LIMITS, GUARD_LIMITS, type MatchResult, type StepVerdict } from '#contracts';
 import {
   databaseClock,
   type EpochChange,
@@ -104,14 +104,23 @@ const pick = (run: Run, age: number): Reservation =>
     run: 0,
   } as unknown as Reservation);
 
+/** For people with four, three and two gestures. */
+const DRAWS = [
+  ['blink', 'turn_left', 'smile'],
+  ['smile', 'blink', 'turn_left', 'smile'],
+  ['turn_left', 'blink', 'turn_left', 'turn_left', 'blink', 'blink'],
+] satisfies [Action[], ...Action[][]];
+
 async function begin(
   run: Run,
   purpose: 'verify' | 'enrol' | 'practice',
   session: number,
   epoch: string,
+  actions: Action[] = DRAWS[0],
 ): Promise<[string, string]> {
   const input = world.beginInput(run.userId, {
     purpose,
+    actions,
     sessionId: SESSIONS[session] ?? SESSIONS[0],
     transportEpoch: epoch,
   });
@@ -170,7 +179,7 @@ async function wholeAttempt(run: Run, judgement: MatchResult['judgement']): Prom
 }
 
 const age = fc.constantFrom(0, 0, 0, 0, 1, 2);
-const stepNumber = fc.constantFrom(1, 2, 3, 4, 5, 6);
+const stepNumber = fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8);
 const mostly = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> => fc.constantFrom(usual, usual, usual, usual, ...others);
 const commands: { weight: number; arbitrary: fc.Arbitrary<{ text: string; run: Command }> }[] = [];
 const command = <A extends unknown[]>(
@@ -194,6 +203,7 @@ command(
     mostly<'verify' | 'enrol' | 'practice'>('verify', 'enrol', 'practice'),
     fc.constantFrom(0, 1),
     mostly(EPOCH, 'redis-2'),
+    fc.constantFrom<Action[]>(...DRAWS),
   ],
   begin,
 );

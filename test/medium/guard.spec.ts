@@ -235,6 +235,19 @@ describe('rule 2: begin reserves the only attempt or refuses exactly', () => {
     expect((await world.begun(await world.enrolledUser())).windowMs).toBe(6_000);
   });
 
+  it.each([
+    [3, false, 90],
+    [4, false, 120],
+    [6, false, 180],
+    [3, true, 120],
+    [6, true, 240],
+  ])('of %i steps, extra time %s, it ends %i s after its begin', async (steps, extraTime, seconds) => {
+    const userId = await world.enrolledUser({ extraTime });
+    const { actions, captureUntil, revealedAt } = await world.begun(userId, { actions: Array(steps).fill('blink') });
+    expect(actions).toHaveLength(steps);
+    expect(Number(captureUntil) - Number(revealedAt[0])).toBe(seconds * SECOND);
+  });
+
   it('begins refused by the lock leave one counted event a session and minute', async () => {
     const userId = await world.enrolledUser({ lockedUntil: later(HOUR) });
     const [one, two] = [randomUUID(), randomUUID()];
@@ -262,7 +275,7 @@ describe('rule 3: a step is accepted once, in order and in its window', () => {
   it.each([
     ['a later step', 2, 'step_out_of_order'],
     ['step 0', 0, 'not_found'],
-    ['step 7', 7, 'not_found'],
+    ['step 9', 9, 'not_found'],
     ['half a step', 1.5, 'not_found'],
   ])('refuses %s', async (_what, step, code) => {
     const userId = await world.enrolledUser();
@@ -796,15 +809,16 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
   it('preferences are kept and told, without ending an attempt', async () => {
     const userId = await world.enrolledUser();
     const r = await world.begun(userId);
-    await world.store.setPreferences(userId, { optOuts: ['smile'], extraTime: true }, {}, randomUUID());
+    const preferences = { optOuts: ['smile'] satisfies Action[], extraTime: true, shortChallenges: true };
+    await world.store.setPreferences(userId, preferences, {}, randomUUID());
     const guard = await world.guard(userId);
     expect(guard).toMatchObject({
-      optOuts: ['smile'],
-      extraTime: true,
+      ...preferences,
       lockEpoch: 1,
       reservation: { attemptId: r.attemptId },
     });
-    expect(eventsOf(guard).map((e) => e.type)).toEqual(['preferences_changed']);
+    expect(eventsOf(guard)).toMatchObject([{ type: 'preferences_changed', detail: { shortChallenges: true } }]);
+    expect(await world.store.summary(userId)).toMatchObject(preferences);
   });
 });
 
@@ -1134,6 +1148,36 @@ describe('13.2: the draw, not the strike, stops shopping for a challenge', () =>
     expect(actions).toEqual(['blink', 'turn_left', 'smile', 'turn_right', 'smile', 'smile']);
   });
 
+  const SIX = ['blink', 'smile', 'smile', 'blink', 'blink', 'smile'] satisfies Action[];
+  const SIX_OTHERS = SIX.map((a) => (a === 'blink' ? 'smile' : 'blink'));
+  it.each([0, 1, 2, 3, 4, 5])(
+    'of a draw of six all that was shown stays, after %i steps too, and two are new at the end',
+    async (sent) => {
+      const userId = await world.enrolledUser();
+      const left = await world.begun(userId, { actions: SIX });
+      for (let step = 1; step <= sent; step++) {
+        world.pass(SECOND);
+        expect(await world.step(userId, left, step)).toMatchObject({ kind: 'accepted' });
+      }
+      await world.store.cancel({ userId, attemptId: left.attemptId, sessionId: left.sessionId });
+      const shown = SIX.slice(0, sent + 1);
+      const next = await world.begun(userId, { actions: SIX_OTHERS });
+      const actions = [...shown, ...SIX_OTHERS.slice(0, Math.max(2, 6 - shown.length))];
+      expect(next).toMatchObject({ actions, verdict: actions.map(() => null), shownBefore: shown.length });
+      expect(Number(next.captureUntil) - Number(next.revealedAt[0])).toBe(actions.length * 30 * SECOND);
+    },
+  );
+
+  it('never more than eight steps after a draw of six, and all eight are decided on', async () => {
+    const userId = await world.enrolledUser();
+    await cancelled(userId, 5, { actions: SIX });
+    await world.put(userId, { abandoned: 0 });
+    await cancelled(userId, 7, { actions: SIX_OTHERS });
+    const r = await world.captured(userId, Array<StepVerdict>(8).fill(DONE), { actions: SIX });
+    expect(r).toMatchObject({ next: 9, actions: [...SIX, 'blink', 'smile'] });
+    expect(await world.decided(userId, r, 'ok')).toMatchObject({ outcome: 'verified' });
+  });
+
   it('a longer attempt is decided as any other, and its decision ends the rule', async () => {
     for (const judgement of ['ok', 'mismatch'] as const) {
       const userId = await world.enrolledUser();
@@ -1220,7 +1264,12 @@ describe('13.2: the draw, not the strike, stops shopping for a challenge', () =>
   it('a gesture that was opted out of since is not asked for', async () => {
     const userId = await world.enrolledUser();
     await cancelled(userId, 1, { actions: DRAWN });
-    await world.store.setPreferences(userId, { optOuts: ['blink'], extraTime: false }, {}, randomUUID());
+    await world.store.setPreferences(
+      userId,
+      { optOuts: ['blink'], extraTime: false, shortChallenges: false },
+      {},
+      randomUUID(),
+    );
     expect((await world.begun(userId, { actions: OTHERS })).actions).toEqual(['turn_left', 'turn_right', 'turn_right']);
   });
 

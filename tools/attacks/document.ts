@@ -1,23 +1,69 @@
+import { ACTIONS, CHALLENGE_NEW_STEPS, CHALLENGE_STEPS, challengeSteps, GUARD_LIMITS, shownStepsMax } from '#contracts';
 import { ATTEMPT } from '../../apps/inference/src/pipeline/judge-attempt.js';
-import type { Section } from '../eval/report.js';
-import { percent } from '../eval/report.js';
+import { percent, type Section, type Table, tableText } from '../eval/report.js';
 import type { Bar } from './species.js';
 import type { SpeciesResult } from './suite.js';
 import { clopperPearson } from '../eval/statistics.js';
 
-export const PREFACE = `# Attacks
+const DRAWS_A_DAY = GUARD_LIMITS.freePerDay + GUARD_LIMITS.unchargedPerDay;
+
+const sequencesOf = (gestures: number): number => gestures ** challengeSteps(gestures);
+
+/** How often recordings fit one draw, by how many gestures somebody makes. */
+export function boundsTable(): Table {
+  const drawn = (gestures: number, steps: number, name: string): string[] => {
+    const one = gestures ** -steps;
+    const clips = Array.from({ length: gestures - 1 }, (_, i) => percent(((i + 1) / gestures) ** steps));
+    return [name, `${steps}`, `${gestures ** steps}`, percent(one), clips.join(', '), percent(1 - (1 - one) ** DRAWS_A_DAY)]; // prettier-ignore
+  };
+  const counts = [4, 3, 2];
+  return {
+    head: [
+      'gestures of the person',
+      'steps',
+      'sequences',
+      'one recorded order fits',
+      'clips of one, two, three gestures fit',
+      `one recorded order in ${DRAWS_A_DAY} draws of a day`,
+    ],
+    rows: [
+      ...counts.map((m) => drawn(m, challengeSteps(m), `${m}`)),
+      ...counts.slice(1).map((m) => drawn(m, CHALLENGE_STEPS, `${m}, short challenges`)),
+    ],
+  };
+}
+
+const PREFACE = `# Attacks
 
 Written by \`npm run attacks\`, a section a run; not typed by hand. Everything is made from the committed footage
-(\`test/media\`) and judged by the product's own functions and threshold: each attempt answers three steps that are
-revealed one at a time. Footage is of two men, so the rows tell how a *kind* of attack fares, not how all faces would.
-Attempts of one species share filmings (column "steps": different steps that were analysed for it), so the bounds, exact
-(Clopper–Pearson, 95 %, one-sided upper 3/n for zero of n), are those of independent attempts and optimistic.
+(\`test/media\`) and judged by the product's own functions and threshold: each attempt answers three steps (four or six of
+people who make three or two gestures) that are revealed one at a time. Footage is of two men, so the rows tell how a *kind* of
+attack fares, not how all faces would. Attempts of one species share filmings (column "steps": different steps that were
+analysed for it), so the bounds, exact (Clopper–Pearson, 95 %, one-sided upper 3/n for zero of n), are those of independent
+attempts and optimistic.
 \`npm run -s eval -- attempt\` measures the same on footage of your own.
 
 **One photo is enough for whoever holds the password and can inject frames.** A single still picture of the person, warped
 by program into the asked gestures and fed in as a camera's frames, was verified 12 of 12 times through the real API (review
 of November 2026, core 1). No species below plays it yet; the rows with photos are of photos held still, turned, bent or
 covered, and say nothing about it.
+
+**What a replay gains, and what leaving does.** The figures of "Passes where the draw fits" are of independent draws. The fewer
+gestures somebody makes, the more steps he has, so that there are ${sequencesOf(ACTIONS.length)} sequences at least; who asks for short
+challenges (\`shortChallenges\`, unless the operator forbids it) has three steps again.
+
+${tableText(boundsTable())}
+
+Whoever fails is charged: three strikes lock. Whoever *leaves* at the first action that his clips do not fit is not charged if he
+just lets the attempt expire, and gains nothing by it: until an attempt has been decided on its faces or 15 minutes have passed,
+the next one begins with the actions already shown, all of those of the first draw among them, and ends with two new ones at
+least, so the misfit comes again (up to ${ACTIONS.slice(1)
+  .map((_, i) => shownStepsMax(challengeSteps(ACTIONS.length - i)) + CHALLENGE_NEW_STEPS)
+  .join(', ')} steps with four, three and two gestures). All tries of 15 minutes together are worth one
+draw (\`libs/guard/src/challenge.spec.ts\`, "whoever leaves ten times", "a late misfit"). What remains is one draw in 15
+minutes, as often as begins are let through: ten expiries and thirty captures of poor quality a day, the last column; each is
+an event in the record (\`expired\`, \`failed\`). With clips of two or three gestures a draw fits within hours: gestures slow an
+attacker with recordings, they do not stop him.
 `;
 
 const TITLES: Readonly<Record<Bar, string>> = {
@@ -100,3 +146,9 @@ export const reasonsOf = (reasons: Readonly<Record<string, number>>): string =>
     .sort(([, a], [, b]) => b - a)
     .map(([reason, k]) => `${reason} ${k}`)
     .join(', ') || '–';
+
+/** The document with the preface of this program before its sections. */
+export function withPreface(document: string): string {
+  const sections = document.indexOf('<!-- eval:begin');
+  return sections < 0 ? PREFACE : `${PREFACE}\n${document.slice(sections)}`;
+}

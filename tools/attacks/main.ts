@@ -12,7 +12,7 @@ import { withSection } from '../eval/report.js';
 import { AnalysisPool } from './analysis-pool.js';
 import type { Bench } from './attempts.js';
 import { cutsOf, type LabelledSpan, readSpans } from './cuts.js';
-import { PREFACE, reasonsOf, sectionsOf } from './document.js';
+import { reasonsOf, sectionsOf, withPreface } from './document.js';
 import { runGenuine } from './genuine.js';
 import { barText, failureText, genuineBars, genuineSections } from './genuine-report.js';
 import { httpFaults, httpSection, runHttpSample } from './http-sample.js';
@@ -175,7 +175,7 @@ const withoutFolder = (argument: string): string => (argument.includes('/') ? pa
 type Sections = ReturnType<typeof sectionsOf>;
 
 function write(file: string, sections: Sections, head: { command: string; date: string; modelDigest: string }): void {
-  let document = existsSync(file) ? readFileSync(file, 'utf8') : PREFACE;
+  let document = withPreface(existsSync(file) ? readFileSync(file, 'utf8') : '');
   for (const { title, section } of sections) document = withSection(document, { ...head, title }, section);
   writeFileSync(file, document);
 }

@@ -80,7 +80,12 @@ describe('species of attack', () => {
   });
 
   it('wrong_order is never the right one, even where all three are alike', async () => {
-    for (const challenge of [CHALLENGE, ['smile', 'smile', 'blink'], ['blink', 'blink', 'blink']] as Action[][]) {
+    for (const challenge of [
+      CHALLENGE,
+      ['smile', 'smile', 'blink'],
+      ['blink', 'blink', 'blink'],
+      ['blink', 'blink', 'blink', 'smile', 'blink', 'smile'],
+    ] as Action[][]) {
       const shown = (await films('wrong_order', challenge)).map((f) => shows(f)[0]!.slice(2));
       expect(shown).not.toEqual(challenge);
     }

@@ -157,7 +157,10 @@ const swapped: Readonly<Record<Action, Action>> = { blink: 'blink', smile: 'smil
 
 /** In another order than asked, which only who knows the order can be sure of; all alike cannot be out of order. */
 function disordered(challenge: readonly Action[], random: Random): Action[] | null {
-  const orders = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].map((o) => o.map((i) => challenge[i]!)); // prettier-ignore
+  const [first, second, third, ...rest] = challenge;
+  const orders = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].map((o) => [...o.map((i) => [first!, second!, third!][i]!), ...rest]); // prettier-ignore
+  // Of a longer one whose first three are alike any other beginning will do.
+  for (let i = 3; i < challenge.length; i++) orders.push([...challenge.slice(i), ...challenge.slice(0, i)]);
   const wrong = orders.filter((o) => o.some((a, i) => a !== challenge[i]));
   return wrong.length > 0 ? oneOf(random, wrong) : null;
 }

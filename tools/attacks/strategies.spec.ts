@@ -111,10 +111,10 @@ describe('films', () => {
 });
 
 describe('attempts', () => {
-  it('are drawn over all 64 challenges, and only over what the person can show', () => {
+  it('are drawn over all 64 challenges, and only over what the person can show: as many for two gestures', () => {
     const drawn = (who: Actor) => new Set(Array.from({ length: 2000 }, (_, i) => drawnFor(who, ['t', i]).join()));
     expect(drawn(actor('v')).size).toBe(64);
-    expect([...drawn(actor('v', ['smile', 'blink']))].sort()).toHaveLength(8);
+    expect([...drawn(actor('v', ['smile', 'blink']))].sort()).toHaveLength(64);
   });
 
   it('are counted once each, with every reason', () => {

@@ -1,5 +1,5 @@
 import type { Action } from '#contracts';
-import { CHALLENGE_STEPS } from '#contracts';
+import { CHALLENGE_STEPS, challengeSteps } from '#contracts';
 import type { Actor, Footage, Take } from './footage.js';
 import { performed } from './footage.js';
 import { durationOf, type Film, frameAt, frozenFrom, joined, sampled } from './film.js';
@@ -151,7 +151,8 @@ const TABLE = {
   replay: {
     what: 'a recorded good session answering another, independently drawn challenge, filmed anew',
     prepare: (cast, random) => {
-      const recorded = Array.from({ length: CHALLENGE_STEPS }, () => oneOf(random, cast.victim.gestures));
+      const { gestures } = cast.victim;
+      const recorded = Array.from({ length: challengeSteps(gestures.length) }, () => oneOf(random, gestures));
       return (_, step) => plain(cast, cast.victim, recorded[step]!);
     },
   },

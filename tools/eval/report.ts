@@ -64,7 +64,7 @@ function sectionText(head: SectionHead, { paragraphs, table, notes }: Section): 
   return `${parts.join('\n\n')}\n`;
 }
 
-function tableText({ head, rows }: Table): string {
+export function tableText({ head, rows }: Table): string {
   const line = (cells: string[]): string => `| ${cells.map((c) => c.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

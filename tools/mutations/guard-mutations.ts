@@ -84,9 +84,18 @@ export const GUARD_MUTATIONS: readonly Mutation[] = [
     ALWAYS,
   ]),
   begin('begin: what was shown is kept for step-ups', 'keeps the draw for 15 minutes', [
-    "input.purpose === 'verify' ? stillShown(s) : []",
-    'stillShown(s)',
+    "input.purpose === 'verify' ? stillShown(input.actions, s) : []",
+    'stillShown(input.actions, s)',
   ]),
+  begin('begin: all of a long first draw stays', 'of a draw of six all that was shown stays', [
+    'firstOf(wanted, shownStepsMax(drawn.length))',
+    'firstOf(wanted, 4)',
+  ]),
+  begin('begin: two are new at the end', 'and two are new at the end', [
+    "max(CHALLENGE_NEW_STEPS, subtract(drawn.length, size(w('shown'))))",
+    "max(1, subtract(drawn.length, size(w('shown'))))",
+  ]),
+  begin('begin: the time grows with the steps', 'it ends', ["multiply(size(w('actions')), cond(", 'multiply(3, cond(']),
   begin('begin: what was opted out of is not asked for', 'opted out of since', [
     "not(isIn(action(), field('optOuts')))",
     ALWAYS,

@@ -113,6 +113,11 @@ export const gatewayEnvSchema = z.object({
    * code, accepted an invitation or verified the address within 30 minutes; else it is held. Of staff always `proved`.
    */
   FIRST_ENROLMENT: z.enum(['open', 'proved'], 'must be open or proved').default('proved'),
+  /**
+   * Whether somebody may choose challenges of three steps though he makes two or three gestures only. `forbidden`: six and
+   * four steps, so that there are 64 sequences for everybody; who had chosen before has the long ones.
+   */
+  SHORT_CHALLENGES: z.enum(['allowed', 'forbidden'], 'must be allowed or forbidden').default('allowed'),
   /** How long a face is held that was enrolled after a recovery, or first enrolled with a password alone. */
   ENROLMENT_HOLD_HOURS: env.count.default(GUARD_LIMITS.holdHours),
   /**

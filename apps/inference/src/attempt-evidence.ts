@@ -56,9 +56,9 @@ export class AttemptEvidence {
     return body;
   }
 
-  async put(place: StepPlace, evidence: Evidence): Promise<void> {
+  async put(place: StepPlace & Pick<FaceStepPayload, 'keepSeconds'>, evidence: Evidence): Promise<void> {
     const sealed = sealEvidence(this.keys.evidence, this.placed(place), evidence);
-    await this.blobs.put(this.keyOf(place), sealed, BLOB_TTL_SECONDS);
+    await this.blobs.put(this.keyOf(place), sealed, place.keepSeconds ?? BLOB_TTL_SECONDS);
   }
 
   /** Null when there is none that these models and this key can read: then the step is analysed anew. */

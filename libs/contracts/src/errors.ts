@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   'face_disabled',
   'face_locked',
   'account_inactive',
+  'short_challenges_forbidden',
   'attempt_in_progress',
   'too_many_attempts',
   'step_out_of_order',

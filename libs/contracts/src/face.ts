@@ -43,9 +43,27 @@ export const stepVerdictSchema = z.discriminatedUnion('kind', [
 ]);
 export type StepVerdict = z.infer<typeof stepVerdictSchema>;
 
-/** Steps of one challenge. */
+/** The fewest steps of a challenge, and those of a short one. */
 export const CHALLENGE_STEPS = 3;
-/** Steps that an attempt after an undecided one may have: what was shown before, then `CHALLENGE_NEW_STEPS`. */
-export const CHALLENGE_STEPS_MAX = 6;
+/** As many sequences as a challenge is drawn from, at least: those of three steps and all four gestures. */
+const CHALLENGE_SEQUENCES = ACTIONS.length ** CHALLENGE_STEPS;
+/** The fewest gestures that somebody may be left with. */
+export const GESTURES_MIN = 2;
+
+/** Steps of a challenge for somebody who makes so many gestures: as many as make `CHALLENGE_SEQUENCES`; 3, 4 or 6. */
+export function challengeSteps(gestures: number): number {
+  if (gestures < GESTURES_MIN) throw new RangeError('a challenge is drawn from two gestures at least');
+  let steps = CHALLENGE_STEPS;
+  while (gestures ** steps < CHALLENGE_SEQUENCES) steps++;
+  return steps;
+}
+
 /** Steps at the end of every challenge that were never shown before. */
 export const CHALLENGE_NEW_STEPS = 2;
+/**
+ * How many shown actions an attempt after an undecided one begins with: never fewer than a draw has, or whoever leaves at a
+ * late misfit would have it drawn anew.
+ */
+export const shownStepsMax = (drawnSteps: number): number => Math.max(CHALLENGE_STEPS + 1, drawnSteps);
+/** The most steps that an attempt can have. */
+export const CHALLENGE_STEPS_MAX = shownStepsMax(challengeSteps(GESTURES_MIN)) + CHALLENGE_NEW_STEPS;

@@ -1,8 +1,20 @@
 import { z } from 'zod';
 import { actionSchema, CHALLENGE_STEPS_MAX, purposeSchema, stepVerdictSchema } from './face.js';
+import { CAPTURE_LIMITS } from './limits.js';
 
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
 const stepNumberSchema = z.int().min(1).max(CHALLENGE_STEPS_MAX);
+
+/** Longest life of what belongs to a decision or a batch, seconds. Deleted earlier. */
+export const BLOB_TTL_SECONDS = 120;
+
+/** Frames and evidence outlive the time for filming by so much, so that the decision finds them. Deleted earlier, at the decision. */
+const DECIDING_SECONDS = 30;
+/** Longest life of frames and evidence of an attempt, seconds: 120 for three steps, and as long are its frames known again. */
+export const framesTtlSeconds = (attempt: { begunAt: Date; captureUntil: Date }): number =>
+  Math.ceil((attempt.captureUntil.getTime() - attempt.begunAt.getTime()) / 1_000) + DECIDING_SECONDS;
+/** That of the longest attempt there is. */
+export const FRAMES_TTL_SECONDS_MAX = (CHALLENGE_STEPS_MAX * CAPTURE_LIMITS.stepMsExtraTime) / 1_000 + DECIDING_SECONDS;
 
 /**
  * What a job is about; a result must repeat it, and the gateway compares every field with the guard's reservation.
@@ -35,6 +47,8 @@ export const faceStepPayload = attemptTupleSchema.extend({
   action: actionSchema,
   /** SHA-256 of the body as received, hex. Part of the blob's key. */
   framesDigest: digestSchema,
+  /** Life of the evidence, seconds. Absent in jobs of a gateway of 0.1. */
+  keepSeconds: z.int().min(1).max(FRAMES_TTL_SECONDS_MAX).optional(),
 });
 export type FaceStepPayload = z.infer<typeof faceStepPayload>;
 
@@ -266,9 +280,6 @@ export const blobKeysOf = (
     blobKeys.evidence(attemptId, step, framesDigest),
   ]),
 ];
-
-/** Longest life of frames and evidence, seconds. Deleted earlier, at the decision. */
-export const BLOB_TTL_SECONDS = 120;
 
 /**
  * A template as the gateway stores it and only a worker can open it: AES-256-GCM under a DEK of its own, the DEK

@@ -13,7 +13,10 @@ export const CAPTURE_LIMITS = {
   windowMinMs: 300,
   windowMaxMs: 6_000,
   bodyMs: 10_000,
-  attemptTtlMs: 90_000,
+  /** An attempt ends so long after its begin for each of its steps. */
+  stepMs: 30_000,
+  /** For a user with extra time. */
+  stepMsExtraTime: 40_000,
   decideMs: 12_000,
   decideRunsMax: 3,
 } as const;

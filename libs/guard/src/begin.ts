@@ -1,4 +1,4 @@
-import { CHALLENGE_NEW_STEPS, CHALLENGE_STEPS_MAX } from '#contracts';
+import { type Action, CHALLENGE_NEW_STEPS, shownStepsMax } from '#contracts';
 import {
   add,
   and,
@@ -71,8 +71,9 @@ export function begin(input: BeginInput, sealed: SealedBegin, plan: BeginPlan, s
         'w.freeTenMinutes': within('freeEnds', 10 * MINUTE),
         'w.freeDay': within('freeEnds', DAY),
         'w.repeated': isIn(input.attemptId, field('ops')),
-        'w.shown': input.purpose === 'verify' ? stillShown(s) : [],
+        'w.shown': input.purpose === 'verify' ? stillShown(input.actions, s) : [],
       }),
+      set({ 'w.actions': concat(w('shown'), newActions(input.actions)) }),
       set({ 'w.refusal': refusal(input, s) }),
       ...(plan.tells ? tellRefused(input, sealed.refused, s) : []),
       set({ reservation: cond(isNull(w('refusal')), newReservation(input, sealed.attempt, s), field('reservation')) }),
@@ -232,12 +233,14 @@ const countOneMore = (sessionId: string): Expr =>
   );
 
 /** What the next attempt begins with; a gesture that its user has since opted out of is not asked for. */
-function stillShown(s: GuardSettings): Expr {
+function stillShown(drawn: readonly Action[], s: GuardSettings): Expr {
   const since = subtract(now, s.limits.shownMinutes * MINUTE);
   const shown = cond(gt(ifNull(field('shown.at'), new Date(0)), since), ifNull(field('shown.actions'), []), []);
   const wanted = only(shown, (action) => not(isIn(action(), field('optOuts'))));
-  return firstOf(wanted, CHALLENGE_STEPS_MAX - CHALLENGE_NEW_STEPS);
+  return firstOf(wanted, shownStepsMax(drawn.length));
 }
+const newActions = (drawn: readonly Action[]): Expr =>
+  firstOf(drawn, max(CHALLENGE_NEW_STEPS, subtract(drawn.length, size(w('shown')))));
 
 function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettings): Expr {
   return object({
@@ -245,28 +248,21 @@ function newReservation(input: BeginInput, sealed: SealedAttempt, s: GuardSettin
     challengeId: input.challengeId,
     sessionId: input.sessionId,
     purpose: input.purpose,
-    actions: concat(
-      w('shown'),
-      cond(eq(size(w('shown')), 0), input.actions, input.actions.slice(0, CHALLENGE_NEW_STEPS)),
-    ),
+    actions: w('actions'),
     shownBefore: size(w('shown')),
     revealedAt: list(now),
     digest: [],
-    verdict: cond(
-      eq(size(w('shown')), 0),
-      input.actions.map(() => null),
-      concat(
-        each(w('shown'), () => null),
-        Array.from({ length: CHALLENGE_NEW_STEPS }, () => null),
-      ),
-    ),
+    verdict: each(w('actions'), () => null),
     next: 1,
     run: 0,
     windowMs: cond(field('extraTime'), 2 * s.capture.windowMaxMs, s.capture.windowMaxMs),
     templateId: input.templateId,
     hold: input.hold,
     boundFrom: input.boundFrom,
-    captureUntil: add(now, s.capture.attemptTtlMs),
+    captureUntil: add(
+      now,
+      multiply(size(w('actions')), cond(field('extraTime'), s.capture.stepMsExtraTime, s.capture.stepMs)),
+    ),
     decideUntil: null,
     lastStepAt: null,
     lockEpoch: field('lockEpoch'),

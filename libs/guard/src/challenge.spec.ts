@@ -1,4 +1,4 @@
-import { type Action, ACTIONS } from '#contracts';
+import { type Action, ACTIONS, CHALLENGE_STEPS_MAX } from '#contracts';
 import { actionsAfter, allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } from './challenge.js';
 
 describe('the challenge', () => {
@@ -23,8 +23,28 @@ describe('the challenge', () => {
     expect(drawChallenge(ACTIONS, () => draws.shift() ?? 0)).toEqual(['smile', 'blink', 'turn_right']);
   });
 
-  it('cannot be drawn from nothing', () => {
-    expect(() => drawChallenge([] satisfies Action[])).toThrow(RangeError);
+  it('cannot be drawn from nothing, nor from one gesture', () => {
+    for (const allowed of [[], ['blink']] satisfies Action[][]) {
+      expect(() => drawChallenge(allowed)).toThrow(RangeError);
+      expect(() => drawChallenge(allowed, undefined, true)).toThrow(RangeError);
+    }
+  });
+
+  it.each([
+    [2, 6, 64],
+    [3, 4, 81],
+    [4, 3, 64],
+  ])('T53: of %i gestures it has %i steps: %i sequences, each drawn alike', (gestures, steps, sequences) => {
+    const allowed = ACTIONS.slice(0, gestures);
+    const seen = new Map<string, number>();
+    for (let i = 0; i < 1_000 * sequences; i++) {
+      const drawn = drawChallenge(allowed).join();
+      seen.set(drawn, (seen.get(drawn) ?? 0) + 1);
+    }
+    expect([...new Set([...seen.keys()].map((drawn) => drawn.split(',').length))]).toEqual([steps]);
+    expect(seen.size).toBe(sequences);
+    for (const count of seen.values()) expect(Math.abs(count - 1_000)).toBeLessThan(190);
+    expect(drawChallenge(allowed, undefined, true)).toHaveLength(3);
   });
 
   it('T11: of 100,000 neither the actions nor their order can be told from chance (p > 1e-6)', () => {
@@ -65,20 +85,42 @@ describe('13.2: a draw after an attempt that was not decided', () => {
     }
   });
 
+  it.each([
+    [2, 6, 8],
+    [3, 4, 6],
+  ])(
+    'T53: of %i gestures it has %i steps at least and %i at most, with all of the first draw',
+    (gestures, least, most) => {
+      const drawn = drawChallenge(ACTIONS.slice(0, gestures));
+      for (let n = 0; n <= CHALLENGE_STEPS_MAX; n++) {
+        const shown = Array.from({ length: n }, () => drawChallenge(ACTIONS)[0] as Action);
+        const actions = actionsAfter(shown, drawn);
+        const before = shown.slice(0, most - 2);
+        expect(actions.slice(0, before.length)).toEqual(before);
+        expect(actions.slice(before.length)).toEqual(drawn.slice(0, Math.max(2, least - before.length)));
+        expect(actions.length).toBeLessThanOrEqual(CHALLENGE_STEPS_MAX);
+      }
+    },
+  );
+
   /** Has clips of some gestures, answers while they fit, and leaves uncharged at the first that does not. */
-  function shops(canAnswer: (action: Action, step: number) => boolean, tries: number): boolean {
+  function shops(
+    canAnswer: (action: Action, step: number) => boolean,
+    tries: number,
+    allowed = ACTIONS.slice(),
+  ): boolean {
     let shown: Action[] = [];
     for (let i = 0; i < tries; i++) {
-      const actions = actionsAfter(shown, drawChallenge(ACTIONS));
+      const actions = actionsAfter(shown, drawChallenge(allowed));
       const misfit = actions.findIndex((action, step) => !canAnswer(action, step));
       if (misfit < 0) return true;
       shown = actions.slice(0, Math.max(misfit + 1, shown.length));
     }
     return false;
   }
-  const rate = (canAnswer: (action: Action, step: number) => boolean): number => {
+  const rate = (canAnswer: (action: Action, step: number) => boolean, allowed?: Action[]): number => {
     const n = 20_000;
-    return Array.from({ length: n }, () => shops(canAnswer, 10)).filter(Boolean).length / n;
+    return Array.from({ length: n }, () => shops(canAnswer, 10, allowed)).filter(Boolean).length / n;
   };
 
   it('whoever leaves ten times at the first misfit has not come further than with one draw', () => {
@@ -90,6 +132,18 @@ describe('13.2: a draw after an attempt that was not decided', () => {
       [3, 27 / 64],
     ] as const)
       expect(Math.abs(rate((action) => ACTIONS.indexOf(action) < known) - p)).toBeLessThan(0.021);
+  });
+
+  it('T53: nor with two or three gestures: a late misfit is not drawn anew', () => {
+    const recorded: Action[] = ['turn_left', 'blink', 'blink', 'turn_left', 'blink', 'turn_left'];
+    for (const gestures of [2, 3]) {
+      const allowed = ACTIONS.slice(0, gestures);
+      // Were only four of six kept, ten tries would give 5.9 % of 1 in 16.
+      const fixed = rate((action, step) => recorded[step] === action, allowed);
+      expect(fixed).toBeLessThan(1 / 64 + 0.0053);
+      const clips = rate((action) => action === 'blink', allowed);
+      expect(clips).toBeLessThan(1 / 64 + 0.0053);
+    }
   });
 });
 

@@ -1,25 +1,30 @@
 import { randomBytes, randomInt as cryptoRandomInt } from 'node:crypto';
-import { type Action, ACTIONS, CHALLENGE_NEW_STEPS, CHALLENGE_STEPS, CHALLENGE_STEPS_MAX } from '#contracts';
+import { type Action, ACTIONS, CHALLENGE_NEW_STEPS, CHALLENGE_STEPS, challengeSteps, shownStepsMax } from '#contracts';
 
 /** The gestures a user may be asked for. */
 export const allowedActions = (optOuts: readonly Action[]): Action[] => ACTIONS.filter((a) => !optOuts.includes(a));
 
-/** The steps of one challenge, drawn independently (repeats allowed) with a CSPRNG. */
+/**
+ * The steps of one challenge, drawn independently (repeats allowed) with a CSPRNG. The fewer gestures, the more steps, so
+ * that there are 64 sequences at least; `short` is for people who asked for three.
+ */
 export function drawChallenge(
   allowed: readonly Action[],
   randomInt: (max: number) => number = (max) => cryptoRandomInt(max),
+  short = false,
 ): Action[] {
-  if (allowed.length === 0) throw new RangeError('no gesture is allowed');
-  return Array.from({ length: CHALLENGE_STEPS }, () => allowed[randomInt(allowed.length)] as Action);
+  const steps = challengeSteps(allowed.length);
+  return Array.from({ length: short ? CHALLENGE_STEPS : steps }, () => allowed[randomInt(allowed.length)] as Action);
 }
 
 /**
- * The actions of an attempt: those that an undecided attempt of the last minutes has shown (at most four), then two of the
- * draw; the whole draw where nothing was shown. The same as the pipeline of `begin`, in TypeScript.
+ * The actions of an attempt: those that an undecided attempt of the last minutes has shown (not more than
+ * `shownStepsMax`), then of the draw what is lacking to its length, two at least. The same as the pipeline of `begin`, in
+ * TypeScript.
  */
 export function actionsAfter(shown: readonly Action[], drawn: readonly Action[]): Action[] {
-  const before = shown.slice(0, CHALLENGE_STEPS_MAX - CHALLENGE_NEW_STEPS);
-  return before.length === 0 ? [...drawn] : [...before, ...drawn.slice(0, CHALLENGE_NEW_STEPS)];
+  const before = shown.slice(0, shownStepsMax(drawn.length));
+  return [...before, ...drawn.slice(0, Math.max(CHALLENGE_NEW_STEPS, drawn.length - before.length))];
 }
 
 /** 128 random bits, hex. */

@@ -1,4 +1,4 @@
-import type { Action, EventType, MailTemplate } from '#contracts';
+import type { EventType, MailTemplate } from '#contracts';
 import {
   add,
   and,
@@ -21,7 +21,7 @@ import { eventEntry, givenEventEntry, mailEntry, type SealedOrigin } from './out
 import { live, now, set, type Update, w } from './pipeline.js';
 import { settle } from './settle.js';
 import type { GuardSettings } from './settings.js';
-import type { EpochChange, PreparedEvent } from './types.js';
+import type { EpochChange, Preferences, PreparedEvent } from './types.js';
 
 interface Effect {
   event: EventType;
@@ -163,17 +163,17 @@ const removedMail = ({ mail }: SealedOrigin): Expr =>
   });
 
 /** Preferences raise no epoch: a running attempt keeps the gestures it drew. */
-export const setPreferences = (
-  p: { optOuts: readonly Action[]; extraTime: boolean },
-  from: SealedOrigin,
-  opId: string,
-): Update => ({
+export const setPreferences = (p: Preferences, from: SealedOrigin, opId: string): Update => ({
   opId,
   stages: [
     set({
       optOuts: [...p.optOuts],
       extraTime: p.extraTime,
-      outbox: concat(field('outbox'), list(eventOf('preferences_changed', from))),
+      shortChallenges: p.shortChallenges,
+      outbox: concat(
+        field('outbox'),
+        list(eventOf('preferences_changed', from, { detail: { shortChallenges: p.shortChallenges } })),
+      ),
     }),
   ],
   last: { kind: 'changed', id: null },

@@ -1,5 +1,4 @@
 import {
-  CHALLENGE_NEW_STEPS,
   type Action,
   type OutboxEvent,
   type EnrolResult,
@@ -8,6 +7,7 @@ import {
   type MailTemplate,
   type Origin,
   type StepResult,
+  shownStepsMax,
   type UnjudgedResult,
 } from '#contracts';
 import { actionsAfter } from './challenge.js';
@@ -58,7 +58,10 @@ export class GuardMachine {
       if (refusal.code === 'face_locked') this.tellRefused(input, now);
       return refusal.code;
     }
-    const before = input.purpose === 'verify' ? this.stillShown(now) : [];
+    const before = (input.purpose === 'verify' ? this.stillShown(now) : []).slice(
+      0,
+      shownStepsMax(input.actions.length),
+    );
     const actions = actionsAfter(before, input.actions);
     g.reservation = {
       attemptId: input.attemptId,
@@ -66,7 +69,7 @@ export class GuardMachine {
       sessionId: input.sessionId,
       purpose: input.purpose,
       actions,
-      shownBefore: before.length === 0 ? 0 : actions.length - CHALLENGE_NEW_STEPS,
+      shownBefore: before.length,
       revealedAt: [now],
       digest: [],
       verdict: actions.map(() => null),
@@ -76,7 +79,7 @@ export class GuardMachine {
       templateId: input.templateId,
       hold: input.hold,
       boundFrom: input.boundFrom,
-      captureUntil: later(now, s.capture.attemptTtlMs),
+      captureUntil: later(now, actions.length * (g.extraTime ? s.capture.stepMsExtraTime : s.capture.stepMs)),
       decideUntil: null,
       lastStepAt: null,
       lockEpoch: g.lockEpoch,

@@ -6,7 +6,9 @@ export interface CaptureTimes {
   windowMinMs: number;
   windowMaxMs: number;
   bodyMs: number;
-  attemptTtlMs: number;
+  /** What each step adds to the time of its attempt, without and with extra time. */
+  stepMs: number;
+  stepMsExtraTime: number;
   decideMs: number;
   decideRunsMax: number;
 }

@@ -380,6 +380,7 @@ const newGuard = (userId: string, faceRequired: boolean): GuardDocument => ({
   reEnrolBy: null,
   optOuts: [],
   extraTime: false,
+  shortChallenges: false,
   strikes: 0,
   strikeRing: [],
   consecutiveStrikes: 0,

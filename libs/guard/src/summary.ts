@@ -24,6 +24,7 @@ export function summarise(guard: GuardDocument, now: Date, strikesToDisable: num
     boundFrom: guard.template?.boundFrom ?? null,
     optOuts: guard.optOuts,
     extraTime: guard.extraTime,
+    shortChallenges: guard.shortChallenges === true,
     disabledByStrikes: guard.consecutiveStrikes >= strikesToDisable,
   };
 }

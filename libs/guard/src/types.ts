@@ -109,6 +109,8 @@ export interface GuardDocument {
   reEnrolBy: Date | null;
   optOuts: Action[];
   extraTime: boolean;
+  /** Three steps however few gestures are left. Absent in what 0.1 wrote: no. */
+  shortChallenges?: boolean;
   strikes: number;
   strikeRing: Date[];
   consecutiveStrikes: number;
@@ -142,6 +144,13 @@ export interface GuardDocument {
   isNew?: true;
   /** When it was first noticed that there is no account. */
   aloneSince?: Date;
+}
+
+/** What a person can choose about captures. */
+export interface Preferences {
+  optOuts: Action[];
+  extraTime: boolean;
+  shortChallenges: boolean;
 }
 
 /** What of an attempt that is over may still lie elsewhere: the digests name its frames, step by step. */
@@ -240,6 +249,7 @@ export interface GuardSummary {
   boundFrom: BoundFrom | null;
   optOuts: Action[];
   extraTime: boolean;
+  shortChallenges: boolean;
   disabledByStrikes: boolean;
 }
 
@@ -308,12 +318,7 @@ export interface GuardStore {
   prepareEvent(userId: string, event: AuditEventInput): Promise<PreparedEvent>;
   /** As `appendEvent`. */
   appendPrepared(userId: string, event: PreparedEvent): Promise<boolean>;
-  setPreferences(
-    userId: string,
-    p: { optOuts: Action[]; extraTime: boolean },
-    origin: Origin,
-    opId: string,
-  ): Promise<ChangeOutcome>;
+  setPreferences(userId: string, p: Preferences, origin: Origin, opId: string): Promise<ChangeOutcome>;
   /** An event that changes nothing else (login_ok, logout, recovery_sent, refused …). Dropped past twice the outbox cap only for types that are counted elsewhere. */
   appendEvent(userId: string, event: AuditEventInput): Promise<boolean>;
   /** Outbox: waiting guards (equality flag), read, and pull of what has been stored elsewhere. */

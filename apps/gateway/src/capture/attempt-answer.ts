@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { actionSchema, CAPTURE_LIMITS, qualityCodeSchema } from '#contracts';
+import { actionSchema, CAPTURE_LIMITS, framesTtlSeconds, qualityCodeSchema } from '#contracts';
 import type { RecentAttempt, Reservation } from '#guard';
 import { sessionAnswer, sessionAnswerSchema } from '../sessions/session-record.js';
 import type { ActiveSession } from '../sessions/session.service.js';
@@ -78,6 +78,10 @@ export function stepView(reservation: Reservation): StepView | null {
 /** Twice the frames with extra time. */
 export const framesMaxOf = (reservation: Reservation): number =>
   reservation.windowMs > CAPTURE_LIMITS.windowMaxMs ? CAPTURE_LIMITS.framesMaxExtraTime : CAPTURE_LIMITS.framesMax;
+
+/** How long frames of the attempt live, and are known again, seconds. */
+export const ttlSecondsOf = ({ revealedAt, captureUntil }: Reservation): number =>
+  framesTtlSeconds({ begunAt: revealedAt[0] ?? captureUntil, captureUntil });
 
 const MINUTE_MS = 60_000;
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import type { Origin, Purpose } from '#contracts';
+import type { Action, Origin, Purpose } from '#contracts';
 import {
   allowedActions,
   type BeginRefusal,
@@ -54,7 +54,7 @@ export class BeginService {
       challengeId: newChallengeId(),
       sessionId,
       purpose,
-      actions: drawChallenge(allowedActions(before.optOuts)),
+      actions: this.draw(before),
       transportEpoch: await this.transport.current(),
       storeEpoch: await this.store.current(),
       currentConsentVersion: CURRENT_CONSENT.version,
@@ -69,6 +69,12 @@ export class BeginService {
     if (outcome.kind === 'refused') throw refused(outcome);
     await this.assertUnchanged(session, before, outcome.reservation);
     return outcome.reservation;
+  }
+
+  private draw({ optOuts, shortChallenges }: GuardSummary): Action[] {
+    // Who chose it while it was allowed has the long ones again.
+    const short = shortChallenges && this.config.SHORT_CHALLENGES === 'allowed';
+    return drawChallenge(allowedActions(optOuts), undefined, short);
   }
 
   private bindingOf({ record, user }: Principal, { everHadFactor, boundFrom }: GuardSummary): Binding {

@@ -16,9 +16,9 @@ export class FrameBlobs {
     private readonly seal: WorkerSeal,
   ) {}
 
-  async put(attemptId: string, { step, framesDigest }: StepInput, body: Buffer): Promise<void> {
+  async put(attemptId: string, { step, framesDigest }: StepInput, body: Buffer, ttlSeconds: number): Promise<void> {
     const sealed = this.seal.sealFrames({ attemptId, step, framesDigest }, body);
-    await this.blobs.put(blobKeys.frames(attemptId, step, framesDigest), sealed, BLOB_TTL_SECONDS);
+    await this.blobs.put(blobKeys.frames(attemptId, step, framesDigest), sealed, ttlSeconds);
   }
 
   async delete(attemptId: string, { step, framesDigest }: StepInput): Promise<void> {

@@ -3,10 +3,8 @@ import { Keys } from '../store/keys.js';
 import { RedisStore } from '../redis/redis.js';
 import type { Frame } from './frames-container.js';
 
-const REMEMBERED_SECONDS = 120;
-
 /**
- * Frames of a user's last two minutes, as keyed digests: footage that is sent again, in another step or attempt, is not
+ * Frames of a user's last minutes, as keyed digests: footage that is sent again, in another step or attempt, is not
  * accepted. A repeat inside one step is for the worker to judge.
  */
 @Injectable()
@@ -26,10 +24,10 @@ export class SeenFrames {
     return owners.some((owner) => owner !== null && owner !== place);
   }
 
-  async remember(digests: readonly string[], place: string): Promise<void> {
+  async remember(digests: readonly string[], place: string, ttlSeconds: number): Promise<void> {
     await this.redis.ask(async (redis) => {
       const batch = redis.pipeline();
-      for (const digest of digests) batch.set(keyOf(digest), place, 'EX', REMEMBERED_SECONDS);
+      for (const digest of digests) batch.set(keyOf(digest), place, 'EX', ttlSeconds);
       await batch.exec();
     });
   }

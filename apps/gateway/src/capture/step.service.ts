@@ -10,7 +10,7 @@ import type { ActiveSession } from '../sessions/session.service.js';
 import { sha256Hex } from '../store/keys.js';
 import { StoreEpoch } from '../store/store-epoch.repository.js';
 import { TransportEpoch } from '../redis/transport-epoch.js';
-import { framesMaxOf } from './attempt-answer.js';
+import { framesMaxOf, ttlSecondsOf } from './attempt-answer.js';
 import { FrameBlobs } from './frame-blobs.js';
 import type { FramesContainer } from './frames-container.js';
 import { receiveFrames } from './receive-frames.js';
@@ -35,6 +35,8 @@ interface Awaited {
   framesMax: number;
   /** How long the step had been shown when the request began; null: it never was. */
   shownMs: number | null;
+  /** Life of its frames, in the queue and as digests. */
+  ttlSeconds: number;
 }
 
 /** Takes the frames of one step, for every purpose. */
@@ -84,7 +86,7 @@ export class StepService {
     const digests = await this.checked(userId, upload, awaited, container);
     const input = { step, framesDigest: sha256Hex(container.body) };
 
-    await this.blobs.put(attemptId, input, container.body);
+    await this.blobs.put(attemptId, input, container.body, awaited.ttlSeconds);
     const outcome = await this.guard.acceptStep({
       userId,
       attemptId,
@@ -100,7 +102,7 @@ export class StepService {
       throw new Problem(outcome.code);
     }
     await this.enqueue(userId, outcome.reservation, input);
-    await this.seen.remember(digests, placeOf(attemptId, step));
+    await this.seen.remember(digests, placeOf(attemptId, step), awaited.ttlSeconds);
     return outcome.reservation;
   }
 
@@ -116,7 +118,7 @@ export class StepService {
     if (step > view.reservation.next) throw new Problem('step_out_of_order');
     const revealedAt = view.reservation.revealedAt[step - 1];
     const shownMs = revealedAt ? view.now.getTime() - revealedAt.getTime() - agoMs(upload) : null;
-    return { framesMax: framesMaxOf(view.reservation), shownMs };
+    return { framesMax: framesMaxOf(view.reservation), shownMs, ttlSeconds: ttlSecondsOf(view.reservation) };
   }
 
   /** Whatever else can be refused without touching the guard: nothing refused here costs anything. */
@@ -146,7 +148,8 @@ export class StepService {
     const { attemptId, run } = reservation;
     const action = reservation.actions[input.step - 1];
     if (!action) throw new Error('a step without an action was accepted');
-    const payload = { ...attemptTupleOf({ userId, ...reservation }), action, ...input };
+    const keepSeconds = ttlSecondsOf(reservation);
+    const payload = { ...attemptTupleOf({ userId, ...reservation }), action, ...input, keepSeconds };
     // Who sends steps faster than they are judged waits behind whoever does not.
     const ahead = reservation.digest.slice(0, input.step - 1).filter((_, i) => !reservation.verdict[i]).length;
     try {

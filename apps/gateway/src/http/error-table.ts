@@ -39,6 +39,7 @@ export const ERROR_TABLE = {
   face_disabled: { status: 403, title: 'The face is disabled until it is enrolled again' },
   face_locked: { status: 423, title: 'The face is locked' },
   account_inactive: { status: 403, title: 'The account is not active' },
+  short_challenges_forbidden: { status: 403, title: 'Short challenges are not allowed here' },
   attempt_in_progress: { status: 409, title: 'Another capture is in progress', retryAfterSeconds: 5 },
   too_many_attempts: { status: 429, title: 'Too many captures', retryAfterSeconds: 600 },
   step_out_of_order: { status: 409, title: 'Another step is awaited' },

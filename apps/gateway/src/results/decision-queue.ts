@@ -4,6 +4,7 @@ import type { GuardStore, Reservation } from '#guard';
 import { AppLogger } from '#observability';
 import { JobQueue } from '#queue';
 import { valueDigest } from '#sealing';
+import { ttlSecondsOf } from '../capture/attempt-answer.js';
 import { FrameBlobs } from '../capture/frame-blobs.js';
 import { GUARD } from '../face/guard.module.js';
 import { TemplateRepository } from '../face/template.repository.js';
@@ -45,7 +46,12 @@ export class DecisionQueue {
     if (missing.length === 0) return this.decide(userId, reservation);
     for (const [ahead, input] of missing.entries()) {
       const jobId = jobIds.step({ attemptId: reservation.attemptId, step: input.step, run: reservation.run });
-      await this.jobs.enqueue('face.step', { ...attemptTupleOf({ userId, ...reservation }), ...input }, jobId, ahead);
+      const payload = {
+        ...attemptTupleOf({ userId, ...reservation }),
+        ...input,
+        keepSeconds: ttlSecondsOf(reservation),
+      };
+      await this.jobs.enqueue('face.step', payload, jobId, ahead);
     }
   }
 

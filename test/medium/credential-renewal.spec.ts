@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { Accounts, LinkTokenRepository, type Renewal, type UserRow, UserRepository } from '#accounts';
+import { Accounts, AddressDisputes, LinkTokenRepository, type Renewal, type UserRow, UserRepository } from '#accounts';
 import { isGrant, MAILED_LINK_KINDS, type MailedLink, NOT_ME_COLLECTION } from '#contracts';
 import type { Answer, ApiClient } from '#testing';
 import { CredentialRenewal } from '../../apps/gateway/src/sessions/credential-renewal.js';
@@ -38,6 +38,26 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
         { $set: { newEmail: { email: `${randomUUID()}@example.org`, requestedAt: new Date(), changesAt: null } } },
       );
 
+  const users = () => world.db.collection<{ _id: string }>('users');
+  const hashOf = (token: string) => createHash('sha256').update(token).digest('hex');
+  const mailedTo = async (token: string): Promise<string> => {
+    const row = await rows().findOne({ _id: hashOf(token) });
+    return String((row as { email?: string } | null)?.email);
+  };
+  /** As if the address had been changed just now. */
+  const hadAnother = async (userId: string, email: string) => {
+    const former = { email, emailVerified: true, changedAt: new Date(), credentialEpoch: 1_000 };
+    await users().updateOne(
+      { _id: userId },
+      { $set: { formerEmails: [former], addressDispute: null, disabled: false } },
+    );
+  };
+  const isDisputed = async (userId: string, other: string, contestedAt: Date | null = null) => {
+    const holdUntil = new Date(Date.now() + 3_600_000);
+    const addressDispute = { by: 'undo', other, otherVerified: true, holdUntil, contestedAt };
+    await users().updateOne({ _id: userId }, { $set: { addressDispute } });
+  };
+
   /** How each kind of link is used. A new kind does not compile until it stands here, and in the table of classes. */
   const use: Record<MailedLink, (token: string, person: Person) => Promise<Answer>> = {
     verify_email: (token) => post('/v1/auth/email/verify', { token }),
@@ -53,6 +73,14 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
       await wantAnother(userId);
       return post('/v1/auth/email/change/cancel', { token });
     },
+    undo_email_change: async (token, { userId }) => {
+      await hadAnother(userId, await mailedTo(token));
+      return post('/v1/auth/email/change/undo', { token });
+    },
+    object_email_change: async (token, { userId }) => {
+      await isDisputed(userId, await mailedTo(token));
+      return post('/v1/auth/email/change/object', { token });
+    },
     not_me: (token) => post('/v1/security/not-me', { token }),
   };
 
@@ -62,7 +90,12 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
     const tokens: Partial<Tokens> = {};
     for (const kind of MAILED_LINK_KINDS) {
       if (kind === 'not_me') continue;
-      const email = kind === 'confirm_new_email' ? user.newEmail?.email : undefined;
+      const isOfAnother = kind === 'undo_email_change' || kind === 'object_email_change';
+      const email = isOfAnother
+        ? `${randomUUID()}@example.org`
+        : kind === 'confirm_new_email'
+          ? user.newEmail?.email
+          : undefined;
       tokens[kind] = await links.issue(kind, user, email === undefined ? {} : { email });
     }
     tokens.not_me = await notMeLink(userId);
@@ -101,6 +134,20 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
     },
     disable: async ({ userId }) => {
       expect(await get(CredentialRenewal).renew(userId, { by: 'disable' }, {})).not.toBeNull();
+    },
+    address_undone: async ({ userId, email }) => {
+      await users().updateOne({ _id: userId }, { $set: { email: `${randomUUID()}@example.org` } });
+      const token = await get(LinkTokenRepository).issue('undo_email_change', await account(userId), { email });
+      expect(await use.undo_email_change(token, { userId } as Person)).toMatchObject({ status: 204 });
+    },
+    address_contested: async ({ userId }) => {
+      const token = await get(LinkTokenRepository).issue('object_email_change', await account(userId), { email: `${randomUUID()}@example.org` }); // prettier-ignore
+      expect(await use.object_email_change(token, { userId } as Person)).toMatchObject({ status: 204 });
+    },
+    address_decided: async ({ userId }) => {
+      await isDisputed(userId, `${randomUUID()}@example.org`, new Date());
+      const decision = { keep: 'current', proof: 'in_person' } as const;
+      expect(await get(AddressDisputes).decide(await account(userId), decision, {})).not.toBeNull();
     },
   };
   const all = Object.keys(renewals) as Renewal['by'][];
@@ -253,11 +300,12 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
       ['not_me', 3],
     ] as const) {
       await renewals[by](person);
+      // What "not me" has barred does not come back.
+      await users().updateOne({ _id: person.userId }, { $set: { barredPasswordHash: null, passwordHash: null } });
       expect({ by, generation: await generation() }).toEqual({ by, generation: count });
     }
     const yesterday = new Date(Date.now() - 25 * 3_600_000);
-    const users = world.db.collection<{ _id: string }>('users');
-    await users.updateOne(
+    await users().updateOne(
       { _id: person.userId },
       { $set: { recoveryGenerationsAt: [yesterday, yesterday, yesterday] } },
     );

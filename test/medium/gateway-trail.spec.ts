@@ -18,6 +18,9 @@ const TOLD_ELSEWHERE: Record<string, string> = {
   'POST /v1/privacy/erasures': 'the ledger row; audit writes erasure_requested as it closes the guard',
   'POST /v1/sessions/tokens': 'introspected, as the application asks by it; alone the token does nothing',
   'POST /v1/sessions/introspect': 'introspected, once a session and client: clients.spec.ts',
+  'POST /v1/auth/email/change/undo': 'email_change_undone: address-disputes.spec.ts',
+  'POST /v1/auth/email/change/object': 'email_contested: address-disputes.spec.ts',
+  'POST /v1/admin/users/:id/email/decide': 'email_decided: address-disputes.spec.ts',
   'POST /v1/security/not-me': 'session_ended with detail: not-me.spec.ts',
 };
 
@@ -144,6 +147,14 @@ describe('B10: every write of the policy leaves its event (real Redis and MongoD
         return anyone().post('/v1/auth/email/change/cancel', { token });
       },
       type: 'email_change_cancelled',
+    },
+    'DELETE /v1/auth/email/change': {
+      act: async (one) => {
+        await asked(one);
+        return one.client.delete('/v1/auth/email/change');
+      },
+      type: 'email_change_cancelled',
+      says: () => ({ detail: { by: 'own_session' } }),
     },
     'DELETE /v1/auth/sessions/:id': {
       act: async ({ client }) => {

@@ -61,10 +61,13 @@ export class Accounts {
       createdAt: new Date(),
       disabled: false,
       mustResetPassword: false,
+      barredPasswordHash: null,
       ...(locale === undefined ? {} : { locale }),
       invite: passwordHash === null ? { by: actorId ?? null, at: new Date() } : null,
       newEmail: null,
       hasNewEmail: false,
+      formerEmails: [],
+      addressDispute: null,
       endedSessions: [],
     };
     // The guard first: a user without one could not be protected, a guard without a user is swept.
@@ -151,6 +154,9 @@ export class Accounts {
     const draft = this.draft(userId, origin);
     if (renewal.by === 'disable') await draft.tell(withActor('disable', renewal.actorId));
     if ('passwordHash' in renewal) await draft.tell({ kind: 'password_changed' });
+    const disputed = disputeOf(renewal);
+    if (disputed) await draft.tell(disputed);
+    if (renewal.by === 'address_contested') await draft.event('email_contested');
     await follows?.(draft);
     const ifStopped = await this.draft(userId, origin).event('email_change_cancelled', { detail: { by: renewal.by } });
     const renewed = await this.users.renew(userId, renewal, draft.done(), ifStopped.done().steps);
@@ -171,6 +177,15 @@ const withActor = (kind: 'disable' | 'enable', actorId: string | undefined): Gua
   kind,
   ...(actorId === undefined ? {} : { actorId }),
 });
+
+/** What the guard hears of an address that went back, or was decided about. */
+function disputeOf(renewal: Renewal): GuardChange | null {
+  if (renewal.by === 'address_undone') return { kind: 'address_disputed', event: 'email_change_undone' };
+  if (renewal.by !== 'address_decided') return null;
+  const { actorId, keep, proof } = renewal;
+  const who = actorId === undefined ? {} : { actorId };
+  return { kind: 'address_disputed', event: 'email_decided', ...who, detail: { keep, proof } };
+}
 
 function makerOf({ actorId, isOperator, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
   if (actorId !== undefined) return 'staff';

@@ -1,3 +1,4 @@
+export { AddressDisputes, type Decision } from './address-disputes.js';
 export { Accounts, type Created, type NewAccount, openAccounts, openMails } from './accounts.js';
 export { emailLookupSchema, emailSchema, readEmail } from './email.js';
 export { localeSchema } from './locale.js';
@@ -7,5 +8,5 @@ export { hashPassword, isCommonPassword, passwordAttemptSchema, passwordSchema, 
 export { importUsers, type ImportLine, type ImportReport } from './import-users.js';
 export { type PendingDraft } from './pending.js';
 export { PendingChanges } from './pending.repository.js';
-export { isSessionOf, type Renewal, type UserRow } from './user.js';
+export { addressHeldUntil, isContested, isSessionOf, type Renewal, type UserRow } from './user.js';
 export { UserRepository } from './user.repository.js';

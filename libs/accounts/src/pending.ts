@@ -15,10 +15,17 @@ import { uuidOf } from '#sealing';
 
 const actor = { actorId: z.uuid().optional() };
 /** Those changes of a guard that belong to one of the account. */
-const guardChangeSchema = z.discriminatedUnion('kind', [
+const guardChangeSchema = z.union([
   z.strictObject({ kind: z.literal('password_changed') }),
   z.strictObject({ kind: z.literal('unenrol') }),
   z.strictObject({ kind: z.enum(['disable', 'enable']), ...actor }),
+  z.strictObject({ kind: z.literal('address_disputed'), event: z.literal('email_change_undone') }),
+  z.strictObject({
+    kind: z.literal('address_disputed'),
+    event: z.literal('email_decided'),
+    detail: z.record(z.string(), z.string()),
+    ...actor,
+  }),
   z.strictObject({ kind: z.literal('staff_role_given'), added: z.array(roleSchema), ...actor }),
 ]);
 export type GuardChange = z.infer<typeof guardChangeSchema> & EpochChange;

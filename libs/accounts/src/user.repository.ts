@@ -1,14 +1,16 @@
 import type { mongo } from 'mongoose';
+import { ADDRESS_LIMITS } from '#contracts';
 import { isDuplicateKey } from './mongo.js';
 import type { FoundLink } from './link-token.repository.js';
 import type { Pending, Step } from './pending.js';
-import { type Renewal, type UserRow, userRowSchema } from './user.js';
+import { type FormerEmail, type Renewal, type UserRow, userRowSchema } from './user.js';
 
 /** More than anybody ends in the twelve hours that a session can live. */
 const ENDED_KEPT = 100;
 /** Renewals in a day that bring budgets of recovery anew: so many times a thief who goes on can be answered. */
 const GENERATIONS_A_DAY = 3;
-const DAY_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 type StoredUser = UserRow & { pending?: Pending[]; hasPending?: boolean };
 
@@ -18,11 +20,13 @@ export class UserRepository {
 
   async ensureIndexes(): Promise<void> {
     await this.rows.createIndex({ email: 1 }, { unique: true });
+    await this.rows.createIndex({ 'formerEmails.email': 1 }, { sparse: true });
     await this.rows.createIndex({ hasNewEmail: 1 }, { partialFilterExpression: { hasNewEmail: true } });
   }
 
   /** False when the address is taken. */
   async insert(row: UserRow, pending?: Pending): Promise<boolean> {
+    if (await this.isKept(row.email, row._id)) return false;
     try {
       const rest = pending ? { pending: [pending], hasPending: true } : {};
       await this.rows.insertOne({ ...row, ...rest }, { ignoreUndefined: true });
@@ -39,6 +43,16 @@ export class UserRepository {
 
   async findByEmail(email: string): Promise<UserRow | null> {
     return parsed(await this.rows.findOne({ email: { $eq: email } }));
+  }
+
+  /** Whether another account had this address within the days in which its mailbox may take it back. */
+  async isKept(email: string, userId: string): Promise<boolean> {
+    const others = { 'formerEmails.email': { $eq: email }, _id: { $ne: userId } };
+    const rows = await this.rows.find(others as mongo.Filter<StoredUser>, { limit: 10 }).toArray();
+    const since = Date.now() - ADDRESS_LIMITS.undoDays * DAY_MS;
+    return rows.some(({ formerEmails }) =>
+      formerEmails.some((former) => former.email === email && former.changedAt.getTime() > since),
+    );
   }
 
   /** In the order of their ids, after the one given. */
@@ -66,7 +80,7 @@ export class UserRepository {
   async renew(userId: string, renewal: Renewal, pending: Pending, ifStopped: Step[]): Promise<UserRow | null> {
     const raised = (field: string) => ({ $add: [{ $ifNull: [`$${field}`, 0] }, 1] });
     const [sessionEpoch, credentialEpoch] = [raised('sessionEpoch'), raised('credentialEpoch')];
-    const { condition, set } = termsOf(renewal);
+    const { condition, set, computed = NOTHING_COMPUTED } = termsOf(renewal);
     const literals = Object.entries(set).map(([field, value]) => [field, { $literal: value }] as const);
     const staying =
       renewal.by === 'password_change'
@@ -89,13 +103,14 @@ export class UserRepository {
     const before = parsed(
       await this.rows.findOneAndUpdate(
         { ...condition, _id: { $eq: userId } },
-        [{ $set: { ...fields, ...generationOf(renewal), ...Object.fromEntries(literals) } }],
+        [{ $set: { ...fields, ...generationOf(renewal), ...computed, ...Object.fromEntries(literals) } }],
         { returnDocument: 'before' },
       ),
     );
     if (!before) return null;
     const epochs = { sessionEpoch: before.sessionEpoch + 1, credentialEpoch: before.credentialEpoch + 1 };
-    return { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
+    const known = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
+    return computed === NOTHING_COMPUTED ? known : ((await this.findById(userId)) ?? known);
   }
 
   async enable(userId: string, pending: Pending): Promise<boolean> {
@@ -113,7 +128,8 @@ export class UserRepository {
   /** Another address, not yet confirmed. Replaces one that was asked for before. False: the credentials were renewed. */
   async askForNewEmail({ _id, credentialEpoch }: UserRow, email: string, pending: Pending): Promise<boolean> {
     const newEmail = { email, requestedAt: new Date(), changesAt: null };
-    return this.change(_id, isOf(credentialEpoch), { $set: { newEmail, hasNewEmail: false } }, pending);
+    const condition = { disabled: { $ne: true }, ...isUndisputed(credentialEpoch) };
+    return this.change(_id, condition, { $set: { newEmail, hasNewEmail: false } }, pending);
   }
 
   /** The new address is its owner's: from here the hold runs, by the database's clock. Once: a second time changes nothing. */
@@ -122,8 +138,8 @@ export class UserRepository {
     holdMs: number,
     pending: Pending,
   ): Promise<boolean> {
-    const isAsked = { 'newEmail.email': { $eq: email }, 'newEmail.changesAt': null, ...isOf(credentialEpoch) };
-    const filter = { _id: { $eq: userId }, ...isAsked } as mongo.Filter<StoredUser>;
+    const isAsked = { 'newEmail.email': { $eq: email }, 'newEmail.changesAt': null, disabled: { $ne: true } };
+    const filter = { _id: { $eq: userId }, ...isAsked, ...isUndisputed(credentialEpoch) } as mongo.Filter<StoredUser>;
     const { matchedCount } = await this.rows.updateOne(filter, [
       {
         $set: {
@@ -146,17 +162,32 @@ export class UserRepository {
   /** Accounts whose hold is over. */
   async findEmailChangesDue(limit: number): Promise<UserRow[]> {
     const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$newEmail.changesAt', '$$now'] } } } };
-    const rows = await this.rows.find({ hasNewEmail: { $eq: true }, ...isOver }, { limit, maxTimeMS: 2_000 }).toArray();
+    const due = { hasNewEmail: { $eq: true }, disabled: { $ne: true }, ...isOver };
+    const rows = await this.rows.find(due, { limit, maxTimeMS: 2_000 }).toArray();
     return rows.map((row) => userRowSchema.parse(row));
   }
 
   /** Takes the confirmed address over. `taken`: meanwhile it belongs to another account, so nothing comes of it. */
   async applyNewEmail({ _id, email, newEmail }: UserRow, pending: Pending): Promise<'changed' | 'taken' | 'gone'> {
     if (newEmail === null) return 'gone';
-    const filter = { email: { $eq: email }, 'newEmail.email': { $eq: newEmail.email }, hasNewEmail: { $eq: true } };
-    const set = { email: newEmail.email, emailVerified: true, newEmail: null, hasNewEmail: false };
+    const wanted = { 'newEmail.email': { $eq: newEmail.email }, hasNewEmail: { $eq: true } };
+    const filter = { _id: { $eq: _id }, email: { $eq: email }, disabled: { $ne: true }, ...wanted };
+    if (await this.isKept(newEmail.email, _id)) {
+      await this.dropNewEmail(_id, email);
+      return 'taken';
+    }
+    const set = {
+      email: { $literal: newEmail.email },
+      emailVerified: true,
+      newEmail: null,
+      hasNewEmail: false,
+      formerEmails: keptAddress(),
+      pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
+      hasPending: true,
+    };
     try {
-      return (await this.change(_id, filter, { $set: set }, pending)) ? 'changed' : 'gone';
+      const { matchedCount } = await this.rows.updateOne(filter, [{ $set: set }]);
+      return matchedCount === 1 ? 'changed' : 'gone';
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       await this.dropNewEmail(_id, email);
@@ -184,12 +215,24 @@ export class UserRepository {
 const PENDING = { $ifNull: ['$pending', []] };
 
 /** Only while the credentials are those of then. Absent: written by 0.1. */
-const isOf = (credentialEpoch: number): mongo.Filter<StoredUser> => ({
-  $expr: { $eq: [{ $ifNull: ['$credentialEpoch', 0] }, credentialEpoch] },
+const isOf = (credentialEpoch: number): mongo.Filter<StoredUser> => ({ $expr: epochIs(credentialEpoch) });
+/** The same, and nobody disputes the address. */
+const isUndisputed = (credentialEpoch: number): mongo.Filter<StoredUser> => ({
+  $expr: { $and: [epochIs(credentialEpoch), UNDISPUTED] },
+});
+/** As it was read. */
+const isStill = ({ email, credentialEpoch }: UserRow, demand: mongo.Document): mongo.Filter<StoredUser> => ({
+  email: { $eq: email },
+  $expr: { $and: [epochIs(credentialEpoch), demand] },
 });
 
 /** When a renewal may be, and what it sets beside what every one does. */
-function termsOf(renewal: Renewal): { condition: mongo.Filter<StoredUser>; set: Partial<UserRow> } {
+function termsOf(renewal: Renewal): {
+  condition: mongo.Filter<StoredUser>;
+  set: Partial<UserRow>;
+  /** Fields whose values the database makes. */
+  computed?: mongo.Document;
+} {
   switch (renewal.by) {
     case 'password_change': {
       const { passwordHash, session } = renewal;
@@ -200,14 +243,50 @@ function termsOf(renewal: Renewal): { condition: mongo.Filter<StoredUser>; set: 
       const { passwordHash, link, locale } = renewal;
       const language = locale === undefined ? {} : { locale };
       return {
-        condition: { email: { $eq: link.email }, ...isOf(link.credentialEpoch) },
+        condition: { email: { $eq: link.email }, ...isUndisputed(link.credentialEpoch) },
         set: { passwordHash, mustResetPassword: false, emailVerified: true, invite: null, ...language },
       };
     }
     case 'not_me':
-      return { condition: {}, set: { mustResetPassword: true } };
+      return { condition: {}, set: { mustResetPassword: true }, computed: BARS_PASSWORD };
     case 'disable':
       return { condition: {}, set: { disabled: true } };
+    case 'address_undone': {
+      const { account, former } = renewal;
+      const mustResetPassword = account.mustResetPassword || account.credentialEpoch > former.credentialEpoch;
+      return {
+        condition: isStill(account, UNDISPUTED),
+        // The link that did it lay in that mailbox.
+        set: { email: former.email, emailVerified: true, mustResetPassword },
+        // Nor does the mailbox of one that came in between take it back.
+        computed: {
+          ...(mustResetPassword ? BARS_PASSWORD : {}),
+          formerEmails: keptAddress(account.formerEmails.filter(({ changedAt }) => changedAt < former.changedAt)),
+          addressDispute: disputeBy('undo'),
+        },
+      };
+    }
+    case 'address_contested': {
+      const isHeld = { $let: { vars: { now: '$$NOW' }, in: { $gt: ['$addressDispute.holdUntil', '$$now'] } } };
+      return {
+        condition: isStill(renewal.account, { $and: [NOT_CONTESTED, isHeld] }),
+        set: {},
+        computed: { addressDispute: { $mergeObjects: ['$addressDispute', { contestedAt: '$$NOW' }] } },
+      };
+    }
+    case 'address_decided': {
+      const { account, keep } = renewal;
+      const condition = isStill(account, { $ne: [NOT_CONTESTED, true] });
+      // Nobody knows by now whose the password is.
+      const set = { mustResetPassword: true, addressDispute: null };
+      if (keep === 'current' || !account.addressDispute) return { condition, set, computed: BARS_PASSWORD };
+      const { other, otherVerified } = account.addressDispute;
+      return {
+        condition,
+        set: { ...set, email: other, emailVerified: otherVerified },
+        computed: { ...BARS_PASSWORD, formerEmails: keptAddress() },
+      };
+    }
   }
 }
 
@@ -223,5 +302,38 @@ function generationOf({ by }: Renewal): mongo.Document {
     recoveryGenerationsAt: { $cond: [isMore, { $concatArrays: [recent, ['$$NOW']] }, recent] },
   };
 }
+
+const NOTHING_COMPUTED: mongo.Document = {};
+const BARS_PASSWORD: mongo.Document = { barredPasswordHash: '$passwordHash' };
+
+/** The address that goes, kept for its mailbox, behind those of the last days, or those given. */
+function keptAddress(before?: readonly FormerEmail[]): mongo.Document {
+  const since = { $subtract: ['$$NOW', ADDRESS_LIMITS.undoDays * DAY_MS] };
+  const cond = { $gt: ['$$one.changedAt', since] };
+  const recent = { $filter: { input: { $ifNull: ['$formerEmails', []] }, as: 'one', cond } };
+  const credentialEpoch = { $ifNull: ['$credentialEpoch', 0] };
+  const going = { email: '$email', emailVerified: '$emailVerified', changedAt: '$$NOW', credentialEpoch };
+  return { $concatArrays: [before ? { $literal: before } : recent, [going]] };
+}
+
+/** The database's clock decides from when on the mailbox that gave way cannot object any more. */
+const disputeBy = (by: 'undo' | 'readdress'): mongo.Document => ({
+  by: { $literal: by },
+  other: '$email',
+  otherVerified: '$emailVerified',
+  holdUntil: { $add: ['$$NOW', ADDRESS_LIMITS.holdHours * HOUR_MS] },
+  contestedAt: null,
+});
+/** No dispute, or one whose hold is over. */
+const UNDISPUTED: mongo.Document = {
+  $and: [
+    { $eq: [{ $ifNull: ['$addressDispute.contestedAt', null] }, null] },
+    { $let: { vars: { now: '$$NOW' }, in: { $lte: [{ $ifNull: ['$addressDispute.holdUntil', '$$now'] }, '$$now'] } } },
+  ],
+};
+const NOT_CONTESTED: mongo.Document = { $eq: [{ $ifNull: ['$addressDispute.contestedAt', null] }, null] };
+const epochIs = (credentialEpoch: number): mongo.Document => ({
+  $eq: [{ $ifNull: ['$credentialEpoch', 0] }, credentialEpoch],
+});
 
 const parsed = (row: unknown): UserRow | null => (row === null ? null : userRowSchema.parse(row));

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { type MailLocale, roleSchema } from '#contracts';
+import { type IdentityProof, type MailLocale, roleSchema } from '#contracts';
+
+const formerEmailSchema = z.object({
+  email: z.string(),
+  emailVerified: z.boolean(),
+  changedAt: z.date(),
+  /** The account's at that time: a newer one tells that the credentials were renewed by way of the new address. */
+  credentialEpoch: z.int(),
+});
+export type FormerEmail = z.infer<typeof formerEmailSchema>;
 
 /** One document of `users`. `_id` is the userId: a random identifier made before the guard is. */
 export const userRowSchema = z.object({
@@ -25,6 +34,8 @@ export const userRowSchema = z.object({
   disabled: z.boolean().default(false),
   /** Nobody signs in until the password was reset by mail. */
   mustResetPassword: z.boolean().default(false),
+  /** The password that a demanded reset was about: it never comes back. */
+  barredPasswordHash: z.string().nullable().default(null),
   /** Language of mails, as far as it is known. */
   locale: z.string().max(16).optional(),
   /** Set while the invitation is open. `by`: who of the staff invited; null for the command line. */
@@ -36,6 +47,22 @@ export const userRowSchema = z.object({
     .default(null),
   /** Equality flag of the sweep that makes confirmed changes. */
   hasNewEmail: z.boolean().default(false),
+  /** What was the address within the last days, newest last: nobody else gets it, and its mailbox may take it back. */
+  formerEmails: z.array(formerEmailSchema).default([]),
+  /** Two mailboxes and one account: what came of a change that was undone, or made by staff. */
+  addressDispute: z
+    .object({
+      by: z.enum(['undo', 'readdress']),
+      /** The address that gave way to the account's. */
+      other: z.string(),
+      otherVerified: z.boolean(),
+      /** Until then nothing is reset or recovered by mail, and the other mailbox may object. */
+      holdUntil: z.date(),
+      /** When it did. From then on nobody signs in until staff or the operator decide. */
+      contestedAt: z.date().nullable(),
+    })
+    .nullable()
+    .default(null),
   /** Sessions that were ended one by one, so that a Redis that forgot it cannot bring them back. */
   endedSessions: z.array(z.uuid()).default([]),
 });
@@ -51,8 +78,20 @@ export function isSessionOf(user: UserRow, session: { sessionId: string; epoch: 
     user.staying.epoch === user.sessionEpoch &&
     session.epoch < user.sessionEpoch;
   return (
-    (stays || user.sessionEpoch === session.epoch) && !user.disabled && !user.endedSessions.includes(session.sessionId)
+    !isContested(user) &&
+    (stays || user.sessionEpoch === session.epoch) &&
+    !user.disabled &&
+    !user.endedSessions.includes(session.sessionId)
   );
+}
+
+/** Two mailboxes claim the account, and nobody has decided yet. */
+export const isContested = ({ addressDispute }: Pick<UserRow, 'addressDispute'>): boolean =>
+  addressDispute !== null && addressDispute.contestedAt !== null;
+
+/** Until when an address that just came back, or was given by staff, recovers nothing; null when it is not so. */
+export function addressHeldUntil({ addressDispute }: Pick<UserRow, 'addressDispute'>, now: Date): Date | null {
+  return addressDispute && addressDispute.holdUntil > now ? addressDispute.holdUntil : null;
 }
 
 /** What renews an account's credentials. Whatever the old ones had begun ends with it, by whichever of them. */
@@ -69,4 +108,10 @@ export type Renewal =
     }
   /** Bars the password until it was reset by mail. */
   | { by: 'not_me' }
-  | { by: 'disable'; actorId?: string };
+  | { by: 'disable'; actorId?: string }
+  /** By the mailbox before. `account`: as read. A password that was chosen since is the other mailbox's, and is barred. */
+  | { by: 'address_undone'; account: UserRow; former: FormerEmail }
+  /** By the mailbox that gave way: both claim the account. */
+  | { by: 'address_contested'; account: UserRow }
+  /** By staff or the operator. */
+  | { by: 'address_decided'; account: UserRow; keep: 'current' | 'other'; proof: IdentityProof; actorId?: string };

@@ -78,6 +78,8 @@ export type Session = {
   amr: ('pwd' | 'face' | 'mfa')[];
   authTime: string;
   faceAuthTime: string | null;
+  newEmail: { email: string; requestedAt: string; changesAt: string | null } | null;
+  addressHeldUntil: string | null;
   face: { enrolled: boolean; required: boolean; lockedUntil?: string; reEnrolBy?: string; heldUntil?: string };
 };
 
@@ -91,6 +93,8 @@ export type Step = {
 /** Why one of these operations was refused. */
 export type ErrorCode =
   | 'account_inactive'
+  | 'address_contested'
+  | 'address_held'
   | 'attempt_in_progress'
   | 'attempt_over'
   | 'busy'

@@ -58,6 +58,17 @@ const wasShown = (at: number | undefined, now: number): at is number => at !== u
 export const boundFromSchema = z.enum(['pwd', 'recovery', 'invitation', 'face']);
 export type BoundFrom = z.infer<typeof boundFromSchema>;
 
+/** How whoever decides about another person's account made sure of who that person is. Never free text: it is signed for ever. */
+export const IDENTITY_PROOFS = [
+  'in_person',
+  'identity_document',
+  'video_call',
+  'known_telephone',
+  'vouched_by_superior',
+] as const;
+export type IdentityProof = (typeof IDENTITY_PROOFS)[number];
+export const identityProofSchema = z.enum(IDENTITY_PROOFS);
+
 export const ROLES = ['user', 'security', 'auditor', 'privacy', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 export const roleSchema = z.enum(ROLES);

@@ -21,6 +21,9 @@ export const CAPTURE_LIMITS = {
   decideRunsMax: 3,
 } as const;
 
+/** A change of address that somebody else may have made: how long it can be undone, and what an undone one holds up. */
+export const ADDRESS_LIMITS = { undoDays: 7, holdHours: 24 } as const;
+
 /** Limits of the guard (one user). All configurable; these are the defaults. */
 export const GUARD_LIMITS = {
   strikesToLock: 3,

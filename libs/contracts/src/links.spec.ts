@@ -9,7 +9,12 @@ describe('mailed links', () => {
       'reset_password',
       'verify_email',
     ]);
-    expect(MAILED_LINK_KINDS.filter((kind) => !isGrant(kind)).sort()).toEqual(['cancel_new_email', 'not_me']);
+    expect(MAILED_LINK_KINDS.filter((kind) => !isGrant(kind)).sort()).toEqual([
+      'cancel_new_email',
+      'not_me',
+      'object_email_change',
+      'undo_email_change',
+    ]);
   });
 
   it('C2: the link that stops a change outlives the one that confirms it', () => {

@@ -17,6 +17,10 @@ export const MAILED_LINKS = {
   confirm_new_email: { class: 'grant', lifeMs: 24 * HOUR_MS },
   /** The time to confirm and a day more; the hold comes on top of it. */
   cancel_new_email: { class: 'defence', lifeMs: 48 * HOUR_MS },
+  /** The mailbox before undoes a change of address. */
+  undo_email_change: { class: 'defence', lifeMs: 7 * 24 * HOUR_MS },
+  /** The mailbox that lost the account by an undone change, or by staff, objects. The hold comes on top of it. */
+  object_email_change: { class: 'defence', lifeMs: HOUR_MS },
   /** "This was not me". The audit service makes it as it sends the mail. */
   not_me: { class: 'defence', lifeMs: 7 * 24 * HOUR_MS },
 } as const satisfies Record<string, { class: LinkClass; lifeMs: number }>;

@@ -1,4 +1,4 @@
-import type { EventType, MailTemplate } from '#contracts';
+import { ADDRESS_LIMITS, type EventType, type MailTemplate } from '#contracts';
 import {
   add,
   and,
@@ -9,6 +9,7 @@ import {
   field,
   ifNull,
   list,
+  max,
   maybe,
   merge,
   object,
@@ -98,6 +99,17 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
           ),
         },
       };
+    case 'address_disputed': {
+      const heldUntil = max(field('template.heldUntil'), add(now, ADDRESS_LIMITS.holdHours * HOUR));
+      const held = merge(field('template'), object({ heldUntil }));
+      return {
+        event: change.event,
+        ...(change.event === 'email_change_undone'
+          ? { by: 'own_change' }
+          : { by: 'officer_change', actorId: change.actorId, detail: change.detail }),
+        fields: { template: cond(present(field('template')), held, field('template')) },
+      };
+    }
     case 'erase':
       return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
   }

@@ -1,4 +1,5 @@
 import {
+  ADDRESS_LIMITS,
   type Action,
   type OutboxEvent,
   type EnrolResult,
@@ -197,6 +198,7 @@ export class GuardMachine {
       what.kind === 'disable' ||
       what.kind === 'enable' ||
       what.kind === 'staff_role_given' ||
+      (what.kind === 'address_disputed' && what.event !== 'email_change_undone') ||
       (what.kind === 're_enrolment_required' && what.by === 'officer');
     if (g.reservation) this.settle({ kind: officer ? 'officer_change' : 'own_change' });
     g.lockEpoch += 1;
@@ -230,6 +232,11 @@ export class GuardMachine {
         if (g.template && (g.template.boundFrom ?? 'pwd') === 'pwd')
           g.template.heldUntil = later(now, this.s.limits.holdHours * HOUR);
         break;
+      case 'address_disputed': {
+        const until = later(now, ADDRESS_LIMITS.holdHours * HOUR);
+        if (g.template && (g.template.heldUntil ?? until) <= until) g.template.heldUntil = until;
+        break;
+      }
       case 'password_changed':
         break;
     }
@@ -244,10 +251,13 @@ export class GuardMachine {
               ? 'roles_changed'
               : what.kind === 'erase'
                 ? 'erasure_requested'
-                : what.kind;
+                : what.kind === 'address_disputed'
+                  ? what.event
+                  : what.kind;
     const actorId = 'actorId' in what ? what.actorId : undefined;
     const byOfficer =
-      ['unlocked', 'disabled', 'enabled', 'roles_changed'].includes(type) || ('by' in what && what.by === 'officer');
+      ['unlocked', 'disabled', 'enabled', 'roles_changed', 'email_decided'].includes(type) ||
+      ('by' in what && what.by === 'officer');
     this.eventFrom(origin, {
       type,
       lockEpoch: g.lockEpoch,
@@ -256,6 +266,7 @@ export class GuardMachine {
             detail: {
               by: actorId === undefined ? ('command_line' as const) : ('staff' as const),
               ...('added' in what ? { added: [...what.added] } : {}),
+              ...('detail' in what ? what.detail : {}),
             },
           }
         : {}),

@@ -264,6 +264,9 @@ export type EpochChange =
   | { kind: 'disable' | 'enable'; actorId?: string }
   /** A face that may have come from a password alone waits once more before it counts for what the role may do. */
   | { kind: 'staff_role_given'; added: readonly Role[]; actorId?: string }
+  /** The account's address went back, or staff said whose it is: a face that is there waits a day. */
+  | { kind: 'address_disputed'; event: 'email_change_undone' }
+  | { kind: 'address_disputed'; event: 'email_decided'; actorId?: string; detail: Readonly<Record<string, string>> }
   | { kind: 'erase' };
 
 export type ChangeOutcome =

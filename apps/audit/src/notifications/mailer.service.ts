@@ -17,7 +17,7 @@ import { openWithAny, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { SubjectsRepository } from '../log/subjects.repository.js';
 import { UsersRepository } from '../users.repository.js';
-import { compose, isUseful, messageIdOf, secretOf } from './compose.js';
+import { compose, isUndoable, isUseful, messageIdOf } from './compose.js';
 import type { StoredMail } from './mail.schema.js';
 import { MailsRepository } from './mails.repository.js';
 import { NotMeRepository } from './not-me.repository.js';
@@ -140,7 +140,7 @@ export class MailerService implements BeforeApplicationShutdown {
     // The user's row may be a moment behind his guard's.
     if (!to.success) return { kind: 'retry', reason: 'no_recipient', wait: 'deferred' };
     const params = { ...row.params, ...(await this.originOf(row)) };
-    const undo = secretOf(row.template) === 'not_me' ? await this.notMe.issue(row) : undefined;
+    const undo = isUndoable(row.template) ? await this.notMe.issue(row) : undefined;
     const composed = this.compose({ ...row, params }, undo, mailLocaleOf(user?.locale) ?? MAIL_LOCALES[0]);
     if ('kind' in composed) return composed;
     const delivery = await this.smtp.send({ ...composed, to: to.data, messageId: messageIdOf(row._id) });
@@ -174,9 +174,9 @@ export class MailerService implements BeforeApplicationShutdown {
   ): RenderedMail | Extract<Outcome, { kind: 'dead' }> {
     try {
       const { _id, sealedSecret } = row;
-      const secret = undo ?? (sealedSecret && this.secretOfMail(_id, sealedSecret));
+      const sealed = sealedSecret && this.secretOfMail(_id, sealedSecret);
       const context = { publicUrl: this.config.PUBLIC_URL, createdAt: row.createdAt };
-      const composed = compose(row, context, secret, locale);
+      const composed = compose(row, context, { sealed, undo }, locale);
       return composed.kind === 'composed' ? composed.mail : { kind: 'dead', reason: composed.reason };
     } catch (error) {
       if (error instanceof SealError) return { kind: 'dead', reason: 'secret_does_not_open' };

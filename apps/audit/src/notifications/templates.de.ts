@@ -1,4 +1,4 @@
-import { GUARD_LIMITS, type MailTemplate } from '#contracts';
+import { ADDRESS_LIMITS, GUARD_LIMITS, type MailTemplate } from '#contracts';
 import { blocksOf, link, paragraph, utc } from './blocks.js';
 import { RECOVERY_CODE_MINUTES, type TEMPLATES } from './templates.js';
 
@@ -31,15 +31,16 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  email_change_notice: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+  email_change_notice: ({ hours, ...from }, { createdAt, publicUrl }, { sealed, undo: notMe }) => ({
     subject: 'Eine andere E-Mail-Adresse wurde verlangt',
     blocks: [
       paragraph(
         `Jemand, der in Ihrem Konto angemeldet ist, will dafür eine andere E-Mail-Adresse. Sie wechselt ${hours ?? 24} Stunden nachdem die neue Adresse bestätigt ist.`,
       ),
       facts(from, createdAt),
-      link('Wenn Sie das nicht waren, behalten Sie diese Adresse:', publicUrl, 'cancel-email-change', token),
-      ...ifNotYou(null),
+      link('Wenn Sie das nicht waren, behalten Sie diese Adresse:', publicUrl, 'cancel-email-change', sealed),
+      undo(publicUrl, notMe),
+      ...whatToDo(),
     ],
   }),
 
@@ -54,13 +55,87 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  email_changed: () => ({
+  email_changed: (_params, { publicUrl }, token) => ({
     subject: 'Die E-Mail-Adresse Ihres Kontos wurde geändert',
     blocks: [
-      paragraph(
-        'Die angekündigte Änderung ist vollzogen: Nachrichten gehen von jetzt an nur noch an die neue Adresse.',
+      paragraph('Die angekündigte Änderung ist vollzogen: Dies ist von jetzt an die Adresse Ihres Kontos.'),
+      ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
+  email_changed_undo: (_params, { publicUrl }, token) => ({
+    subject: 'Ihr Konto hat jetzt eine andere E-Mail-Adresse',
+    blocks: [
+      paragraph('Die angekündigte Änderung ist vollzogen: Nachrichten gehen nur noch an die neue Adresse.'),
+      paragraph('Wenn Sie das waren, ist nichts zu tun. Wenn nicht:'),
+      link(
+        `Dieser Link gibt Ihrem Konto diese Adresse zurück und beendet alle Sitzungen; er gilt ${ADDRESS_LIMITS.undoDays} Tage, einmal:`,
+        publicUrl,
+        'undo-email-change',
+        token,
       ),
-      ...ifNotYou(null),
+    ],
+  }),
+
+  email_undone: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Ihr Konto hat diese E-Mail-Adresse zurück',
+    blocks: [
+      paragraph(
+        'Der Wechsel der Adresse wurde mit einem Link aus diesem Postfach rückgängig gemacht. Alle Sitzungen wurden beendet.',
+      ),
+      facts(from, createdAt),
+      paragraph(
+        `Die andere Adresse kann ${hours ?? ADDRESS_LIMITS.holdHours} Stunden lang widersprechen. So lange wird kein Passwort per Mail zurückgesetzt, kein Code zur Wiederherstellung verschickt, und ein Gesicht des Kontos bestätigt nichts. Lassen Sie danach Ihr Passwort zurücksetzen.`,
+      ),
+      ...ifNotYou(undo(publicUrl, token), 'prüfen Sie, wer Ihre Mail lesen kann'),
+    ],
+  }),
+
+  email_objection: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Ihr Konto hat wieder eine andere E-Mail-Adresse',
+    blocks: [
+      paragraph(
+        'Wer die Adresse liest, die das Konto vorher hatte, hat sie zurückgenommen. Alle Sitzungen wurden beendet.',
+      ),
+      facts(from, createdAt),
+      paragraph(
+        'Wenn das Konto nicht Ihnen gehört oder Sie das waren, ist nichts zu tun. Wenn das Konto Ihnen gehört:',
+      ),
+      link(
+        `Widersprechen Sie binnen ${hours ?? ADDRESS_LIMITS.holdHours} Stunden. Dann kann sich niemand anmelden, bis der Betreiber des Dienstes entschieden hat, wem das Konto gehört:`,
+        publicUrl,
+        'object-email-change',
+        token,
+      ),
+    ],
+  }),
+
+  email_contested: () => ({
+    subject: 'Zwei Postfächer beanspruchen Ihr Konto',
+    blocks: [
+      paragraph('Die Adresse des Kontos wurde zurückgenommen, und die andere Adresse hat widersprochen.'),
+      paragraph(
+        'Niemand kann sich anmelden, bis der Betreiber des Dienstes entschieden hat, wem das Konto gehört. Bitte melden Sie sich bei ihm und halten Sie bereit, womit Sie sich ausweisen.',
+      ),
+    ],
+  }),
+
+  email_decided: (_params, { publicUrl }, token) => ({
+    subject: 'Ihr Konto gehört zu dieser E-Mail-Adresse',
+    blocks: [
+      paragraph('Der Betreiber des Dienstes hat entschieden, wem das Konto gehört: Ihnen.'),
+      paragraph('Bitte lassen Sie das Passwort zurücksetzen, bevor Sie sich anmelden: Das bisherige gilt nicht mehr.'),
+      ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
+  email_decided_other: () => ({
+    subject: 'Das Konto gehört zu einer anderen E-Mail-Adresse',
+    blocks: [
+      paragraph('Der Betreiber des Dienstes hat entschieden, wem das Konto gehört: der anderen Adresse.'),
+      paragraph(
+        'Wenn das falsch ist, sagen Sie ihm bitte Bescheid. An diese Adresse kommt keine weitere Mail zu diesem Konto.',
+      ),
     ],
   }),
 
@@ -121,12 +196,14 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  face_unlocked: ({ at }, { createdAt }) => ({
+  face_unlocked: ({ at }, { createdAt, publicUrl }, token) => ({
     subject: 'Die Sperre Ihres Gesichts wurde aufgehoben',
     blocks: [
       paragraph('Die Gesichtserkennung Ihres Kontos geht wieder: Der Betreiber des Dienstes hat ihre Sperre beendet.'),
       { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
-      paragraph('Wenn Sie nicht darum gebeten haben, sagen Sie dem Betreiber Bescheid und ändern Sie Ihr Passwort.'),
+      paragraph('Wenn Sie nicht darum gebeten haben:'),
+      undo(publicUrl, token),
+      ...whatToDo(),
     ],
   }),
 
@@ -141,12 +218,14 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  account_enabled: ({ at }, { createdAt }) => ({
+  account_enabled: ({ at }, { createdAt, publicUrl }, token) => ({
     subject: 'Ihr Konto ist wieder offen',
     blocks: [
       paragraph('Der Betreiber des Dienstes hat Ihr Konto wieder geöffnet: Sie können sich anmelden wie zuvor.'),
       { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
-      paragraph('Wenn Sie das nicht erwartet haben, sagen Sie dem Betreiber Bescheid und ändern Sie Ihr Passwort.'),
+      paragraph('Wenn Sie das nicht erwartet haben:'),
+      undo(publicUrl, token),
+      ...whatToDo(),
     ],
   }),
 
@@ -210,7 +289,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  recovery_code: (from, { createdAt }, code) => ({
+  recovery_code: (from, { createdAt, publicUrl }, { sealed: code, undo: notMe }) => ({
     subject: 'Ihr Code zur Wiederherstellung',
     blocks: [
       paragraph('Mit diesem Code geht es ohne Gesichtserkennung weiter:'),
@@ -220,7 +299,8 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
         'Geben Sie ihn niemals weiter. Niemand von uns fragt danach, weder am Telefon noch per Mail oder Chat.',
       ),
       facts(from, createdAt),
-      paragraph('Haben Sie ihn nicht verlangt? Dann kennt jemand anders Ihr Passwort: Ändern Sie es jetzt.'),
+      paragraph('Haben Sie ihn nicht verlangt? Dann kennt jemand anders Ihr Passwort.'),
+      undo(publicUrl, notMe),
     ],
   }),
 

@@ -1,5 +1,5 @@
 import { MAIL_LOCALES, MAIL_TEMPLATES, type MailLocale, type MailTemplate } from '#contracts';
-import { compose, isUseful, messageIdOf } from './compose.js';
+import { compose, isUndoable, isUseful, messageIdOf } from './compose.js';
 import { escapeHtml, plain } from './render.js';
 import { TEMPLATES } from './templates.js';
 
@@ -8,8 +8,7 @@ const SECRET = 'T0K3N-abc_XYZ';
 const NASTY = `<img src=x onerror="alert('1')">&\u0000\r\nBcc: victim@example.test\u202e\u2028\ud800end`;
 
 function mail(template: MailTemplate, params: Record<string, string | number> = {}, locale: MailLocale = 'en') {
-  const secret = TEMPLATES[template].secret === 'none' ? undefined : SECRET;
-  const composed = compose({ template, params }, context, secret, locale);
+  const composed = compose({ template, params }, context, { sealed: SECRET, undo: SECRET }, locale);
   if (composed.kind !== 'composed') throw new Error(composed.reason);
   return composed.mail;
 }
@@ -85,26 +84,58 @@ describe('mail templates', () => {
     }
   });
 
-  it.each([
-    'face_locked',
-    'face_enrolled',
-    'face_removed',
-    'recovery_used',
-    'many_failures',
-    'password_changed',
-  ] as const)('%s has the link by which its reader undoes it, in text and HTML', (template) => {
-    const url = `https://auth.example.test/not-me?token=${SECRET}`;
-    expect(mail(template).text).toContain(`  ${url}\n`);
-    expect(mail(template).html).toContain(`href="${url}"`);
-    expect(compose({ template, params: {} }, context, undefined, 'en')).toEqual({
-      kind: 'refused',
-      reason: 'no_secret',
-    });
+  /** Whether a mail tells of a change. A new template does not compile until it is said here. */
+  const tells: Record<MailTemplate, boolean> = {
+    email_change_notice: true,
+    email_changed: true,
+    email_undone: true,
+    email_decided: true,
+    password_changed: true,
+    face_unlocked: true,
+    account_enabled: true,
+    face_locked: true,
+    face_enrolled: true,
+    face_removed: true,
+    recovery_code: true,
+    recovery_used: true,
+    many_failures: true,
+    // Links of their own, which undo or stop just that.
+    email_changed_undo: false,
+    email_objection: false,
+    // Nobody can sign in, or the account is no longer that mailbox's.
+    account_disabled: false,
+    email_contested: false,
+    email_decided_other: false,
+    erasure_completed: false,
+    // Nothing has changed yet.
+    email_verify: false,
+    email_change_confirm: false,
+    account_exists: false,
+    account_invite: false,
+    password_reset: false,
+    login_link: false,
+    re_enrolment_reminder: false,
+  };
+  it.each(MAIL_TEMPLATES)('15.3: %s has the link "not me" if it tells of a change, and only then', (template) => {
+    expect(isUndoable(template)).toBe(tells[template]);
   });
+
+  it.each(MAIL_TEMPLATES.filter((template) => tells[template]))(
+    '%s has the link by which its reader undoes it, in text and HTML',
+    (template) => {
+      const url = `https://auth.example.test/not-me?token=${SECRET}`;
+      expect(mail(template).text).toContain(`  ${url}\n`);
+      expect(mail(template).html).toContain(`href="${url}"`);
+      expect(compose({ template, params: {} }, context, {}, 'en')).toEqual({
+        kind: 'refused',
+        reason: 'no_secret',
+      });
+    },
+  );
 
   it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
     expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);
-    const odd = compose({ template: 'email_verify', params: {} }, context, 'a b&c="<', 'en');
+    const odd = compose({ template: 'email_verify', params: {} }, context, { sealed: 'a b&c="<' }, 'en');
     expect(odd).toMatchObject({ mail: { text: expect.stringContaining('?token=a%20b%26c%3D%22%3C') as string } });
   });
 
@@ -118,7 +149,7 @@ describe('mail templates', () => {
   });
 
   it('refuses a template that needs a secret without one', () => {
-    expect(compose({ template: 'recovery_code', params: {} }, context, undefined, 'en')).toEqual({
+    expect(compose({ template: 'recovery_code', params: {} }, context, {}, 'en')).toEqual({
       kind: 'refused',
       reason: 'no_secret',
     });

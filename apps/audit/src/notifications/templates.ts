@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GUARD_LIMITS, type MailTemplate } from '#contracts';
+import { ADDRESS_LIMITS, GUARD_LIMITS, type MailTemplate } from '#contracts';
 import { blocksOf, link, paragraph, someMinutes, someOrigin, someTime, utc } from './blocks.js';
 import type { MailContent } from './render.js';
 
@@ -14,18 +14,24 @@ export interface MailContext {
  * The token or code in a mail. `sealed`: the row holds it. `not_me`: made as the mail is sent, for the link by which its
  * reader undoes what it tells of.
  */
-export type MailSecret = 'none' | 'sealed' | 'not_me';
+export type MailSecret = 'none' | 'sealed' | 'not_me' | 'sealed+not_me';
+/** The two, as far as a mail has them. */
+export interface MailSecrets {
+  sealed?: string | undefined;
+  undo?: string | undefined;
+}
+type GivenSecret<S extends MailSecret> = S extends 'none'
+  ? undefined
+  : S extends 'sealed+not_me'
+    ? { sealed: string; undo: string }
+    : string;
 
 interface Definition<S extends z.ZodType, Secret extends MailSecret> {
   params: S;
   secret: Secret;
   /** After so many minutes the mail is of no use any more and is not sent. */
   usefulMinutes?: number;
-  content: (
-    params: z.output<S>,
-    context: MailContext,
-    secret: Secret extends 'none' ? undefined : string,
-  ) => MailContent;
+  content: (params: z.output<S>, context: MailContext, secret: GivenSecret<Secret>) => MailContent;
 }
 
 const define = <S extends z.ZodType, Secret extends MailSecret>(d: Definition<S, Secret>): Definition<S, Secret> => d;
@@ -72,17 +78,18 @@ export const TEMPLATES = {
 
   email_change_notice: define({
     params: someOrigin.extend({ hours: someMinutes }),
-    secret: 'sealed',
+    secret: 'sealed+not_me',
     usefulMinutes: 24 * 60,
-    content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+    content: ({ hours, ...from }, { createdAt, publicUrl }, { sealed, undo: notMe }) => ({
       subject: 'Another e-mail address was asked for',
       blocks: [
         paragraph(
           `Somebody who is signed in to your account wants another e-mail address for it. It changes ${hours ?? 24} hours after the new address is confirmed.`,
         ),
         facts(from, createdAt),
-        link('If this was not you, keep this address:', publicUrl, 'cancel-email-change', token),
-        ...ifNotYou(null),
+        link('If this was not you, keep this address:', publicUrl, 'cancel-email-change', sealed),
+        undo(publicUrl, notMe),
+        ...whatToDo(),
       ],
     }),
   }),
@@ -105,12 +112,106 @@ export const TEMPLATES = {
 
   email_changed: define({
     params: z.object({}),
-    secret: 'none',
-    content: () => ({
+    secret: 'not_me',
+    content: (_params, { publicUrl }, token) => ({
       subject: 'The e-mail address of your account was changed',
       blocks: [
-        paragraph('The change that was announced is done: from now on messages go to the new address only.'),
-        ...ifNotYou(null),
+        paragraph('The change that was announced is done: this is the address of your account from now on.'),
+        ...ifNotYou(undo(publicUrl, token)),
+      ],
+    }),
+  }),
+
+  email_changed_undo: define({
+    params: z.object({}),
+    secret: 'sealed',
+    usefulMinutes: ADDRESS_LIMITS.undoDays * 24 * 60,
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'Your account has another e-mail address now',
+      blocks: [
+        paragraph('The change that was announced is done: messages go to the new address only.'),
+        paragraph('If this was you, there is nothing to do. If it was not:'),
+        link(
+          `This link gives your account this address back and ends every session; it is valid for ${ADDRESS_LIMITS.undoDays} days, once:`,
+          publicUrl,
+          'undo-email-change',
+          token,
+        ),
+      ],
+    }),
+  }),
+
+  email_undone: define({
+    params: someOrigin.extend({ hours: someMinutes }),
+    secret: 'not_me',
+    content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+      subject: 'Your account has this e-mail address back',
+      blocks: [
+        paragraph('The change of address was undone with a link in this mailbox. Every session was ended.'),
+        facts(from, createdAt),
+        paragraph(
+          `For ${hours ?? ADDRESS_LIMITS.holdHours} hours the other address may object. Until then no password is reset by mail, no recovery code is sent, and a face of the account raises nothing. Then reset your password.`,
+        ),
+        ...ifNotYou(undo(publicUrl, token), 'look into who can read your mail'),
+      ],
+    }),
+  }),
+
+  email_objection: define({
+    params: someOrigin.extend({ hours: someMinutes }),
+    secret: 'sealed',
+    usefulMinutes: ADDRESS_LIMITS.holdHours * 60,
+    content: ({ hours, ...from }, { createdAt, publicUrl }, token) => ({
+      subject: 'Your account has another e-mail address again',
+      blocks: [
+        paragraph('Whoever reads the address that the account had before took it back. Every session was ended.'),
+        facts(from, createdAt),
+        paragraph('If the account is not yours, or this was you, there is nothing to do. If the account is yours:'),
+        link(
+          `Object within ${hours ?? ADDRESS_LIMITS.holdHours} hours. Then nobody can sign in until the people who run the service have decided whose account it is:`,
+          publicUrl,
+          'object-email-change',
+          token,
+        ),
+      ],
+    }),
+  }),
+
+  email_contested: define({
+    params: z.object({}),
+    secret: 'none',
+    content: () => ({
+      subject: 'Two mailboxes claim your account',
+      blocks: [
+        paragraph('The address of the account was changed back, and the other address has objected.'),
+        paragraph(
+          'Nobody can sign in until the people who run the service have decided whose account it is. Please tell them, and be ready to show who you are.',
+        ),
+      ],
+    }),
+  }),
+
+  email_decided: define({
+    params: z.object({}),
+    secret: 'not_me',
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'Your account was given to this e-mail address',
+      blocks: [
+        paragraph('The people who run the service have decided whose account it is: yours.'),
+        paragraph('Please have the password reset before you sign in: the one of before counts no more.'),
+        ...ifNotYou(undo(publicUrl, token)),
+      ],
+    }),
+  }),
+
+  email_decided_other: define({
+    params: z.object({}),
+    secret: 'none',
+    content: () => ({
+      subject: 'The account was given to another e-mail address',
+      blocks: [
+        paragraph('The people who run the service have decided whose account it is: that of the other address.'),
+        paragraph('If this is wrong, please tell them. No further mail about this account comes to this address.'),
       ],
     }),
   }),
@@ -187,13 +288,15 @@ export const TEMPLATES = {
 
   face_unlocked: define({
     params: staffAt,
-    secret: 'none',
-    content: ({ at }, { createdAt }) => ({
+    secret: 'not_me',
+    content: ({ at }, { createdAt, publicUrl }, token) => ({
       subject: 'The lock of your face was ended',
       blocks: [
         paragraph('Face recognition works again for your account: whoever runs the service ended its lock.'),
         { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
-        paragraph('If you did not ask for it, tell the people who run the service, and change your password.'),
+        paragraph('If you did not ask for it:'),
+        undo(publicUrl, token),
+        ...whatToDo(),
       ],
     }),
   }),
@@ -213,13 +316,15 @@ export const TEMPLATES = {
 
   account_enabled: define({
     params: staffAt,
-    secret: 'none',
-    content: ({ at }, { createdAt }) => ({
+    secret: 'not_me',
+    content: ({ at }, { createdAt, publicUrl }, token) => ({
       subject: 'Your account was enabled again',
       blocks: [
         paragraph('Whoever runs the service opened your account again: you can sign in as before.'),
         { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
-        paragraph('If you did not expect it, tell the people who run the service, and change your password.'),
+        paragraph('If you did not expect it:'),
+        undo(publicUrl, token),
+        ...whatToDo(),
       ],
     }),
   }),
@@ -294,9 +399,9 @@ export const TEMPLATES = {
 
   recovery_code: define({
     params: someOrigin,
-    secret: 'sealed',
+    secret: 'sealed+not_me',
     usefulMinutes: RECOVERY_CODE_MINUTES,
-    content: (from, { createdAt }, code) => ({
+    content: (from, { createdAt, publicUrl }, { sealed: code, undo: notMe }) => ({
       subject: 'Your recovery code',
       blocks: [
         paragraph('This code lets you go on without face recognition:'),
@@ -306,7 +411,8 @@ export const TEMPLATES = {
           'Never share it. Nobody of ours will ask you for it, neither by telephone nor by mail nor in a chat.',
         ),
         facts(from, createdAt),
-        paragraph('Did you not ask for it? Then somebody else knows your password: change it now.'),
+        paragraph('Did you not ask for it? Then somebody else knows your password.'),
+        undo(publicUrl, notMe),
       ],
     }),
   }),

@@ -17,6 +17,7 @@ const EXPIRES = { expireAfterSeconds: 0 } as const;
 /** Every index that the processes rely on. Held equal by a test to what they make when they start. */
 export const INDEXES: readonly KnownIndex[] = [
   index('users', { email: 1 }, UNIQUE),
+  index('users', { 'formerEmails.email': 1 }, { sparse: true }),
   index('users', { hasNewEmail: 1 }, { partialFilterExpression: { hasNewEmail: true } }),
   index('users', { hasPending: 1 }, { partialFilterExpression: { hasPending: true } }),
   index('link_tokens', { expiresAt: 1 }, EXPIRES),

@@ -69,6 +69,16 @@ export const MIGRATIONS: readonly Migration[] = [
       await db.collection('users').updateMany({ hasPending: { $exists: false } }, none);
     },
   },
+  {
+    version: 6,
+    what: 'accounts remember the addresses that they had, who disputes one, and a password that was barred',
+    run: async (db) => {
+      const set = { formerEmails: [], addressDispute: null, barredPasswordHash: null };
+      for (const [field, value] of Object.entries(set)) {
+        await db.collection('users').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
+      }
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

@@ -1,10 +1,10 @@
 import type { mongo } from 'mongoose';
-import { openAccounts } from '#accounts';
+import { emailLookupSchema, openAccounts, readEmail, type UserRow } from '#accounts';
 import { createGuardStore, type GuardStore, nothingPersonal } from '#guard';
 import { CommandError } from '../command.js';
 import { Database } from '../database/database.repository.js';
 
-export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users'> & {
+export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users' | 'links'> & {
   guard: GuardStore;
   db: mongo.Db;
 };
@@ -16,13 +16,35 @@ const UNFINISHED =
 export async function withAccounts(work: (accounts: AccountsAtHand) => Promise<void>): Promise<void> {
   await Database.with(async (database) => {
     const guard = createGuardStore({ collection: database.collection('face_guards'), sealer: nothingPersonal });
-    const { accounts, users, ensureIndexes } = openAccounts(database.db, guard, {
+    const { accounts, users, links, ensureIndexes } = openAccounts(database.db, guard, {
       failed: (_, cause) => {
         throw new CommandError(UNFINISHED, { cause });
       },
     });
     // One account an address needs its index, whether or not a gateway has made it.
     await ensureIndexes();
-    await work({ accounts, users, guard, db: database.db });
+    await work({ accounts, users, links, guard, db: database.db });
   });
+}
+
+const UNSUPPORTED_EMAIL = 'no mail can be sent to such an address: it needs ASCII before the @, no quotes, and a full host name after it'; // prettier-ignore
+
+/** The account of an address that was typed. @throws CommandError */
+export async function withUser(
+  email: string,
+  work: (user: UserRow, accounts: AccountsAtHand) => Promise<void>,
+): Promise<void> {
+  await withAccounts(async (accounts) => {
+    const { data } = emailLookupSchema.safeParse(email);
+    const user = await accounts.users.findByEmail(data ?? emailOf(email));
+    if (!user) throw new CommandError('no account has this e-mail address');
+    await work(user, accounts);
+  });
+}
+
+/** As it is stored. @throws CommandError */
+export function emailOf(text: string): string {
+  const read = readEmail(text);
+  if (read.kind === 'ok') return read.email;
+  throw new CommandError(read.kind === 'unsupported' ? UNSUPPORTED_EMAIL : 'this is not an e-mail address');
 }

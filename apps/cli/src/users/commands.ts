@@ -3,14 +3,12 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import {
-  emailLookupSchema,
   hashPassword,
   type ImportLine,
   importUsers,
   isCommonPassword,
   openMails,
   passwordSchema,
-  readEmail,
   type UserRow,
 } from '#accounts';
 import { env, parseEnv } from '#config';
@@ -19,7 +17,8 @@ import { newestOf } from '#sealing';
 import { CommandError, type CommandGroup, EXIT, type Io } from '../command.js';
 import { bar } from '../progress.js';
 import { table } from '../table.js';
-import { type AccountsAtHand, withAccounts } from './accounts.js';
+import { type AccountsAtHand, emailOf, withAccounts, withUser } from './accounts.js';
+import { addressCommands } from './addresses.js';
 
 interface Options {
   json?: boolean;
@@ -42,7 +41,6 @@ const LINK = 'asks for no password, prints a link by which its owner chooses one
 /** As the gateway has it. */
 const LOCAL_URL = 'http://localhost:8080';
 const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
-const UNSUPPORTED_EMAIL = 'no mail can be sent to such an address: it needs ASCII before the @, no quotes, and a full host name after it'; // prettier-ignore
 const EMAIL_EXISTS = 'an account with this e-mail exists; "countersign user role" gives it roles';
 
 export const userCommands: CommandGroup = (program, io) => {
@@ -87,6 +85,7 @@ export const userCommands: CommandGroup = (program, io) => {
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nNeeds MAIL_KEY too, but for a dry run. May be repeated: open invitations are sent anew.')
     .action((file: string, o: ImportOptions) => importFile(file, o, io));
+  addressCommands(user, io);
   command(user, 'unlock', 'ends the lock of the face now').action((email: string, o: Options) => unlock(email, o, io));
 };
 
@@ -225,24 +224,6 @@ async function show(user: UserRow, { guard }: AccountsAtHand, o: Options, io: Io
     ]),
     io,
   );
-}
-
-async function withUser(
-  email: string,
-  work: (user: UserRow, accounts: AccountsAtHand) => Promise<void>,
-): Promise<void> {
-  await withAccounts(async (accounts) => {
-    const { data } = emailLookupSchema.safeParse(email);
-    const user = await accounts.users.findByEmail(data ?? emailOf(email));
-    if (!user) throw new CommandError('no account has this e-mail address');
-    await work(user, accounts);
-  });
-}
-
-function emailOf(text: string): string {
-  const read = readEmail(text);
-  if (read.kind === 'ok') return read.email;
-  throw new CommandError(read.kind === 'unsupported' ? UNSUPPORTED_EMAIL : 'this is not an e-mail address');
 }
 
 function rolesOf(names: readonly string[]): Role[] {

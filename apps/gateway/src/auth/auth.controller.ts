@@ -14,6 +14,7 @@ import {
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import {
+  addressHeldUntil,
   emailLookupSchema,
   emailSchema,
   localeSchema,
@@ -69,6 +70,17 @@ const sessionSchema = z
     amr: amrSchema,
     authTime: z.iso.datetime(),
     faceAuthTime: z.iso.datetime().nullable(),
+    newEmail: z
+      .strictObject({
+        email: z.string(),
+        requestedAt: z.iso.datetime(),
+        changesAt: z.iso.datetime().nullable().meta({ description: 'Null until the new address was confirmed.' }),
+      })
+      .nullable()
+      .meta({ description: 'A change of address that is under way; DELETE /v1/auth/email/change stops it.' }),
+    addressHeldUntil: z.iso.datetime().nullable().meta({
+      description: 'Until then nothing is reset or recovered by mail: the address was given back or replaced.',
+    }),
     face: z.strictObject({
       enrolled: z.boolean(),
       required: z.boolean(),
@@ -113,7 +125,13 @@ export class AuthController {
   @Answers({
     summary: 'Opens a session by password',
     schema: sessionAnswerSchema,
-    errors: ['invalid_credentials', 'email_unsupported', 'password_reset_required', 'too_many_requests'],
+    errors: [
+      'invalid_credentials',
+      'address_contested',
+      'email_unsupported',
+      'password_reset_required',
+      'too_many_requests',
+    ],
   })
   @UseGuards(LoginGuard)
   async login(
@@ -157,6 +175,12 @@ export class AuthController {
       acr,
       amr,
       ...sessionTimes(record),
+      newEmail: user.newEmail && {
+        email: user.newEmail.email,
+        requestedAt: user.newEmail.requestedAt.toISOString(),
+        changesAt: user.newEmail.changesAt?.toISOString() ?? null,
+      },
+      addressHeldUntil: addressHeldUntil(user, new Date())?.toISOString() ?? null,
       face: {
         enrolled: face.enrolled,
         required: face.faceRequired,
@@ -172,7 +196,7 @@ export class AuthController {
   @Accepts({ body: passwordChangeSchema })
   @Answers({
     summary: 'Changes the password and ends the other sessions',
-    errors: ['invalid_credentials', 'password_too_common', 'too_many_requests'],
+    errors: ['invalid_credentials', 'password_reused', 'password_too_common', 'too_many_requests'],
   })
   async changePassword(
     @CurrentSession() session: Principal,

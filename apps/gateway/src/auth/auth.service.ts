@@ -4,6 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import {
   Accounts,
   hashPassword,
+  isContested,
   isCommonPassword,
   isSessionOf,
   type NewAccount,
@@ -26,6 +27,7 @@ import { provedByLink } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
 import { LoginThrottle, type Trier } from './login-throttle.js';
+import { assertNewPassword } from './new-password.js';
 import { RequestThrottle } from './request-throttle.js';
 
 /** Whom nobody is: looked up for an unknown e-mail, so that it takes as many reads as a known one. */
@@ -52,11 +54,12 @@ export class AuthService {
     const matches = await verifyPassword(user?.passwordHash, password);
     const summary = await this.guard.summary(user?._id ?? NOBODY);
     const mayEnter = user && matches && !user.disabled && summary?.state === 'active' && this.mayEnter(user);
-    if (mayEnter && !user.mustResetPassword) return user;
+    const isDisputed = user !== null && isContested(user);
+    if (mayEnter && !isDisputed && !user.mustResetPassword) return user;
     const reason = matches ? 'account_barred' : 'wrong_credential';
     this.refusals.record('password', reason, { userId: user?._id ?? null, origin });
     // Only who knows the password learns it, and the way out is the mailbox. The try counts: it is no login.
-    if (mayEnter) throw new Problem('password_reset_required');
+    if (mayEnter) throw new Problem(isDisputed ? 'address_contested' : 'password_reset_required');
     // The grid is longer than the work takes: the reads do not show.
     await sleep(nextReleaseDelayMs(came, new Date()));
     return null;
@@ -130,7 +133,8 @@ export class AuthService {
     origin: Origin,
   ): Promise<number> {
     await this.assertPassword(user, passwords.current, origin);
-    if (isCommonPassword(passwords.next, user.email)) throw new Problem('password_too_common');
+    if (passwords.next === passwords.current) throw new Problem('password_reused');
+    await assertNewPassword(passwords.next, user);
     const { sessionId } = session.record;
     const passwordHash = await hashPassword(passwords.next);
     const renewal = { by: 'password_change', passwordHash, session: { sessionId, epoch: user.sessionEpoch } } as const;

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { emailSchema, passwordAttemptSchema, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
@@ -64,7 +64,7 @@ export class EmailController {
   @Accepts({ body: changeSchema })
   @Answers({
     summary: 'Asks for another e-mail address: mails to both, and a day of delay',
-    errors: ['invalid_credentials', 'email_unsupported', 'too_many_requests'],
+    errors: ['invalid_credentials', 'address_held', 'email_unsupported', 'too_many_requests'],
   })
   async change(
     @CurrentUser() user: UserRow,
@@ -89,5 +89,34 @@ export class EmailController {
   @Answers({ summary: 'Stops a change of address by the token mailed to the old one', errors: ['token_invalid'] })
   async cancel(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
     await this.emails.cancelChange(token, origin);
+  }
+
+  @Post('change/undo')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({
+    summary: 'Gives the account the address back that it had, by the token mailed there when it changed',
+    errors: ['token_invalid'],
+  })
+  async undo(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.undoChange(token, origin);
+  }
+
+  @Post('change/object')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({
+    summary: 'Objects to an address that was given back or replaced: nobody signs in until staff have decided',
+    errors: ['token_invalid'],
+  })
+  async object(@Body() { token }: z.infer<typeof linkTokenSchema>, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.objectToChange(token, origin);
+  }
+
+  @Delete('change')
+  @HttpCode(204)
+  @Answers({ summary: 'Stops a change of address that is under way; the same if there is none' })
+  async stop(@CurrentUser() user: UserRow, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.emails.stopChange(user, origin);
   }
 }

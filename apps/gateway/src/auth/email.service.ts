@@ -1,6 +1,8 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import {
   Accounts,
+  AddressDisputes,
+  addressHeldUntil,
   LinkTokenRepository,
   PendingChanges,
   type PendingDraft,
@@ -8,9 +10,11 @@ import {
   type UserRow,
 } from '#accounts';
 import type { Origin } from '#contracts';
+import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
+import { GUARD } from '../face/guard.module.js';
 import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { RequestThrottle } from './request-throttle.js';
@@ -32,6 +36,8 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     private readonly pending: PendingChanges,
     private readonly users: UserRepository,
     private readonly links: LinkTokenRepository,
+    private readonly disputes: AddressDisputes,
+    @Inject(GUARD) private readonly guard: GuardStore,
     private readonly mails: Mails,
     private readonly throttle: RequestThrottle,
     private readonly refusals: Refusals,
@@ -78,6 +84,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
   async askForChange(user: UserRow, email: string, origin: Origin): Promise<void> {
+    if (addressHeldUntil(user, new Date())) throw new Problem('address_held');
     await this.throttle.takeMail(user);
     // The links that stop it stay: whoever asks again takes none of them away.
     await this.links.replace(user._id, 'confirm_new_email');
@@ -87,7 +94,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     const stop = await this.links.issue('cancel_new_email', user, { holdMs: this.holdMs });
     const notice = { ...about, template: 'email_change_notice', to: user.email, secret: stop } as const;
     await draft.mail(this.mails.compose(notice));
-    if (!(await this.users.findByEmail(email))) {
+    if (!(await this.users.findByEmail(email)) && !(await this.users.isKept(email, userId))) {
       const secret = await this.links.issue('confirm_new_email', user, { email });
       await draft.mail(this.mails.compose({ ...about, template: 'email_change_confirm', to: email, secret }));
     }
@@ -116,6 +123,30 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     await this.links.replace(link.userId, 'confirm_new_email');
   }
 
+  /** In a session, by whoever knows the password: it gives nobody anything. */
+  async stopChange({ _id: userId, email }: UserRow, origin: Origin): Promise<void> {
+    const draft = this.accounts.draft(userId, origin);
+    await draft.event('email_change_cancelled', { detail: { by: 'own_session' } });
+    if (!(await this.users.dropNewEmail(userId, email, draft.done()))) return;
+    await this.pending.finish(userId);
+    await this.links.replace(userId, 'confirm_new_email');
+  }
+
+  /** A link with which nothing is to be undone is not used up. */
+  async undoChange(token: string, origin: Origin): Promise<void> {
+    const link = await this.links.find('undo_email_change', token);
+    if (!link || !(await this.disputes.undo(link, origin)))
+      throw this.refusals.ofLink('undo_email_change', link, origin);
+    await this.links.take('undo_email_change', token);
+  }
+
+  async objectToChange(token: string, origin: Origin): Promise<void> {
+    const link = await this.links.find('object_email_change', token);
+    if (!link || !(await this.disputes.object(link, origin)))
+      throw this.refusals.ofLink('object_email_change', link, origin);
+    await this.links.take('object_email_change', token);
+  }
+
   private get holdMs(): number {
     return this.config.EMAIL_CHANGE_HOLD_HOURS * HOUR_MS;
   }
@@ -123,11 +154,13 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
   /** Any gateway may do it, at any time: each change is one conditional update. */
   async applyDue(): Promise<void> {
     for (const user of await this.users.findEmailChangesDue(SWEEP_PAGE)) {
-      if (user.newEmail === null) continue;
+      const guard = await this.guard.summary(user._id);
+      if (user.newEmail === null || guard?.state !== 'active') continue;
       const draft = await this.accounts.draft(user._id, {}).event('email_changed');
-      for (const to of [user.email, user.newEmail.email]) {
-        await draft.mail(this.mails.compose({ userId: user._id, template: 'email_changed', params: {}, to }));
-      }
+      const about = { userId: user._id, params: {} };
+      const secret = await this.links.issue('undo_email_change', user);
+      await draft.mail(this.mails.compose({ ...about, template: 'email_changed_undo', to: user.email, secret }));
+      await draft.mail(this.mails.compose({ ...about, template: 'email_changed', to: user.newEmail.email }));
       // Of the address before; those that stop something stop nothing at the new one.
       draft.removeGrants({});
       if ((await this.users.applyNewEmail(user, draft.done())) === 'changed') await this.pending.finish(user._id);

@@ -15,7 +15,7 @@ import { PasswordResetService } from './password-reset.service.js';
 
 const requestSchema = z.strictObject({ email: emailLookupSchema });
 const chooseSchema = z.strictObject({ token: linkToken, newPassword: passwordSchema });
-const CHOOSE_ERRORS = ['token_invalid', 'password_too_common', 'too_many_requests'] as const;
+const CHOOSE_ERRORS = ['token_invalid', 'password_reused', 'password_too_common', 'too_many_requests'] as const;
 
 /** Passwords chosen by a mailed link: a forgotten one, and the first one of somebody invited. */
 @Controller('v1/auth')

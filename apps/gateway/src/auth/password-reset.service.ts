@@ -1,12 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { hashPassword, isCommonPassword, LinkTokenRepository, UserRepository, type UserRow } from '#accounts';
+import {
+  addressHeldUntil,
+  hashPassword,
+  isContested,
+  LinkTokenRepository,
+  UserRepository,
+  type UserRow,
+} from '#accounts';
 import { mailLocaleOf, type Origin } from '#contracts';
 import { AppLogger } from '#observability';
 import { Refusals } from '../audit-trail/refusals.js';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
-import { Problem } from '../http/problem.js';
 import { Mails } from '../mail/mail.module.js';
 import { CredentialRenewal } from '../sessions/credential-renewal.js';
+import { assertNewPassword } from './new-password.js';
 import { RequestThrottle } from './request-throttle.js';
 
 /** `languages`: an Accept-Language field. Who follows a mailed link has the mailbox, so mails follow it. */
@@ -58,7 +65,9 @@ export class PasswordResetService {
       await this.throttle.take('anonymous', origin.ipAddress);
       throw refused;
     }
-    if (isCommonPassword(password, link.email)) throw new Problem('password_too_common');
+    const before = await this.users.findById(link.userId);
+    if (!before) throw this.refusals.ofLink(kind, link, origin);
+    await assertNewPassword(password, before);
     const passwordHash = await hashPassword(password);
     const by = kind === 'invite' ? 'invitation' : 'password_reset';
     const locale = mailLocaleOf(languages);
@@ -73,7 +82,7 @@ export class PasswordResetService {
     const user = await this.users.findByEmail(email);
     // By nobody who is known, so counted and not in the guard. For an unknown address it is of nobody.
     this.outbox.record({ type: 'password_reset_asked', userId: user?._id ?? null, origin });
-    if (!user || user.disabled || !(await this.throttle.mayMail(user._id, 'reset'))) return;
+    if (!user || user.disabled || isBarred(user) || !(await this.throttle.mayMail(user._id, 'reset'))) return;
     await this.mails.send({
       userId: user._id,
       template: 'password_reset',
@@ -82,3 +91,6 @@ export class PasswordResetService {
     });
   }
 }
+
+/** While nobody knows whose the mailbox is, it opens nothing. */
+const isBarred = (user: UserRow): boolean => isContested(user) || addressHeldUntil(user, new Date()) !== null;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import { addressHeldUntil } from '#accounts';
 import type { Action, Origin, Purpose } from '#contracts';
 import {
   allowedActions,
@@ -80,7 +81,8 @@ export class BeginService {
   private bindingOf({ record, user }: Principal, { everHadFactor, boundFrom }: GuardSummary): Binding {
     if (!user) throw new Error('this route did not ask for the account');
     const isProved = this.config.FIRST_ENROLMENT === 'proved' || user.roles.some((role) => role !== 'user');
-    return bindingOf({ record, everHadFactor, former: boundFrom, isProved, now: Date.now() });
+    const isHeld = addressHeldUntil(user, new Date()) !== null;
+    return bindingOf({ record, everHadFactor, former: boundFrom, isProved, isHeld, now: Date.now() });
   }
 
   /** A row that the guard names and that is gone (a restored backup) asks for a new enrolment; it is no fault. */

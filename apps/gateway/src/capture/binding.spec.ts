@@ -10,7 +10,7 @@ const record = (methods: Partial<Methods> = {}, provedAt: number | null = null) 
 });
 
 describe('a first face', () => {
-  const first = { everHadFactor: false, former: null, now: NOW };
+  const first = { everHadFactor: false, former: null, isHeld: false, now: NOW };
 
   it.each<[string, ReturnType<typeof record>, BoundFrom, boolean]>([
     ['a password', record(), 'pwd', true],
@@ -28,8 +28,19 @@ describe('a first face', () => {
   });
 });
 
+describe('15.3: a face while nobody knows whose the address is', () => {
+  it('is held, whatever the session has shown', () => {
+    const held = { former: null, isProved: false, isHeld: true, now: NOW };
+    for (const everHadFactor of [true, false]) {
+      for (const session of [record(), record({ face: NOW }), record({ recovery: NOW }), record({}, NOW)]) {
+        expect(bindingOf({ ...held, everHadFactor, record: session })).toMatchObject({ hold: true });
+      }
+    }
+  });
+});
+
 describe('a later face', () => {
-  const later = { everHadFactor: true, isProved: false, now: NOW };
+  const later = { everHadFactor: true, isProved: false, isHeld: false, now: NOW };
 
   it.each<[string, ReturnType<typeof record>, BoundFrom | null, BoundFrom, boolean]>([
     ['a face', record({ face: ago(300) }), 'invitation', 'face', false],

@@ -18,6 +18,8 @@ interface Enrolment {
   former: BoundFrom | null;
   /** Whether a first face must be proved: by the operator's setting, and of staff always. */
   isProved: boolean;
+  /** Whether the account's address was just given back or replaced, so that nobody knows yet whose it is. */
+  isHeld: boolean;
   /** Ms since 1970. */
   now: number;
 }
@@ -26,7 +28,12 @@ interface Enrolment {
  * A face is bound by more than the password that it is to outrank. The first one counts at once in a session that itself
  * proved whose it is within 30 minutes; a later one in a session that has shown the face before it. Else it is held.
  */
-export function bindingOf({ record, everHadFactor, former, isProved, now }: Enrolment): Binding {
+export function bindingOf(enrolment: Enrolment): Binding {
+  const { boundFrom, hold } = bindingByProof(enrolment);
+  return { boundFrom, hold: hold || enrolment.isHeld };
+}
+
+function bindingByProof({ record, everHadFactor, former, isProved, now }: Enrolment): Binding {
   const levels = reached(record.methods, now);
   if (everHadFactor) {
     const isFace = levels.some(({ acr }) => acr === ACR.face);

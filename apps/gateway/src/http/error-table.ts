@@ -19,8 +19,12 @@ export const ERROR_TABLE = {
   method_not_allowed: { status: 405, title: 'This route does not take that method' },
   email_taken: { status: 409, title: 'An account with this e-mail exists' },
   email_unsupported: { status: 400, title: 'No mail can be sent to such an address' },
+  address_held: { status: 409, title: 'The address of this account was just given back or replaced: this waits a day' },
+  address_contested: { status: 403, title: 'Two mailboxes claim this account: whoever runs the service decides' },
+  not_contested: { status: 409, title: 'Nobody disputes the address of this account' },
   registration_closed: { status: 403, title: 'Registration is closed' },
   password_too_common: { status: 400, title: 'The password is one that everybody tries' },
+  password_reused: { status: 400, title: 'The password is the one that was to be replaced' },
   password_reset_required: { status: 403, title: 'The password must be reset by mail first' },
   idempotency_conflict: {
     status: 409,

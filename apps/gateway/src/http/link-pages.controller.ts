@@ -144,6 +144,38 @@ export class LinkPagesController {
     });
   }
 
+  @Get('undo-email-change')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  undoEmailChange(): string {
+    return page({
+      title: 'Take this address back',
+      says: 'Your account gets this address back and every session ends. For a day the other address may object, and nothing is reset or recovered by mail.',
+      button: 'This is my account',
+      done: 'Done. When the day is over, have your password reset.',
+      action: '/v1/auth/email/change/undo',
+      password: null,
+    });
+  }
+
+  @Get('object-email-change')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  objectEmailChange(): string {
+    return page({
+      title: 'This is your account?',
+      says: 'If you object, nobody can sign in until the people who run the service have decided whose account it is.',
+      button: 'I object',
+      done: 'Done. Please tell the people who run the service, and be ready to show who you are.',
+      action: '/v1/auth/email/change/object',
+      password: null,
+    });
+  }
+
   @Get('not-me')
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', CSP)

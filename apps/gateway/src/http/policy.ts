@@ -47,6 +47,8 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /accept-invitation': anyone,
   'GET /confirm-email-change': anyone,
   'GET /cancel-email-change': anyone,
+  'GET /undo-email-change': anyone,
+  'GET /object-email-change': anyone,
   'GET /not-me': anyone,
 
   'POST /v1/auth/register': anyone,
@@ -65,6 +67,10 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/auth/email/change': own('manage'),
   'POST /v1/auth/email/change/confirm': anyone,
   'POST /v1/auth/email/change/cancel': anyone,
+  'POST /v1/auth/email/change/undo': anyone,
+  'POST /v1/auth/email/change/object': anyone,
+  // Stopping takes no more than being signed in.
+  'DELETE /v1/auth/email/change': own(),
   'GET /v1/auth/sessions': own(),
   'DELETE /v1/auth/sessions/:id': own('manage'),
 
@@ -96,6 +102,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/admin/users/:id/enable': staffWrites('admin'),
   'GET /v1/admin/users/:id/face': staffReads('security'),
   'POST /v1/admin/users/:id/unlock': staffWrites('security'),
+  'POST /v1/admin/users/:id/email/decide': staffWrites('security'),
   'POST /v1/admin/users/:id/require-re-enrolment': staffWrites('security'),
 
   'POST /v1/privacy/erasures': own('manage'),

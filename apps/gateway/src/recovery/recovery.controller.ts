@@ -30,7 +30,7 @@ export class RecoveryController {
     summary: 'Mails a code that stands in for the face',
     schema: z.strictObject({ expiresAt: z.iso.datetime() }),
     idempotent: true,
-    errors: ['account_inactive', 'email_not_verified', 'too_many_codes', 'too_many_requests'],
+    errors: ['account_inactive', 'address_held', 'email_not_verified', 'too_many_codes', 'too_many_requests'],
   })
   send(@CurrentSession() session: Principal, @CurrentUser() user: UserRow, @RequestOrigin() origin: Origin) {
     return this.recovery.send(session, user, origin);
@@ -46,7 +46,7 @@ export class RecoveryController {
   @Answers({
     summary: 'Raises the session to pwd+recovery by the mailed code',
     schema: sessionAnswerSchema,
-    errors: ['account_inactive', 'code_invalid', 'too_many_codes', 'too_many_requests'],
+    errors: ['account_inactive', 'address_held', 'code_invalid', 'too_many_codes', 'too_many_requests'],
   })
   async verify(
     @CurrentOrAnswered() session: Principal | Answered,

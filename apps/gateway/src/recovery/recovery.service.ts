@@ -1,6 +1,6 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import type { UserRow } from '#accounts';
+import { addressHeldUntil, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import type { GuardStore } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
@@ -42,6 +42,7 @@ export class RecoveryService {
   async send(session: ActiveSession, user: UserRow, origin: Origin): Promise<{ expiresAt: string }> {
     await guardOf(this.guard, session);
     if (!user.emailVerified) throw new Problem('email_not_verified');
+    assertNotHeld(user);
     const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
     const given = this.codeOf(session, user, code);
     const issuedFrom = (state: RecoveryState) => issued(issue(state, user.recoveryGeneration, given, new Date()));
@@ -59,6 +60,7 @@ export class RecoveryService {
     const { user } = session;
     if (!user) throw new Error('this route did not ask for the account');
     const userId = user._id;
+    assertNotHeld(user);
     await guardOf(this.guard, session);
     const tokenMac = this.keys.mac('recovery-code', 'by', session.token).toString('base64url');
     const use = { tokenMac, opId: randomUUID(), eventId: randomUUID() };
@@ -118,4 +120,9 @@ export class RecoveryService {
 function issued(outcome: Issued): Extract<Issued, { kind: 'issued' }> {
   if (outcome.kind === 'issued') return outcome;
   throw new Problem('too_many_codes', { retryAfterSeconds: outcome.retryAfterSeconds });
+}
+
+/** For a day after an address was given back or replaced nobody knows whose mailbox it is. */
+function assertNotHeld(user: UserRow): void {
+  if (addressHeldUntil(user, new Date())) throw new Problem('address_held');
 }

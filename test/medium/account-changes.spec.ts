@@ -100,7 +100,7 @@ describe('B9: a change of an account and what follows from it are one (real Redi
         return { status: 204 };
       },
       events: ['email_changed'],
-      mails: ['email_changed', 'email_changed'],
+      mails: ['email_changed', 'email_changed_undo'],
       stored: (before, after) => before.email !== after?.email,
     },
     'an address verified': {

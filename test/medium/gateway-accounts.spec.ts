@@ -142,7 +142,8 @@ describe('accounts at the gateway (real Redis and MongoDB)', () => {
       expect(await user(userId)).toMatchObject({ email: newEmail, emailVerified: true, newEmail: null });
       expect((await client.login(email, PASSWORD)).status).toBe(401);
       expect((await client.login(newEmail, PASSWORD)).status).toBe(200);
-      expect(await mailed(userId, 'email_changed')).toBe(2);
+      expect(await mailed(userId, 'email_changed')).toBe(1);
+      expect(await mailed(userId, 'email_changed_undo')).toBe(1);
       expect(await world.eventTypes(userId)).toContain('email_changed');
     });
 

@@ -3,7 +3,14 @@ import { isSessionOf, type UserRow } from './user.js';
 describe('whether an account stands by a session', () => {
   const [stays, other] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
   const account = (more: Partial<UserRow>): UserRow =>
-    ({ sessionEpoch: 5, disabled: false, endedSessions: [], staying: null, ...more }) as unknown as UserRow;
+    ({
+      sessionEpoch: 5,
+      disabled: false,
+      addressDispute: null,
+      endedSessions: [],
+      staying: null,
+      ...more,
+    }) as unknown as UserRow;
   const staying = { sessionId: stays, epoch: 5 };
 
   it('B15: the session that stays does so before its record says it, over several changes, and no other', () => {

@@ -15,6 +15,7 @@ import {
   EYE_SIDE,
   eyeInput,
   facePatch,
+  patchPlace,
   PATCH_SIDE,
   recogniserInput,
 } from '../apps/inference/src/pipeline/crops.js';
@@ -167,7 +168,7 @@ class Bare {
     }
     expressionInput(source, l, tensors.happy);
     await nets.happy(tensors.happy);
-    facePatch(source, l, this.patch);
+    facePatch(source, patchPlace(l), this.patch);
     for (let k = 0; k < run.live; k++) {
       antispoofInput(source, boxOf(region), k === 0 ? 2.7 : 4, tensors.live);
       await nets.live(tensors.live);
@@ -267,7 +268,7 @@ class Bare {
       });
       await lap('crop expression', () => expressionInput(source, l, tensors.happy));
       await lap('net expression', () => nets.happy(tensors.happy));
-      await lap('crop patch', () => facePatch(source, l, this.patch));
+      await lap('crop patch', () => facePatch(source, patchPlace(l), this.patch));
       await lap('crop recogniser', () => recogniserInput(source, l, nets.recognisers[0]!, tensors.embed));
       await lap('net recogniser', () => nets.embed(tensors.embed));
       await lap('crop anti-spoof', () => antispoofInput(source, face, 2.7, tensors.live));

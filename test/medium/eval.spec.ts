@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import sharp from 'sharp';
 import { z } from 'zod';
 
 /** Real: the built command line, the models, the committed footage. */
@@ -40,6 +41,20 @@ describe('evaluation on the committed footage', () => {
     expect(Object.keys(fmr)).toEqual(['1e-2', '1e-3', '1e-4', '1e-5']);
     expect(fmr['1e-4']).toMatchObject({ fnmr: 0, lower95: 0, supported: false });
     expect(readFileSync(markdown, 'utf8')).toContain('| 1e-4 |');
+  });
+
+  it('match reads photographs of 12 megapixels as the small pictures that they are of', async () => {
+    const photos = await Promise.all(
+      ['franck/neutral-1/000.jpg', 'franck/neutral-2/000.jpg', 'cap/neutral-1/000.jpg'].map(async (file, i) => {
+        const large = sharp(path.join(MEDIA, file)).resize({ width: 4_000, height: 3_000, fit: 'cover' });
+        await large.jpeg({ quality: 60 }).toFile(path.join(folder, `photo-${i}.jpg`));
+        return `photo-${i}.jpg`;
+      }),
+    );
+    const pairs = list('photos.csv', ['fileA,fileB,same,fold', `${photos[0]},${photos[1]},1,0`, `${photos[0]},${photos[2]},0,1`]); // prettier-ignore
+    const { status, report } = run('match', '--images', folder, '--pairs', pairs);
+    expect(status).toBe(0);
+    expect(report()).toMatchObject({ images: 3, undetected: 0, auc: 1 });
   });
 
   it('gestures finds the smile and the turn in folders of frames, and nothing in rest', () => {

@@ -184,6 +184,25 @@ describe('the committed footage on real models (built analysis threads)', () => 
     for (const { embedding } of outcome.embeddings) expect(cosine(front, embedding)).toBeGreaterThan(0.4);
   }, 120_000);
 
+  it('14.5: a turn whose film stands still at its height, turned far, is discontinuous; the same head that sways there is done', async () => {
+    const turned = (await film(find('franck', 'turn-right-1'), {})).slice(0, 47);
+    const last = turned.at(-1)!;
+    const { data, info } = await sharp(last.jpeg).raw().toBuffer({ resolveWithObject: true });
+    const { width, height } = info;
+    const face = { x: 0.54, y: 0.41, eyeSpan: 0.226 };
+    const on = async (k: number, sways: boolean): Promise<Frame> => {
+      const yaw = Math.min(32, (k + 1) * 6);
+      const sway = sways ? 0.03 * Math.sin(k / 4) : 0;
+      const seen = await apply({ data, width, height }, { kind: 'photo', face, pose: { yaw, bend: 0.6, dx: sway } });
+      const picture = sharp(seen.data, { raw: { width, height, channels: 3 } }).linear(1, (k % 5) / 2);
+      return { tMs: last.tMs + (k + 1) * 42, jpeg: await picture.jpeg({ quality: 80 + (k % 17) }).toBuffer() };
+    };
+    for (const sways of [true, false]) {
+      const rest = await Promise.all(Array.from({ length: 44 }, (_, k) => on(k, sways)));
+      expect(verdictOf(await judge([...turned, ...rest], 'turn_right'))).toBe(sways ? 'done' : 'discontinuous');
+    }
+  }, 120_000);
+
   it('finds the same to the last bit alone and with a helping thread', async () => {
     const frames = await film(find('franck', 'smile-1'), {});
     const shared = await judge(frames, 'smile');

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { DecodedFrame } from '../../apps/inference/src/pipeline/analyse.js';
-import { decode } from '../../apps/inference/src/threads/decode.js';
+import { decodePhoto } from '../../apps/inference/src/threads/decode.js';
 import { MissingFilesError, UsageError } from './fault.js';
 
 /** Pictures as a camera would send them: times from the start of what was asked for. */
@@ -53,7 +53,7 @@ const hasFfmpeg = (): boolean => (found ??= spawnSync('ffmpeg', ['-version'], { 
 export async function* decoded(
   frames: AsyncIterable<{ tMs: number; bytes: Uint8Array }>,
 ): AsyncGenerator<DecodedFrame> {
-  for await (const { tMs, bytes } of frames) yield { tMs, picture: await decode(bytes) };
+  for await (const { tMs, bytes } of frames) yield { tMs, picture: await decodePhoto(bytes) };
 }
 
 function frameFolder(folder: string, nativeFps: number): Clip {

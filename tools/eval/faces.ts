@@ -22,7 +22,7 @@ import {
 } from '../../apps/inference/src/pipeline/mesh.js';
 import { type Picture, Pyramid } from '../../apps/inference/src/pipeline/picture.js';
 import { candidateTensor, joined, meanFace } from '../../apps/inference/src/pipeline/recognisers.js';
-import { decode, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
+import { decodePhoto, prepareDecoder } from '../../apps/inference/src/threads/decode.js';
 import { repositoryRoot } from '#stack';
 import { MissingFilesError } from './fault.js';
 import { progress } from './progress.js';
@@ -80,7 +80,7 @@ class Embedder {
   }
 
   async embed(bytes: Uint8Array): Promise<Embedded> {
-    const picture = await decode(bytes);
+    const picture = await decodePhoto(bytes);
     if (!picture) return { own: { kind: 'unreadable' }, mirrored: { kind: 'unreadable' } };
     const source = new Pyramid(picture);
     const landmarks = await this.find(source);

@@ -4,7 +4,7 @@ import { type AntispoofSample, type DecodedFrame, StepAnalyser } from '../../app
 import type { OnnxNets } from '../../apps/inference/src/model/onnx.js';
 import { ATTEMPT, isSpoof } from '../../apps/inference/src/pipeline/judge-attempt.js';
 import { median } from '../../apps/inference/src/pipeline/vector.js';
-import { decode } from '../../apps/inference/src/threads/decode.js';
+import { decodePhoto } from '../../apps/inference/src/threads/decode.js';
 import { type Clip, decoded, isStill, openClips } from './clips.js';
 import type { Command } from './command.js';
 import { numberOf, readCsv } from './csv.js';
@@ -170,7 +170,7 @@ class Reader {
   private async *frames(p: Presentation): AsyncGenerator<DecodedFrame> {
     const clip = this.clips.get(p.file);
     if (clip) yield* decoded(clip.frames(this.fps, p.fromSeconds, p.toSeconds));
-    else yield { tMs: 0, picture: await decode(readFileSync(path.join(this.root, p.file))) };
+    else yield { tMs: 0, picture: await decodePhoto(readFileSync(path.join(this.root, p.file))) };
   }
 }
 

@@ -8,6 +8,7 @@ import {
   eyeInput,
   facePatch,
   PATCH_SIDE,
+  patchPlace,
   recogniserInput,
 } from './crops.js';
 import { decodeDetections, type Detection, DETECTOR_SIDE, detectorInput, overlap } from './detector.js';
@@ -35,6 +36,7 @@ import { type Picture, Pyramid } from './picture.js';
 import { bandCorrelation, detail, exposure, luminance, sharpness } from './quality.js';
 import type { FaceSignal, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { candidateTensor, joined } from './recognisers.js';
+import { StillPlace } from './still-place.js';
 import { cosine, median } from './vector.js';
 
 /** An embedding of a chosen frame and what speaks for choosing it. */
@@ -115,6 +117,7 @@ export class StepAnalyser {
   private readonly patches = [new Float32Array(PATCH_SIDE * PATCH_SIDE), new Float32Array(PATCH_SIDE * PATCH_SIDE)];
   /** Of the fittest frame so far. */
   private readonly fittestPatch = new Float32Array(PATCH_SIDE * PATCH_SIDE);
+  private readonly stillPlace = new StillPlace();
   private readonly pyramid = new Pyramid();
   /** Tensors of samples that were not moved away, by their length. */
   private readonly spare = new Map<number, Float32Array[]>();
@@ -196,13 +199,14 @@ export class StepAnalyser {
     if (!reading) {
       state.region = null;
       state.hasPatch = false;
+      this.stillPlace.forget();
       frame.exposure = exposure(source);
       return frame;
     }
     const { landmarks } = reading;
     if (detections) frame.second = secondFace(detections, landmarks, state);
     state.region = regionOfLandmarks(landmarks);
-    const face = await this.signals(source, landmarks, state);
+    const face = await this.signals(source, landmarks, tMs, state);
     frame.face = face;
     // In doubt only a frame with a detection beside it may be embedded.
     if (!state.inDoubt || detections) this.sample(source, tMs, landmarks, face, state, samples);
@@ -226,7 +230,7 @@ export class StepAnalyser {
     return reading.presence >= PRESENCE_MIN ? reading : null;
   }
 
-  private async signals(source: Pyramid, l: Landmarks, state: TrackState): Promise<FaceSignal> {
+  private async signals(source: Pyramid, l: Landmarks, tMs: number, state: TrackState): Promise<FaceSignal> {
     eyeInput(source, l, 'right', this.eyeTensor);
     const closedRight = await this.nets.eyeClosed(this.eyeTensor);
     eyeInput(source, l, 'left', this.eyeTensor);
@@ -235,7 +239,7 @@ export class StepAnalyser {
     const happy = await this.nets.happy(this.expressionTensor);
     const now = this.patches[state.patch]!;
     const before = this.patches[1 - state.patch]!;
-    facePatch(source, l, now);
+    facePatch(source, patchPlace(l), now);
     const band = state.hasPatch ? bandCorrelation(now, before) : null;
     state.patch = 1 - state.patch;
     state.hasPatch = true;
@@ -266,6 +270,7 @@ export class StepAnalyser {
       eyeShade,
       sharpness: sharpness(now),
       luminance: luminance(now),
+      unchangedMs: this.stillPlace.look(source, l, tMs),
     };
   }
 
@@ -365,6 +370,7 @@ export class StepAnalyser {
       this.fittestPatch,
     ])
       t.fill(0);
+    this.stillPlace.wipe();
   }
 }
 

@@ -164,8 +164,11 @@ const PATCH_POINTS: readonly Point[] = [
   [(55.9 * PATCH_SIDE) / 112, (76 * PATCH_SIDE) / 112],
 ];
 
-/** A small grey picture of the face, held still by the eye corners and the base of the nose; grey 0..255. */
-export function facePatch(source: Pyramid, l: Landmarks, out: Float32Array): void {
-  const from = [mean(l, [33, 133]), mean(l, [362, 263]), mean(l, [POINT.noseBase])];
-  warp(source, similarity(from, PATCH_POINTS), PATCH_SIDE, PATCH_SIDE, GREY, out);
+/** Where the face patch lies: held by the eye corners and the base of the nose. */
+export function patchPlace(l: Landmarks): Affine {
+  return similarity([mean(l, [33, 133]), mean(l, [362, 263]), mean(l, [POINT.noseBase])], PATCH_POINTS);
 }
+
+/** A small grey picture of the face, held still by its landmarks, or of the place where it was before; grey 0..255. */
+export const facePatch = (source: Pyramid, place: Affine, out: Float32Array): void =>
+  warp(source, place, PATCH_SIDE, PATCH_SIDE, GREY, out);

@@ -337,9 +337,11 @@ const FREE: readonly (keyof FaceSignal & ('x' | 'y' | 'eyeSpan' | 'yaw' | 'roll'
 
 /**
  * Whether the picture stands still for a while: what is left then is the camera's noise, which knows nothing of the frame
- * before. Mean of von Neumann's ratio (1941) over the signals: 2 for noise, far below 1 for whatever moves.
+ * before. Told by the pixels at one place, and by the signals: mean of von Neumann's ratio (1941), 2 for noise, far below 1
+ * for whatever moves.
  */
 export function stoodStill(samples: readonly Sample[]): boolean {
+  if (samples.some((s) => s.unchangedMs >= GESTURE.stillMs)) return true;
   for (let from = 0, to = 0; from < samples.length; from++) {
     while (to < samples.length && samples[to]!.tMs - samples[from]!.tMs < GESTURE.stillMs) to++;
     if (to === samples.length) return false;

@@ -10,7 +10,7 @@ const REST: FaceSignal = {
   yaw: 0, pitch: 0, roll: 0, x: 180, y: 120, eyeSpan: 80, faceWidth: 128, inside: 1, closedRight: 0, closedLeft: 0, aspectRight: 0.3,
   aspectLeft: 0.3, happy: 0, mouthWidth: 0.55, cornerLift: -0.01, foreshortening: 0.49, band: 1, lidRight: 0.08,
   lidLeft: 0.08, mouthDetail: 0.09, eyeShade: 0.8, sharpness: 0.6,
-  luminance: 130,
+  luminance: 130, unchangedMs: 0,
 }; // prettier-ignore
 const SAMPLES: StepSamples = { lowestCosine: 0.9, doubtfulCosine: 0.9, live: 0.9, embeddings: 6 };
 const FPS = 24;
@@ -179,6 +179,20 @@ describe('a recording that stands still at its end', () => {
   it('is discontinuous, however much its camera trembles with noise; a living rest is not', () => {
     expect(verdicts(track(blink(0.2), blink(0.6))).blink).toBe('done');
     expect(verdicts(track(noisy(0.9), blink(0.2), blink(0.6))).blink).toBe('discontinuous');
+  });
+});
+
+describe('14.5: a recording that stands still while the head is turned far', () => {
+  /** The mesh drifts on a picture that it sees badly: the landmarks look alive, the pixels do not. */
+  const drifting =
+    (from: number): Movement =>
+    (t) => t < from ? {} : { yaw: 38 + 3 * Math.sin(2 * t), x: 190 + 2 * Math.sin(3 * t), unchangedMs: 1000 * (t - from) }; // prettier-ignore
+  const turning: Movement = (t) => ({ yaw: Math.min(38, Math.max(0, 60 * (t - 0.4))) });
+
+  it('is discontinuous; a head that is held there by somebody who lives is not', () => {
+    expect(verdicts(track(turning)).turn_left).toBe('done');
+    expect(verdicts(track(turning, (t) => ({ ...drifting(1.1)(t), unchangedMs: 0 }))).turn_left).toBe('done');
+    expect(verdicts(track(turning, drifting(1.1))).turn_left).toBe('discontinuous');
   });
 });
 

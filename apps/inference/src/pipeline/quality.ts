@@ -132,6 +132,20 @@ function meanOf(patch: Float32Array, area: Area): number {
   return s / ((area.y1 - area.y0) * (area.x1 - area.x0));
 }
 
+/** Variance of the difference of two patches, grey levels squared; a change of the light as a whole is none. */
+export function difference(a: Float32Array, b: Float32Array): number {
+  let s = 0;
+  let ss = 0;
+  for (let y = FACE.y0; y < FACE.y1; y++)
+    for (let i = y * PATCH_SIDE + FACE.x0; i < y * PATCH_SIDE + FACE.x1; i++) {
+      const d = a[i]! - b[i]!;
+      s += d;
+      ss += d * d;
+    }
+  const n = (FACE.x1 - FACE.x0) * (FACE.y1 - FACE.y0);
+  return Math.max(0, ss / n - (s / n) ** 2);
+}
+
 /** Standard deviation of the Laplacian ÷ standard deviation of the grey values: sharpness without contrast. */
 export function sharpness(patch: Float32Array): number {
   let s = 0;

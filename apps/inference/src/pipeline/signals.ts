@@ -32,6 +32,8 @@ export interface FaceSignal {
   eyeShade: number;
   sharpness: number;
   luminance: number;
+  /** For how long the pixels at one place of the picture have differed by no more than noise, ms. */
+  unchangedMs: number;
 }
 
 /** Shares of a picture's area, 0..1. */

@@ -9,6 +9,7 @@ export const DECODED_SIDE_MAX = 640;
 /** Of the largest decoded picture. */
 export const DECODED_BYTES_MAX = DECODED_SIDE_MAX * DECODED_SIDE_MAX * 3;
 const DECODE_SECONDS_MAX = 5;
+const PHOTO_PIXELS_MAX = 200_000_000;
 
 /** How the pictures of a step are decoded, and how many before they are looked at. */
 export interface Decoder {
@@ -41,14 +42,19 @@ export function prepareDecoder(guard: Within = within): void {
  * @param memory for the pixels; used if it is large enough and the picture of the first kind.
  */
 export async function decode(bytes: Uint8Array, memory?: Uint8Array): Promise<Picture | null> {
-  return decodeBaseline(bytes, memory) ?? within(() => decodeAny(bytes));
+  return decodeBaseline(bytes, memory) ?? within(() => decodeAny(bytes, CAPTURE_LIMITS.framePixelsMax));
 }
 
-async function decodeAny(bytes: Uint8Array): Promise<Picture | null> {
+/** The same for photographs, which no client sends: phones take pictures of 12 to 200 megapixels. */
+export async function decodePhoto(bytes: Uint8Array): Promise<Picture | null> {
+  return (await decode(bytes)) ?? within(() => decodeAny(bytes, PHOTO_PIXELS_MAX));
+}
+
+async function decodeAny(bytes: Uint8Array, limitInputPixels: number): Promise<Picture | null> {
   try {
     const { data, info } = await sharp(bytes, {
       failOn: 'error',
-      limitInputPixels: CAPTURE_LIMITS.framePixelsMax,
+      limitInputPixels,
       sequentialRead: true,
       ignoreIcc: true,
       pages: 1,

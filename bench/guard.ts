@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
-import { createGuardStore, type BeginInput, type GuardDocument, type GuardStore, newChallengeId, nothingPersonal } from '#guard'; // prettier-ignore
+import { createProofSealer } from '#audit-log';
+import { createGuardStore, type BeginInput, type GuardDocument, type GuardStore, newChallengeId } from '#guard'; // prettier-ignore
 import { startServices } from '#stack';
 import { measured, type Report } from './command.js';
 
@@ -33,7 +34,7 @@ async function onServices(rounds: number, dir: string, header: string): Promise<
   try {
     const connection = await mongoose.createConnection(services.mongoUri, { dbName: 'bench_guard', maxPoolSize: 50 }).asPromise(); // prettier-ignore
     const guards = connection.getClient().db('bench_guard').collection<GuardDocument>('face_guards');
-    const guard = createGuardStore({ collection: guards, sealer: nothingPersonal });
+    const guard = createGuardStore({ collection: guards, sealer: createProofSealer(null) });
     await guard.ensureIndexes();
     try {
       return await measure(new Bench(guard, guards), rounds, header);

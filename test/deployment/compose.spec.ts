@@ -15,7 +15,11 @@ import { problemsOf } from './config-problems.js';
 jest.setTimeout(120_000);
 
 const MOUNT = '/run/secrets/countersign';
-const MIGRATE = z.object({ MONGODB_URI: fragments.mongoUri, NODE_ENV: fragments.nodeEnv });
+const MIGRATE = z.object({
+  MONGODB_URI: fragments.mongoUri,
+  EVENT_MAC_KEY: fragments.keySet.optional(),
+  NODE_ENV: fragments.nodeEnv,
+});
 const CLI = z.object({
   ...MIGRATE.shape,
   REDIS_URL: fragments.redisUrl,

@@ -69,7 +69,11 @@ const OF_THE_PLATFORM = ['ORT_DISABLE_TELEMETRY', 'NODE_EXTRA_CA_CERTS', 'MALLOC
 const KNOWN = [...Object.values(PROCESSES).flatMap(({ shape }) => Object.keys(shape)), ...OF_THE_PLATFORM];
 const isKnown = (variable: string): boolean =>
   KNOWN.includes(variable) || KNOWN.includes(variable.replace(/_FILE$/, ''));
-const MIGRATE = z.object({ MONGODB_URI: fragments.mongoUri, NODE_ENV: fragments.nodeEnv });
+const MIGRATE = z.object({
+  MONGODB_URI: fragments.mongoUri,
+  EVENT_MAC_KEY: fragments.keySet.optional(),
+  NODE_ENV: fragments.nodeEnv,
+});
 const schemaOf = (process: string): z.ZodObject =>
   new Map<string, z.ZodObject>(Object.entries(PROCESSES)).get(process) ?? MIGRATE;
 
@@ -351,6 +355,7 @@ function secretFiles(production: boolean): string {
     TEMPLATE_KEK: written(key()),
     MAIL_KEY: written(key()),
     EVENT_KEK: written(key()),
+    EVENT_MAC_KEY: written(key()),
     CHECKPOINT_KEY: written(key()),
   };
   for (const [name, value] of Object.entries(files)) fs.writeFileSync(path.join(dir, name), value);

@@ -150,7 +150,7 @@ describe('audit events (real MongoDB, Redis and TCP)', () => {
       const sealed = events.map(async (e, i) => {
         const seal = await sealer.of(e.userId);
         const personal = { similarity: 0.5, deviceModel: `Pixel ${i % 3}`, ipAddress: `192.0.2.${i % 7}` };
-        return { ...e, sealed: seal.event(e.eventId, personal) };
+        return { ...e, sealed: seal.event(e.eventId, personal, { types: [e.type] }) };
       });
       await audit.app.get(LogWriter).append(await Promise.all(sealed));
     });

@@ -32,7 +32,8 @@ describe('a change of EVENT_KEK and MAIL_KEY (real MongoDB and SMTP)', () => {
       new SearchTags(keys),
     );
     const eventId = randomUUID();
-    const sealed = (await sealer.of(userId)).event(eventId, { deviceModel: 'Pixel 9', ipAddress: '192.0.2.7' });
+    const [personal, known] = [{ deviceModel: 'Pixel 9', ipAddress: '192.0.2.7' }, { types: ['login_ok' as const] }];
+    const sealed = (await sealer.of(userId)).event(eventId, personal, known);
     await audit.app.get(LogWriter).append([{ eventId, userId, type: 'login_ok', timestamp: new Date(), sealed }]);
   }
 

@@ -152,6 +152,7 @@ describe('countersign init', () => {
     expect(filesOf(read('inference', 'FRAME_PRIVATE_KEYS'))).toEqual(['inference/FRAME_PRIVATE_KEYS']);
     expect(filesOf(read('audit', 'CHECKPOINT_KEY'))).toEqual(['audit/CHECKPOINT_KEY']);
     expect(filesOf(read('gateway', 'EVENT_KEK'))).toEqual(['audit/EVENT_KEK', 'gateway/EVENT_KEK']);
+    expect(filesOf(read('gateway', 'EVENT_MAC_KEY'))).toEqual(['audit/EVENT_MAC_KEY', 'cli/EVENT_MAC_KEY', 'gateway/EVENT_MAC_KEY', 'migrate/EVENT_MAC_KEY']); // prettier-ignore
     // The servers of Redis know digests of passwords.
     const { password } = new URL(read('inference', 'REDIS_URL').trim());
     expect(filesOf(password)).toEqual(['inference/REDIS_URL']);

@@ -31,6 +31,7 @@ const GOOD = {
     SESSION_KEY: key(),
     MAIL_KEY: key(),
     EVENT_KEK: key(),
+    EVENT_MAC_KEY: key(),
     FRAME_PUBLIC_KEY: key(),
     RESULT_PUBLIC_KEYS: `${key('k2')},${key('k1')}`,
     SIMILARITY_PRIVATE_KEYS: key(),
@@ -56,6 +57,7 @@ const GOOD = {
     PUBLIC_URL: 'https://auth.internal',
     HEALTH_PORT: '8082',
     EVENT_KEK: key(),
+    EVENT_MAC_KEY: key(),
     CHECKPOINT_KEY: key(),
   },
 } satisfies Record<string, Env>;
@@ -86,6 +88,8 @@ const ROWS: [what: string, app: App, variable: string, value: string][] = [
   ['audit reads without TLS', 'gateway', 'AUDIT_TLS_CA_FILE', ''],
   ['no word about proxies (http B3)', 'gateway', 'TRUSTED_PROXIES', ''],
   ['proxies that are everybody (http E)', 'gateway', 'TRUSTED_PROXIES', '0.0.0.0/1,128.0.0.0/1'],
+  ['no key for the proofs of events (core 5)', 'gateway', 'EVENT_MAC_KEY', ''],
+  ['no key for the proofs of events (core 5)', 'audit', 'EVENT_MAC_KEY', ''],
   ['a missing key', 'inference', 'FRAME_PRIVATE_KEYS', ''],
   ['a name twice', 'inference', 'FRAME_PRIVATE_KEYS', `${key('k1')},${key('k1')}`],
 ];

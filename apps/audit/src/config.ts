@@ -26,6 +26,8 @@ export const auditConfigSchema = z.object({
   PUBLIC_URL: env.publicUrl,
   /** Wraps the key of each person's part of the log. */
   EVENT_KEK: env.keySet,
+  /** Shows that an event was made by a process and not by whoever writes in the database. Without one every event is believed. */
+  EVENT_MAC_KEY: env.keySet.optional(),
   /** Ed25519 seed that signs checkpoints of the log. */
   CHECKPOINT_KEY: env.key32,
   /** The log's name in its checkpoints; by default made from PUBLIC_URL. */

@@ -2,7 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { getConnectionToken, MongooseModule } from '@nestjs/mongoose';
 import type { Connection, mongo } from 'mongoose';
 import { makesIndexes } from '#config';
-import { createEventSealer, SearchTags } from '#audit-log';
+import { createEventSealer, EventProofs, SearchTags } from '#audit-log';
 import { createGuardStore, createNewGuards, type GuardDocument } from '#guard';
 import type { AuditConfig } from './config.js';
 import { GUARD_STORE, NEW_GUARDS } from './guard-store.js';
@@ -14,7 +14,7 @@ import { UsersRepository } from './users.repository.js';
 /** The connection, and what every feature reads through it. Nothing counts as stored before a majority has it on disk. */
 @Module({})
 export class DatabaseModule {
-  static forRoot({ MONGODB_URI, EVENT_KEK, NODE_ENV }: AuditConfig): DynamicModule {
+  static forRoot({ MONGODB_URI, EVENT_KEK, EVENT_MAC_KEY, NODE_ENV }: AuditConfig): DynamicModule {
     return {
       module: DatabaseModule,
       global: true,
@@ -35,7 +35,10 @@ export class DatabaseModule {
           useFactory: (connection: Connection, subjects: SubjectsRepository) =>
             createGuardStore({
               collection: guardsOf(connection),
-              sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK), 'leave_out'),
+              sealer: createEventSealer(subjects.keys, new SearchTags(EVENT_KEK), {
+                closed: 'leave_out',
+                proofs: EVENT_MAC_KEY ? new EventProofs(EVENT_MAC_KEY) : null,
+              }),
             }),
         },
         {

@@ -63,6 +63,8 @@ export const gatewayEnvSchema = z.object({
   MAIL_KEY: env.keySet,
   /** Opens the key that seals a person's part of his events; audit has the same one. */
   EVENT_KEK: env.keySet,
+  /** Shows that an event was made by a process and not by whoever writes in the database; gateways, audit and the command line have the same one. */
+  EVENT_MAC_KEY: env.keySet.optional(),
   /** Which models are in use, with their digests and thresholds. */
   MODEL_MANIFEST: env.path.default('models/manifest.json'),
   /** `verified`: no answer tells who has an account; a person enters after the mailed link was followed. */

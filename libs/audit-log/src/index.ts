@@ -11,6 +11,7 @@ export {
   signCheckpoint,
 } from './note.js';
 export { openMailOrigin, openPersonal, sealMailOrigin, sealPersonal, SearchTags } from './personal.js';
+export { createProofSealer, EventProofs, proofOfOlder } from './proofs.js';
 export {
   type CheckpointRecord,
   exportCheckpoint,

@@ -115,10 +115,11 @@ describe('keys of subjects', () => {
       new SubjectKeys(rows, kek, { rememberMs: 0, rememberMax: 0 }),
       new SearchTags(kek),
     );
+    const known = { types: ['failed' as const] };
     const gone = await sealer.of('gone');
-    expect([gone.event(randomUUID(), personal), gone.mail(personal)]).toEqual([{ parts: [], tags: [] }, null]);
-    const known = await sealer.of('known');
-    expect(known.event(randomUUID(), personal).parts).toHaveLength(3);
+    expect([gone.event(randomUUID(), personal, known), gone.mail(personal)]).toEqual([{ parts: [], tags: [] }, null]);
+    const there = await sealer.of('known');
+    expect(there.event(randomUUID(), personal, known).parts).toHaveLength(3);
     expect((await sealer.of('known')).mail(personal)).not.toBeNull();
     expect([...rows.rows.keys()]).toEqual(['gone', 'known']);
   });

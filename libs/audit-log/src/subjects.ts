@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Origin, Personal, SealedPersonal } from '#contracts';
+import type { KnownOfEvent, Origin, Personal, SealedPersonal } from '#contracts';
 import { type KeySet, newestOf, openWithAny, seal, SealError } from '#sealing';
 import { sealMailOrigin, sealPersonal, type SearchTags } from './personal.js';
+import type { EventProofs } from './proofs.js';
 
 /**
  * A person as the log knows him: one document of `subjects`. Destroying it is what makes his sealed payload unreadable
@@ -30,7 +31,9 @@ export interface Subject {
 }
 
 /** Whose key seals an event of nobody: one for all of that day. */
-export const nobodyOf = (ts: string): string => `nobody:${ts.slice(0, 10)}`;
+const NOBODY = 'nobody:';
+export const nobodyOf = (ts: string): string => `${NOBODY}${ts.slice(0, 10)}`;
+const isNobody = (id: string): boolean => id.startsWith(NOBODY);
 
 const dekAad = (id: string): string => `event-dek:v1:${id}`;
 
@@ -140,7 +143,12 @@ export class SubjectKeys {
  * `closed`: what happens where there is a key and no known KEK opens it. To refuse (`of` throws SealError) loses no
  * evidence; audit leaves it out, so that erasures and other people's business go on.
  */
-export function createEventSealer(keys: SubjectKeys, tags: SearchTags, closed: 'refuse' | 'leave_out' = 'refuse') {
+export function createEventSealer(
+  keys: SubjectKeys,
+  tags: SearchTags,
+  o: { closed?: 'refuse' | 'leave_out'; proofs?: EventProofs | null } = {},
+) {
+  const { closed = 'refuse', proofs = null } = o;
   return {
     /** `id`: a userId, or `nobodyOf` a day. */
     async of(id: string) {
@@ -148,8 +156,12 @@ export function createEventSealer(keys: SubjectKeys, tags: SearchTags, closed: '
       if (subject?.isClosed && closed === 'refuse') throw new SealError();
       const dek = subject?.dek ?? null;
       return {
-        event: (eventId: string, personal: Personal): SealedPersonal =>
-          dek ? { parts: sealPersonal(eventId, personal, dek), tags: tags.of(personal) } : { parts: [], tags: [] },
+        event: (eventId: string, personal: Personal, known: KnownOfEvent): SealedPersonal => {
+          const sealed = dek
+            ? { parts: sealPersonal(eventId, personal, dek), tags: tags.of(personal) }
+            : { parts: [], tags: [] };
+          return proofs ? { ...sealed, proof: proofs.make(isNobody(id) ? null : id, eventId, known, sealed) } : sealed;
+        },
         mail: (origin: Origin): string | null => dek && sealMailOrigin(id, origin, dek),
       };
     },

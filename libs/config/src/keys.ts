@@ -14,6 +14,7 @@ export const KEY_PURPOSES = {
   EVIDENCE_KEY: 'evidence between workers (AES-256-GCM)',
   TEMPLATE_KEK: 'wraps the keys of templates (AES-256-GCM)',
   EVENT_KEK: "wraps the keys of events' personal parts (AES-256-GCM)",
+  EVENT_MAC_KEY: 'shows that an event was made by a process (HMAC)',
   CHECKPOINT_KEY: 'signs checkpoints of the audit log (Ed25519, private)',
   AUDIT_SHARED_SECRET: 'names the gateway to the audit service',
 } as const;

@@ -14,6 +14,7 @@ const NEEDED = [
   'AUDIT_TLS_CA_FILE',
   // Unset behind a balancer, all people would share the limits of one address; `none` says that there is none.
   'TRUSTED_PROXIES',
+  'EVENT_MAC_KEY',
 ];
 const SECRET = /(_KEYS?|_KEK|_SECRET)$/;
 /** Names and texts that people, examples and our own tools use where nobody attacks. */

@@ -144,10 +144,46 @@ export type Personal = Pick<AuditEvent, 'ipAddress' | 'deviceModel' | 'similarit
 const sealedPartSchema = z.strictObject({ part: z.enum(PAYLOAD_PARTS), data: z.base64url().max(2_000) });
 export type SealedPart = z.infer<typeof sealedPartSchema>;
 
+/** Fields of an event that its process may know before the event is written, and that a proof then covers. */
+export const PROVEN_FIELDS = [
+  'timestamp',
+  'sessionId',
+  'attemptId',
+  'clientId',
+  'reason',
+  'charged',
+  'modelDigest',
+  'thresholdId',
+  'lockEpoch',
+  'actorId',
+  'count',
+  'detail',
+] as const;
+export type ProvenField = (typeof PROVEN_FIELDS)[number];
+
+/** What whoever seals an event knows of it. `types`: those among which the update that writes it may choose. */
+export interface KnownOfEvent {
+  types: readonly EventType[];
+  fields?: { readonly [Name in ProvenField]?: AuditEvent[Name] };
+  isOlder?: boolean;
+}
+
+/** A MAC (HMAC-SHA-256, base64url) over an event's id, subject, possible types, sealed parts and the fields named. */
+export const eventProofSchema = z.strictObject({
+  types: z.array(eventTypeSchema).min(1).max(20),
+  fields: z.array(z.enum(PROVEN_FIELDS)).max(PROVEN_FIELDS.length),
+  /** The event waited before there was a key: `migrate` vouches that it stood so when it ran. */
+  older: z.literal(true).optional(),
+  mac: z.string().regex(/^[\w-]{43}$/),
+});
+export type EventProof = z.infer<typeof eventProofSchema>;
+
 /** What is personal in an event, as it leaves the gateway: ciphertext (base64url), and keyed digests to search by. */
 export const sealedPersonalSchema = z.strictObject({
   parts: z.array(sealedPartSchema).max(PAYLOAD_PARTS.length),
   tags: z.array(z.string().regex(/^[adn][\w-]{22}$/)).max(3),
+  /** Absent where no EVENT_MAC_KEY is set. */
+  proof: eventProofSchema.optional(),
 });
 export type SealedPersonal = z.infer<typeof sealedPersonalSchema>;
 

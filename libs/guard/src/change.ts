@@ -1,4 +1,4 @@
-import { ADDRESS_LIMITS, type EventType, type MailTemplate } from '#contracts';
+import { ADDRESS_LIMITS, type EventType, type KnownOfEvent, type MailTemplate } from '#contracts';
 import {
   add,
   and,
@@ -113,6 +113,12 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
     case 'erase':
       return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
   }
+}
+
+/** What is known of a change's event before it is written. */
+export function knownOf(what: EpochChange, s: GuardSettings): KnownOfEvent {
+  const { event, actorId } = effectOf(what, s);
+  return { types: [event], fields: actorId === undefined ? {} : { actorId } };
 }
 
 /** Rule 6: the epoch rises, a live reservation is settled, one event tells of the change. */

@@ -2,7 +2,7 @@ export { allowedActions, drawChallenge, newChallengeId, nextReleaseDelayMs } fro
 export { type AttemptClass, type AttemptEnd, classifyAttempt } from './classify.js';
 export { databaseClock, fixedClock, type GuardClock, shiftedClock } from './pipeline.js';
 export { GuardMachine } from './machine.js';
-export { attemptEventIds, type EventSealer, nothingPersonal, type SealedAttempt, type UserSealer } from './sealer.js';
+export { attemptEventIds, endTypesOf, type EventSealer, type SealedAttempt, type UserSealer } from './sealer.js';
 export type { SealedOrigin } from './outbox.js';
 export { createNewGuards, type NewGuards } from './new-guards.js';
 export { createGuardStore, type GuardStoreOptions } from './store.js';

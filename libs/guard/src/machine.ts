@@ -87,7 +87,7 @@ export class GuardMachine {
       transportEpoch: input.transportEpoch,
       storeEpoch: input.storeEpoch,
       eventIds: attemptEventIds(input.attemptId),
-      sealed: sealAttempt(input.attemptId, input.origin, this.seal),
+      sealed: sealAttempt(input, this.seal),
     };
     g.ops.push(input.attemptId);
     return 'begun';
@@ -373,7 +373,10 @@ export class GuardMachine {
     g.recent = [...g.recent, attempt].slice(-s.limits.recentMax);
     g.reservation = null;
     const counts = decided && (cls === 'success' || cls === 'failed') ? decided.similarity : null;
-    const similarity = counts === null ? [] : this.seal.event(r.eventIds.end, { similarity: counts }).parts;
+    const similarity =
+      counts === null
+        ? []
+        : this.seal.event(r.eventIds.end, { similarity: counts }, { types: ['success', 'failed'] }).parts;
     this.event({
       eventId: r.eventIds.end,
       sealed: { ...r.sealed.end, parts: [...r.sealed.end.parts, ...similarity] },
@@ -459,7 +462,7 @@ export class GuardMachine {
   private eventFrom(origin: Origin, event: Omit<OutboxEvent, 'eventId' | 'userId' | 'timestamp' | 'sealed'>): void {
     const eventId = this.s.newId();
     const { sessionId } = origin;
-    const sealed = this.seal.event(eventId, personalOf(origin));
+    const sealed = this.seal.event(eventId, personalOf(origin), { types: [event.type] });
     this.event({ ...event, ...(sessionId === undefined ? {} : { sessionId }), eventId, sealed });
   }
 

@@ -1,4 +1,4 @@
-import type { EventType, MailTemplate, Origin, SealedPersonal } from '#contracts';
+import type { EventType, KnownOfEvent, MailTemplate, Origin, SealedPersonal } from '#contracts';
 import { field, isoTime, merge, object, type Expr, type Operand, optional } from './expressions.js';
 import { now } from './pipeline.js';
 import { personalOf, type UserSealer } from './sealer.js';
@@ -21,7 +21,9 @@ export const eventEntry = (o: {
 
 export const prepareEvent = (event: AuditEventInput, seal: UserSealer): PreparedEvent => {
   const { deviceModel, ipAddress, similarity, ...clear } = event;
-  return withoutUndefined({ ...clear, sealed: seal.event(event.eventId, { deviceModel, ipAddress, similarity }) });
+  const { eventId, type, ...fields } = clear;
+  const sealed = seal.event(eventId, { deviceModel, ipAddress, similarity }, { types: [type], fields });
+  return withoutUndefined({ ...clear, sealed });
 };
 
 /** An event that a caller made; the guard adds whose it is and the database's time. */
@@ -57,10 +59,13 @@ export interface SealedOrigin {
   sealed: SealedPersonal;
   mail: string | null;
 }
-export const sealOrigin = (eventId: string, origin: Origin, seal: UserSealer): SealedOrigin => ({
+export const sealOrigin = (eventId: string, origin: Origin, seal: UserSealer, known: KnownOfEvent): SealedOrigin => ({
   eventId,
   sessionId: origin.sessionId ?? null,
-  sealed: seal.event(eventId, personalOf(origin)),
+  sealed: seal.event(eventId, personalOf(origin), {
+    ...known,
+    fields: { ...known.fields, ...(origin.sessionId === undefined ? {} : { sessionId: origin.sessionId }) },
+  }),
   mail: seal.mail(origin),
 });
 

@@ -1,4 +1,4 @@
-import type { Origin, Personal, SealedPersonal } from '#contracts';
+import type { EventType, KnownOfEvent, Origin, Personal, Purpose, SealedPersonal } from '#contracts';
 import { uuidOf } from '#sealing';
 
 /**
@@ -9,23 +9,10 @@ export interface EventSealer {
   of(userId: string): Promise<UserSealer>;
 }
 export interface UserSealer {
-  event(eventId: string, personal: Personal): SealedPersonal;
+  event(eventId: string, personal: Personal, known: KnownOfEvent): SealedPersonal;
   /** Null when the user's key is gone. */
   mail(origin: Origin): string | null;
 }
-
-/** For whoever has no key, as the operator's command line: it has nothing personal to say. */
-export const nothingPersonal: EventSealer = {
-  of: () =>
-    Promise.resolve({
-      event: (_eventId: string, personal: Personal): SealedPersonal => {
-        if (Object.values(personal).some((value) => value !== undefined))
-          throw new Error('no key to seal an event with');
-        return { parts: [], tags: [] };
-      },
-      mail: () => null,
-    }),
-};
 
 /** Carried by the reservation: what its end may have to say about where the attempt came from. */
 export interface SealedAttempt {
@@ -42,8 +29,26 @@ export const attemptEventIds = (attemptId: string): { end: string; locked: strin
 
 export const personalOf = ({ deviceModel, ipAddress }: Origin): Personal => ({ deviceModel, ipAddress });
 
-export function sealAttempt(attemptId: string, origin: Origin, seal: UserSealer): SealedAttempt {
+const ALWAYS = ['failed', 'error', 'expired', 'cancelled', 'abandoned'] as const satisfies readonly EventType[];
+/** What the event that ends an attempt may be of. */
+const END_TYPES: Record<Purpose, readonly EventType[]> = {
+  verify: ['success', ...ALWAYS],
+  enrol: ['enrolled', ...ALWAYS],
+  practice: ALWAYS,
+};
+
+export const endTypesOf = (purpose: Purpose): readonly EventType[] => END_TYPES[purpose];
+
+export function sealAttempt(
+  { attemptId, purpose, origin }: { attemptId: string; purpose: Purpose; origin: Origin },
+  seal: UserSealer,
+): SealedAttempt {
   const ids = attemptEventIds(attemptId);
   const personal = personalOf(origin);
-  return { end: seal.event(ids.end, personal), locked: seal.event(ids.locked, personal), mail: seal.mail(origin) };
+  const fields = { attemptId };
+  return {
+    end: seal.event(ids.end, personal, { types: endTypesOf(purpose), fields }),
+    locked: seal.event(ids.locked, personal, { types: ['locked'], fields }),
+    mail: seal.mail(origin),
+  };
 }

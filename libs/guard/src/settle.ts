@@ -31,12 +31,14 @@ import {
   lte,
   max,
   maybe,
+  merge,
   mod,
   ne,
   not,
   object,
   only,
   type Operand,
+  optional,
   or,
   present,
   pushRing,
@@ -325,10 +327,13 @@ function endEvent(cause: Cause): Expr {
   return eventEntry({
     eventId: reservation('eventIds.end'),
     type: w('end.type'),
-    sealed: object({
-      parts: concat(reservation('sealed.end.parts'), similarity),
-      tags: reservation('sealed.end.tags'),
-    }),
+    sealed: merge(
+      object({
+        parts: concat(reservation('sealed.end.parts'), similarity),
+        tags: reservation('sealed.end.tags'),
+      }),
+      optional('proof', reservation('sealed.end.proof')),
+    ),
     more: {
       sessionId: reservation('sessionId'),
       attemptId: reservation('attemptId'),

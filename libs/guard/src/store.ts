@@ -1,8 +1,15 @@
-import { CAPTURE_LIMITS, CHALLENGE_STEPS_MAX, GUARD_LIMITS, type GuardLimits, type Origin } from '#contracts';
+import {
+  CAPTURE_LIMITS,
+  CHALLENGE_STEPS_MAX,
+  GUARD_LIMITS,
+  type GuardLimits,
+  type KnownOfEvent,
+  type Origin,
+} from '#contracts';
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
 import { begin, type SealedBegin } from './begin.js';
-import { appendEvent, change, setPreferences } from './change.js';
+import { appendEvent, change, knownOf, setPreferences } from './change.js';
 import {
   cancel,
   canCancel,
@@ -221,12 +228,12 @@ class MongoGuardStore implements GuardStore {
   }
 
   async change(...[userId, what, from, opId]: Parameters<GuardStore['change']>): Promise<ChangeOutcome> {
-    const sealed = 'sealed' in from ? from : await this.sealOrigin(userId, from);
+    const sealed = 'sealed' in from ? from : await this.sealOrigin(userId, from, knownOf(what, this.s));
     return this.changeOnce(userId, change(what, sealed, opId, this.s), opId);
   }
 
-  async prepare(...[userId, , origin, opId]: Parameters<GuardStore['prepare']>): Promise<SealedOrigin> {
-    return sealOrigin(uuidOf(`change:${opId}`), origin, await this.sealer.of(userId));
+  async prepare(...[userId, what, origin, opId]: Parameters<GuardStore['prepare']>): Promise<SealedOrigin> {
+    return sealOrigin(uuidOf(`change:${opId}`), origin, await this.sealer.of(userId), knownOf(what, this.s));
   }
 
   async prepareEvent(userId: string, event: AuditEventInput): Promise<PreparedEvent> {
@@ -234,7 +241,8 @@ class MongoGuardStore implements GuardStore {
   }
 
   async setPreferences(...[userId, p, origin, opId]: Parameters<GuardStore['setPreferences']>): Promise<ChangeOutcome> {
-    return this.changeOnce(userId, setPreferences(p, await this.sealOrigin(userId, origin), opId), opId);
+    const sealed = await this.sealOrigin(userId, origin, { types: ['preferences_changed'] });
+    return this.changeOnce(userId, setPreferences(p, sealed, opId), opId);
   }
 
   async appendEvent(userId: string, event: AuditEventInput): Promise<boolean> {
@@ -283,19 +291,19 @@ class MongoGuardStore implements GuardStore {
   private async sealBegin(input: BeginInput): Promise<SealedBegin> {
     const seal = await this.sealer.of(input.userId);
     return {
-      attempt: sealAttempt(input.attemptId, input.origin, seal),
-      refused: sealOrigin(this.s.newId(), input.origin, seal),
+      attempt: sealAttempt(input, seal),
+      refused: sealOrigin(this.s.newId(), input.origin, seal, { types: ['refused'] }),
     };
   }
 
-  private async sealOrigin(userId: string, origin: Origin): Promise<SealedOrigin> {
-    return sealOrigin(this.s.newId(), origin, await this.sealer.of(userId));
+  private async sealOrigin(userId: string, origin: Origin, known: KnownOfEvent): Promise<SealedOrigin> {
+    return sealOrigin(this.s.newId(), origin, await this.sealer.of(userId), known);
   }
 
   private async sealSimilarity(result: Parameters<GuardStore['decide']>[0], similarity: number | null) {
     if (similarity === null || result.purpose !== 'verify') return [];
     const seal = await this.sealer.of(result.userId);
-    return seal.event(attemptEventIds(result.attemptId).end, { similarity }).parts;
+    return seal.event(attemptEventIds(result.attemptId).end, { similarity }, { types: ['success', 'failed'] }).parts;
   }
 
   private async changeOnce(userId: string, update: Update, opId: string): Promise<ChangeOutcome> {

@@ -18,6 +18,7 @@ import {
   startRedis,
   withDatabase,
 } from '#stack';
+import { EventProofs } from '#audit-log';
 import { TcpProxy } from '#testing';
 import { type PointHandler, ProbeServer } from './probe.js';
 import type { Context } from './scenario.js';
@@ -166,6 +167,12 @@ export class Fleet {
   operatorEnvironment(): Record<string, string> {
     const audit = this.member('audit-1').process.spec.env as Record<string, string>;
     return { ...audit, ...operatorEnvironment(audit) };
+  }
+
+  /** Of this fleet's processes: for what a test writes as if it were one. */
+  proofs(): EventProofs {
+    const [id = '', bytes = ''] = developmentKeys(this.dir).eventMacKey.split(':');
+    return new EventProofs([{ id, bytes: Buffer.from(bytes, 'base64url') }]);
   }
 
   /** All that a process wrote, over all its lives. */

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Connection } from 'mongoose';
-import type { StoredEntry } from '#audit-log';
+import { createProofSealer, type EventProofs, type StoredEntry } from '#audit-log';
 import type { OutboxEvent } from '#contracts';
-import { createGuardStore, type GuardDocument, nothingPersonal } from '#guard';
+import { createGuardStore, type GuardDocument } from '#guard';
 import { Fleet } from '../harness/fleet.js';
 import { countersign } from '../harness/operator.js';
 import type { Scenario } from '../harness/scenario.js';
@@ -28,8 +28,8 @@ export const producers: Scenario = {
       try {
         const { database } = fleet;
         const lanes = [
-          ...(await Promise.all(Array.from({ length: PRODUCERS / 2 }, () => ofGuards(database)))),
-          ...Array.from({ length: PRODUCERS / 2 }, (_, i) => ofProcesses(database, `producer-${i}`)),
+          ...(await Promise.all(Array.from({ length: PRODUCERS / 2 }, () => ofGuards(database, fleet.proofs())))),
+          ...Array.from({ length: PRODUCERS / 2 }, (_, i) => ofProcesses(database, `producer-${i}`, fleet.proofs())),
         ];
         const registered = (PRODUCERS / 2) * OUTBOXES;
         const sent: string[] = [];
@@ -55,8 +55,9 @@ export const producers: Scenario = {
         await until('all events in the log', async () => (await log.countDocuments()) >= wanted, REST_MS).catch(
           () => undefined,
         );
-        const rows = await log.find({}, { projection: { seq: 1, eventId: 1, prevHash: 1 } }).toArray();
+        const rows = await log.find({}, { projection: { seq: 1, eventId: 1, prevHash: 1, type: 1 } }).toArray();
         const ids = new Set(rows.map(({ eventId }) => eventId));
+        const malformed = rows.filter(({ type }) => type === 'malformed').length;
         const lost = sent.filter((id) => !ids.has(id)).length;
         const gaps = rows.map(({ seq }) => seq).sort((a, b) => a - b).filter((seq, i) => seq !== i).length; // prettier-ignore
         const forks = rows.length - new Set(rows.map(({ prevHash }) => prevHash)).size;
@@ -67,9 +68,9 @@ export const producers: Scenario = {
           id: 'T35',
           scenario: `${PRODUCERS} producers of ${each} events each; one of two writers killed every ${KILL_EVERY_MS / 1000} s`,
           injected: `${sent.length} events, ${kills} writers killed`,
-          found: `${lost} lost, ${rows.length - ids.size} twice, ${gaps} gaps, ${forks} forks; audit fsck exit ${fsck.code}, audit verify exit ${verify.code}`,
+          found: `${lost} lost, ${rows.length - ids.size} twice, ${gaps} gaps, ${forks} forks, ${malformed} malformed; audit fsck exit ${fsck.code}, audit verify exit ${verify.code}`,
           ok:
-            rows.length === wanted && ids.size === wanted && lost + gaps + forks === 0 && kills > 0 && fsck.code === 0 && verify.code === 0,
+            rows.length === wanted && ids.size === wanted && lost + gaps + forks + malformed === 0 && kills > 0 && fsck.code === 0 && verify.code === 0,
           trials: sent.length,
         }; // prettier-ignore
       } finally {
@@ -79,9 +80,9 @@ export const producers: Scenario = {
 };
 
 /** A gateway's way: through users' guards, each written to in turn. */
-async function ofGuards(database: Connection): Promise<Push> {
+async function ofGuards(database: Connection, proofs: EventProofs): Promise<Push> {
   const collection = database.collection<GuardDocument>('face_guards');
-  const guard = createGuardStore({ collection, sealer: nothingPersonal });
+  const guard = createGuardStore({ collection, sealer: createProofSealer(proofs) });
   const users = Array.from({ length: OUTBOXES }, () => randomUUID());
   for (const userId of users)
     await guard.create(userId, { faceRequired: false, event: { eventId: randomUUID(), type: 'registered' } });
@@ -93,11 +94,13 @@ async function ofGuards(database: Connection): Promise<Push> {
 }
 
 /** A process's way: events of nobody, through its own outbox. */
-function ofProcesses(database: Connection, name: string): Push {
+function ofProcesses(database: Connection, name: string, proofs: EventProofs): Push {
   const outboxes = database.collection<{ _id: string; entries: OutboxEvent[]; hasOutbox: boolean }>('system_outboxes');
   let next = 0;
   return (eventId) => {
-    const entry: OutboxEvent = { eventId, userId: null, type: 'config_changed', timestamp: new Date(), sealed: { parts: [], tags: [] } }; // prettier-ignore
+    const [type, nothing, timestamp] = ['config_changed' as const, { parts: [], tags: [] }, new Date()];
+    const proof = proofs.make(null, eventId, { types: [type], fields: { timestamp } }, nothing);
+    const entry: OutboxEvent = { eventId, userId: null, type, timestamp, sealed: { ...nothing, proof } };
     return outboxes.updateOne(
       { _id: `${name}-${next++ % OUTBOXES}` },
       { $push: { entries: entry }, $set: { hasOutbox: true } },

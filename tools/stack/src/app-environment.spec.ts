@@ -29,8 +29,8 @@ describe('keys', () => {
     const keys = developmentKeys(dir);
     const { auditSharedSecret, ...sealing } = keys;
     const bytes = Object.values(sealing).map((key) => /^dev-\d{8}:(.*)$/.exec(key)?.[1] ?? '');
-    expect(bytes.map((text) => Buffer.from(text, 'base64url').length)).toEqual(Array(9).fill(32));
-    expect(new Set([...bytes, auditSharedSecret]).size).toBe(10);
+    expect(bytes.map((text) => Buffer.from(text, 'base64url').length)).toEqual(Array(10).fill(32));
+    expect(new Set([...bytes, auditSharedSecret]).size).toBe(11);
     expect(fs.statSync(path.join(dir, 'keys.json')).mode & 0o777).toBe(0o600);
     expect(developmentKeys(dir)).toEqual(keys);
   });
@@ -57,8 +57,15 @@ describe('keys', () => {
       const values = Object.values(appEnvironment(app, options));
       return Object.entries(keys).flatMap(([name, key]) => (values.includes(key) ? [name] : []));
     };
-    expect(held('gateway')).toEqual(['auditSharedSecret', 'sessionKey', 'mailKey', 'similarityKey', 'eventKek']);
+    expect(held('gateway')).toEqual([
+      'auditSharedSecret',
+      'sessionKey',
+      'mailKey',
+      'similarityKey',
+      'eventKek',
+      'eventMacKey',
+    ]);
     expect(held('inference')).toEqual(['templateKek', 'evidenceKey', 'frameKey', 'resultKey']);
-    expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey', 'eventKek', 'checkpointKey']);
+    expect(held('audit')).toEqual(['auditSharedSecret', 'mailKey', 'eventKek', 'eventMacKey', 'checkpointKey']);
   });
 });

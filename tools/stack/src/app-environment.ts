@@ -56,6 +56,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       SIMILARITY_PRIVATE_KEYS: similarityKey,
       MAIL_KEY: o.keys.mailKey,
       EVENT_KEK: o.keys.eventKek,
+      EVENT_MAC_KEY: o.keys.eventMacKey,
       // Everybody comes from one address here.
       REGISTRATIONS_PER_HOUR: '100000',
       FIRST_ENROLMENT: 'open',
@@ -86,6 +87,7 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       MAIL_KEY: o.keys.mailKey,
       PUBLIC_URL: publicUrl,
       EVENT_KEK: o.keys.eventKek,
+      EVENT_MAC_KEY: o.keys.eventMacKey,
       CHECKPOINT_KEY: o.keys.checkpointKey,
       CHECKPOINT_ORIGIN: LOG_NAME,
       AUDIT_CHECKPOINT_FILE: o.checkpointFile,

@@ -13,6 +13,7 @@ const NAMES = [
   'resultKey',
   'similarityKey',
   'eventKek',
+  'eventMacKey',
   'checkpointKey',
 ] as const;
 

@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { EventProofs } from '#audit-log';
 import type { GuardStore } from '#guard';
 import { AppLogger } from '#observability';
+import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { eachAlone } from '../each-alone.js';
 import { GUARD_STORE } from '../guard-store.js';
 import { LogWriter } from '../log/log-writer.js';
@@ -9,6 +11,7 @@ import { MailsRepository } from '../notifications/mails.repository.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
 import { SystemOutboxRepository } from './system-outbox.repository.js';
 
+const MALFORMED = 'entries of an outbox are not what our processes write; they are stored as malformed';
 const SWEEP_PARALLEL = 4;
 /** A guard may be written to while it is drained; what comes after so many rounds waits for the next nudge. */
 const ROUNDS_MAX = 20;
@@ -19,6 +22,8 @@ const ROUNDS_MAX = 20;
  */
 @Injectable()
 export class DrainService {
+  private readonly proofs: EventProofs | null;
+
   constructor(
     @Inject(GUARD_STORE) private readonly guard: GuardStore,
     private readonly log: LogWriter,
@@ -26,14 +31,18 @@ export class DrainService {
     private readonly system: SystemOutboxRepository,
     private readonly nudge: MailNudge,
     private readonly logger: AppLogger,
-  ) {}
+    @Inject(AUDIT_CONFIG) { EVENT_MAC_KEY }: Pick<AuditConfig, 'EVENT_MAC_KEY'>,
+  ) {
+    this.proofs = EVENT_MAC_KEY ? new EventProofs(EVENT_MAC_KEY) : null;
+  }
 
   async drainUser(userId: string): Promise<void> {
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const entries: unknown[] = await this.guard.readOutbox(userId);
       if (entries.length === 0) return;
-      const batch = sortGuardOutbox(userId, entries, new Date());
-      if (batch.malformed > 0) this.logger.error({ userId, count: batch.malformed }, 'malformed outbox entries');
+      const batch = sortGuardOutbox(userId, entries, { receivedAt: new Date(), proofs: this.proofs });
+      if (batch.malformed > 0)
+        this.logger.error({ userId, state: 'event_malformed', count: batch.malformed }, MALFORMED);
       await this.log.append(batch.events);
       await this.mails.insert(batch.mails);
       await this.guard.pull(userId, batch.ids);
@@ -51,8 +60,8 @@ export class DrainService {
 
   private async drainProcess(processId: string): Promise<void> {
     const entries = await this.system.read(processId);
-    const { events, malformed } = sortSystemOutbox(entries, new Date());
-    if (malformed > 0) this.logger.error({ count: malformed }, 'malformed system outbox entries');
+    const { events, malformed } = sortSystemOutbox(entries, { receivedAt: new Date(), proofs: this.proofs });
+    if (malformed > 0) this.logger.error({ state: 'event_malformed', count: malformed }, MALFORMED);
     await this.log.append(events);
     await this.system.pull(processId, entries);
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EventProofs } from '#audit-log';
 import { type EventType, type MailRow, mailRowSchema, type OutboxEvent, outboxEventSchema } from '#contracts';
 import { malformedEvent } from './malformed.js';
 
@@ -27,13 +28,23 @@ const OWN_TYPES: ReadonlySet<EventType> = new Set<EventType>(['erasure_completed
 /** What the guard is told to pull for an entry without a usable id. */
 const WITHOUT_ID = '';
 
-/** Sorts the entries of one user's outbox. An entry that is not what it should be, or of another user, is `malformed`. */
-export function sortGuardOutbox(userId: string, entries: readonly unknown[], receivedAt: Date): OutboxBatch {
+/** What an entry is measured by. `proofs`: null where there is no key, and every event is believed. */
+export interface Measure {
+  receivedAt: Date;
+  proofs: EventProofs | null;
+}
+
+/**
+ * Sorts the entries of one user's outbox. An entry that is not what it should be, of another user, or without the proof
+ * that one of our processes made it, is `malformed`.
+ */
+export function sortGuardOutbox(userId: string, entries: readonly unknown[], measure: Measure): OutboxBatch {
+  const { receivedAt } = measure;
   const batch: OutboxBatch = { events: [], mails: [], ids: [], malformed: 0 };
   for (const raw of entries) {
     const { data: entry } = entrySchema.safeParse(raw);
-    if (entry?.kind === 'event' && entry.event.userId === userId && !OWN_TYPES.has(entry.event.type)) {
-      batch.events.push(entry.event);
+    if (entry?.kind === 'event' && entry.event.userId === userId && isOurs(entry.event, measure)) {
+      batch.events.push(asStored(entry.event));
       batch.ids.push(entry.event.eventId);
     } else if (entry?.kind === 'mail') {
       const { kind: _kind, mailId, at, ...mail } = entry;
@@ -53,13 +64,20 @@ export function sortGuardOutbox(userId: string, entries: readonly unknown[], rec
 /** The same for a process's outbox, which holds bare events. */
 export function sortSystemOutbox(
   entries: readonly unknown[],
-  receivedAt: Date,
+  measure: Measure,
 ): Pick<OutboxBatch, 'events' | 'malformed'> {
   const events = entries.map((raw) => {
     const parsed = outboxEventSchema.safeParse(raw);
-    return parsed.success && !OWN_TYPES.has(parsed.data.type)
-      ? parsed.data
-      : malformedEvent(raw, { userId: null, receivedAt });
+    return parsed.success && isOurs(parsed.data, measure)
+      ? asStored(parsed.data)
+      : malformedEvent(raw, { userId: null, receivedAt: measure.receivedAt });
   });
   return { events, malformed: events.filter((event) => event.type === 'malformed').length };
 }
+
+const isOurs = (event: OutboxEvent, { proofs }: Measure): boolean =>
+  !OWN_TYPES.has(event.type) && (proofs === null || proofs.holds(event));
+
+/** What waited since before there was a key says so for ever: `migrate` vouches for it and no process. */
+const asStored = (event: OutboxEvent): OutboxEvent =>
+  event.sealed?.proof?.older ? { ...event, detail: { ...event.detail, beforeProof: true } } : event;

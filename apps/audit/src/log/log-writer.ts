@@ -5,7 +5,7 @@ import { Checkpointer } from './checkpointer.js';
 import { isDuplicateOnly } from './durable.js';
 import { EntriesRepository } from './entries.repository.js';
 import { type Head, LeaseRepository } from './lease.repository.js';
-import { type LogEvent, makeEntries, subjectIdOf } from './make-entry.js';
+import { type LogEvent, makeEntries, subjectIdOf, withSoundParts } from './make-entry.js';
 import { SubjectsRepository } from './subjects.repository.js';
 
 const BATCH_MAX = 500;
@@ -159,7 +159,8 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
   private async insert(events: LogEvent[], end: Head): Promise<boolean> {
     const ids = events.flatMap((event) => [subjectIdOf(event), ...(event.actorId ? [event.actorId] : [])]);
     const subjects = await this.subjects.keys.resolve(ids);
-    const { rows, head } = makeEntries(events, subjects, end);
+    const sound = events.map((event) => withSoundParts(event, subjects));
+    const { rows, head } = makeEntries(sound, subjects, end);
     try {
       await this.entries.insert(rows);
     } catch (error) {
@@ -168,6 +169,8 @@ export class LogWriter implements OnApplicationBootstrap, BeforeApplicationShutd
       return false;
     }
     this.head = head;
+    const forged = sound.filter((event, i) => event !== events[i]).length;
+    if (forged > 0) this.logger.error({ state: 'event_malformed', count: forged }, 'similarities do not open');
     for (const userId of [...subjects.values()].flatMap(({ id, isClosed }) => (isClosed ? [id] : []))) {
       this.logger.error({ userId, state: 'event_key_closed' }, 'events were stored without what is personal in them');
     }

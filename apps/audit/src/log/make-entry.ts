@@ -1,4 +1,12 @@
-import { encodeEntry, type LogEntry, nobodyOf, payloadCommit, type StoredEntry, type Subject } from '#audit-log';
+import {
+  encodeEntry,
+  type LogEntry,
+  nobodyOf,
+  openPersonal,
+  payloadCommit,
+  type StoredEntry,
+  type Subject,
+} from '#audit-log';
 import { type OutboxEvent, PAYLOAD_PARTS } from '#contracts';
 import type { Head } from './lease.repository.js';
 import { headAt } from './entries.repository.js';
@@ -10,6 +18,20 @@ export interface LogEvent extends OutboxEvent {
 
 /** Whose payload an event's is: its user's, or, for an event of nobody, one for all of that day. */
 export const subjectIdOf = (event: OutboxEvent): string => event.userId ?? nobodyOf(event.timestamp.toISOString());
+
+/**
+ * A similarity is sealed by whoever decides, after the proof of the event was made: that the person's key opens it, which
+ * lies in no database in clear, is what shows where it comes from.
+ */
+export function withSoundParts(event: LogEvent, subjects: ReadonlyMap<string, Subject>): LogEvent {
+  const dek = subjects.get(subjectIdOf(event))?.dek;
+  const later = event.sealed?.parts.filter(({ part }) => part === 'similarity') ?? [];
+  if (!dek || !event.sealed || later.length === 0) return event;
+  if (openPersonal(event.eventId, later, dek).similarity !== undefined) return event;
+  const { sealed, reason: _reason, ...rest } = event;
+  const parts = sealed.parts.filter(({ part }) => part !== 'similarity');
+  return { ...rest, type: 'malformed', sealed: { ...sealed, parts } };
+}
 
 /** The next entries of a log that ends at `head`, and where it ends with them. */
 export function makeEntries(

@@ -2,6 +2,7 @@ import { SCHEMA_VERSION } from '#contracts';
 import { CommandError, type CommandGroup, type Io } from '../command.js';
 import { bar } from '../progress.js';
 import { Database } from './database.repository.js';
+import { eventProofs } from './event-proofs.js';
 import { INDEXES, missingIndexes, nameOf } from './indexes.js';
 import { MIGRATIONS, setVersion, versionOf } from './migrations.js';
 
@@ -26,6 +27,7 @@ async function migrate(o: { dryRun?: boolean; json?: boolean }, io: Io): Promise
         `the database is of version ${from}, this program knows ${SCHEMA_VERSION}: use a newer one`,
       );
     }
+    const proofs = eventProofs();
     const steps = MIGRATIONS.filter(({ version }) => version > from);
     const missing = await missingIndexes(db);
     let done = 0;
@@ -36,7 +38,7 @@ async function migrate(o: { dryRun?: boolean; json?: boolean }, io: Io): Promise
     }
     for (const step of o.dryRun ? [] : steps) {
       progress();
-      await step.run(db);
+      await step.run(db, { proofs });
       await setVersion(db, step.version);
     }
     const indexes = missing.map(nameOf);

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import mongoose, { type Connection, type mongo } from 'mongoose';
 import { z } from 'zod';
 import { env, parseEnv } from '#config';
-import { type AuditEvent, auditEventSchema } from '#contracts';
+import { type OutboxEvent, outboxEventSchema } from '#contracts';
 import { CommandError } from '../command.js';
+import { eventProofs } from './event-proofs.js';
 
 const SELECTION_MS = 3_000;
 /** All commands share one document: each leaves few entries. */
@@ -11,7 +12,7 @@ const OUTBOX_ID = 'cli';
 
 interface SystemOutboxRow {
   _id: string;
-  entries: AuditEvent[];
+  entries: OutboxEvent[];
   hasOutbox: boolean;
 }
 
@@ -40,12 +41,15 @@ export class Database {
 
   /** What an operator did that concerns no one user. Before anything of it is shown. */
   async recordAction(about: { clientId?: string } = {}): Promise<void> {
-    const entry = auditEventSchema.parse({
-      eventId: randomUUID(),
+    const [proofs, eventId, fields] = [eventProofs(), randomUUID(), { timestamp: new Date(), ...about }];
+    const [type, sealed] = ['admin_action' as const, { parts: [], tags: [] }];
+    const proof = proofs?.make(null, eventId, { types: [type], fields }, sealed);
+    const entry = outboxEventSchema.parse({
+      ...fields,
+      eventId,
       userId: null,
-      type: 'admin_action',
-      timestamp: new Date(),
-      ...about,
+      type,
+      sealed: { ...sealed, ...(proof ? { proof } : {}) },
     });
     const update = { $push: { entries: entry }, $set: { hasOutbox: true } };
     await this.collection<SystemOutboxRow>('system_outboxes').updateOne({ _id: OUTBOX_ID }, update, { upsert: true });

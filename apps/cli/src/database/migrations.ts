@@ -1,11 +1,13 @@
 import type { mongo } from 'mongoose';
+import type { EventProofs } from '#audit-log';
 import { SCHEMA_COLLECTION, type SchemaRow } from '#contracts';
+import { markOlderEvents } from './older-events.js';
 
 export interface Migration {
   version: number;
   what: string;
   /** May run twice and beside processes of the version before: it adds what they ignore and takes nothing away. */
-  run(db: mongo.Db): Promise<void>;
+  run(db: mongo.Db, keys: { proofs: EventProofs | null }): Promise<void>;
 }
 
 /** In order, to SCHEMA_VERSION; a version is never changed once it was released. */
@@ -77,6 +79,13 @@ export const MIGRATIONS: readonly Migration[] = [
       for (const [field, value] of Object.entries(set)) {
         await db.collection('users').updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
       }
+    },
+  },
+  {
+    version: 7,
+    what: 'events that wait since before EVENT_MAC_KEY are marked as such',
+    run: async (db, { proofs }) => {
+      if (proofs) await markOlderEvents(db, proofs);
     },
   },
 ];

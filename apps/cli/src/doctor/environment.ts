@@ -21,6 +21,7 @@ const schema = z.object({
   EVIDENCE_KEY: keys,
   TEMPLATE_KEK: keys,
   EVENT_KEK: env.keySet.optional(),
+  EVENT_MAC_KEY: env.keySet.optional(),
   CHECKPOINT_KEY: env.key32.optional(),
   AUDIT_SHARED_SECRET: env.secret.optional(),
   AUDIT_CHECKPOINT_FILE: env.path.optional(),

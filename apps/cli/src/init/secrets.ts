@@ -26,7 +26,7 @@ export async function newSecrets(publicHost: string): Promise<Secrets> {
   };
   const ca = { 'ca.crt': authority.certificate };
   const [frame, result, similarity] = [makeKey('frame'), makeKey('result'), makeKey('similarity')];
-  const [mail, event] = [makeKey('mail').key, makeKey('event').key];
+  const [mail, event, eventMac] = [makeKey('mail').key, makeKey('event').key, makeKey('event-mac').key];
   const shared = `${password()}\n`;
   const queue = passwords<QueueUser>('gateway', 'inference', 'audit', 'cli', 'keda');
   const blob = passwords<BlobUser>('gateway', 'inference', 'audit', 'cli');
@@ -51,6 +51,7 @@ export async function newSecrets(publicHost: string): Promise<Secrets> {
       SIMILARITY_PRIVATE_KEYS: similarity.key,
       MAIL_KEY: mail,
       EVENT_KEK: event,
+      EVENT_MAC_KEY: eventMac,
     },
     inference: {
       ...ca,
@@ -69,10 +70,11 @@ export async function newSecrets(publicHost: string): Promise<Secrets> {
       AUDIT_SHARED_SECRET: shared,
       MAIL_KEY: mail,
       EVENT_KEK: event,
+      EVENT_MAC_KEY: eventMac,
       CHECKPOINT_KEY: makeKey('checkpoint').key,
     },
-    migrate: { ...ca, ...database('cli') },
-    cli: { ...ca, ...database('cli'), ...redis('cli'), MAIL_KEY: mail },
+    migrate: { ...ca, ...database('cli'), EVENT_MAC_KEY: eventMac },
+    cli: { ...ca, ...database('cli'), ...redis('cli'), MAIL_KEY: mail, EVENT_MAC_KEY: eventMac },
     keda: { ...ca, username: 'keda', password: queue.keda, tls: 'enable' },
     redis: { ...ca, ...(await serving(HOSTS.redis)), 'users.acl': queueUsers(queue) },
     'redis-blobs': { ...ca, ...(await serving(HOSTS.blobs)), 'users.acl': blobUsers(blob) },

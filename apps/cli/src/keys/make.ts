@@ -11,6 +11,7 @@ const KINDS = {
   evidence: null,
   template: null,
   event: null,
+  'event-mac': null,
   checkpoint: null,
 } as const satisfies Record<string, ((bytes: Uint8Array) => Buffer) | null>;
 export type KeyKind = keyof typeof KINDS;

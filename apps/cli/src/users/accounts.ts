@@ -1,7 +1,9 @@
 import type { mongo } from 'mongoose';
 import { emailLookupSchema, openAccounts, readEmail, type UserRow } from '#accounts';
-import { createGuardStore, type GuardStore, nothingPersonal } from '#guard';
+import { createProofSealer } from '#audit-log';
+import { createGuardStore, type GuardStore } from '#guard';
 import { CommandError } from '../command.js';
+import { eventProofs } from '../database/event-proofs.js';
 import { Database } from '../database/database.repository.js';
 
 export type AccountsAtHand = Pick<ReturnType<typeof openAccounts>, 'accounts' | 'users' | 'links'> & {
@@ -15,7 +17,10 @@ const UNFINISHED =
 /** Accounts of the database of MONGODB_URI, by the same code as the gateway's. */
 export async function withAccounts(work: (accounts: AccountsAtHand) => Promise<void>): Promise<void> {
   await Database.with(async (database) => {
-    const guard = createGuardStore({ collection: database.collection('face_guards'), sealer: nothingPersonal });
+    const guard = createGuardStore({
+      collection: database.collection('face_guards'),
+      sealer: createProofSealer(eventProofs()),
+    });
     const { accounts, users, links, ensureIndexes } = openAccounts(database.db, guard, {
       failed: (_, cause) => {
         throw new CommandError(UNFINISHED, { cause });

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectConnection } from '@nestjs/mongoose';
 import { Connection, type mongo } from 'mongoose';
-import { createEventSealer, SearchTags, SubjectKeys, type SubjectRow, type SubjectRows } from '#audit-log';
+import { createEventSealer, EventProofs, SearchTags, SubjectKeys, type SubjectRow, type SubjectRows } from '#audit-log';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { collection, isDuplicateKey } from '../store/mongo.js';
 
@@ -16,10 +16,14 @@ export class SubjectRepository implements SubjectRows {
   readonly sealer: ReturnType<typeof createEventSealer>;
   private readonly rows: mongo.Collection<SubjectRow>;
 
-  constructor(@InjectConnection() connection: Connection, @Inject(GATEWAY_CONFIG) { EVENT_KEK }: GatewayConfig) {
+  constructor(
+    @InjectConnection() connection: Connection,
+    @Inject(GATEWAY_CONFIG) { EVENT_KEK, EVENT_MAC_KEY }: GatewayConfig,
+  ) {
     this.rows = collection(connection, 'subjects');
     const keys = new SubjectKeys(this, EVENT_KEK, { rememberMs: REMEMBER_MS, rememberMax: REMEMBER_MAX });
-    this.sealer = createEventSealer(keys, new SearchTags(EVENT_KEK));
+    const proofs = EVENT_MAC_KEY ? new EventProofs(EVENT_MAC_KEY) : null;
+    this.sealer = createEventSealer(keys, new SearchTags(EVENT_KEK), { proofs });
   }
 
   async find(ids: readonly string[]): Promise<SubjectRow[]> {

@@ -75,19 +75,10 @@ export class SystemOutbox implements OnModuleInit, BeforeApplicationShutdown {
     const [eventId, timestamp] = [first.eventId ?? randomUUID(), new Date()];
     const { sessionId, deviceModel, ipAddress } = first.origin;
     const seal = await this.subjects.sealer.of(first.userId ?? nobodyOf(timestamp.toISOString()));
-    const entry = outboxEventSchema.parse({
-      eventId,
-      userId: first.userId,
-      type: first.type,
-      timestamp,
-      sessionId,
-      reason: first.reason,
-      clientId: first.clientId,
-      modelDigest: first.modelDigest,
-      count,
-      detail: first.detail,
-      sealed: seal.event(eventId, { deviceModel, ipAddress }),
-    });
+    const { userId, type, reason, clientId, modelDigest, detail } = first;
+    const fields = { timestamp, sessionId, reason, clientId, modelDigest, count, detail };
+    const sealed = seal.event(eventId, { deviceModel, ipAddress }, { types: [type], fields });
+    const entry = outboxEventSchema.parse({ ...fields, eventId, userId, type, sealed });
     await this.outbox.push(entry);
     this.nudge.drain(null);
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import {
   type Action,
@@ -202,6 +203,42 @@ describe('inference (the built process, real models, real footage, real Redis)',
     expect(inference.output).not.toContain(`"attemptId":"${attempt.id}","step":1,"frames"`);
     expect(await (await capture(new Attempt(sender), ['smile'])).verdicts()).toEqual(['done']);
   });
+
+  it('13.2: a worker that is held up judges a step as one that is not; how long it took is logged and decides nothing', async () => {
+    const frames = await franck.perform('smile');
+    /** What was logged of the attempt's only step. */
+    const msOf = (attempt: Attempt): number => {
+      const line = inference.output
+        .split('\n')
+        .find((text) => text.includes(attempt.id) && text.includes('step analysed'));
+      return (JSON.parse(line ?? '{}') as { ms: number }).ms;
+    };
+    const quick = new Attempt(sender);
+    await quick.send('smile', frames);
+    const expected = await quick.stepResult(1);
+    expect(expected.verdict).toEqual({ kind: 'done' });
+
+    const slow = new Attempt(sender);
+    let isOver = false;
+    // Shorter than its lock on the job lasts: it is slow, not lost.
+    const holdUp = async (): Promise<void> => {
+      for (let i = 0; i < 4 && !isOver; i++) {
+        inference.child.kill('SIGSTOP');
+        await sleep(1_000);
+        inference.child.kill('SIGCONT');
+        await sleep(60);
+      }
+    };
+    await slow.send('smile', frames);
+    const held = holdUp();
+    const result = await slow.stepResult(1).finally(() => (isOver = true));
+    await held;
+    expect(result.verdict).toEqual(expected.verdict);
+    // Nothing else was said of it: no `unjudged`, no second verdict.
+    expect(sender.resultsOf(slow.id).map(({ kind }) => kind)).toEqual(['step']);
+    await until(() => Promise.resolve(msOf(slow) > 0), 5_000);
+    expect(msOf(slow)).toBeGreaterThan(msOf(quick) + 500);
+  }, 120_000);
 
   it('a worker that is killed during a step costs nothing: another one does it', async () => {
     const attempt = await capture(new Attempt(sender), ['turn_right']);

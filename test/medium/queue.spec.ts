@@ -204,8 +204,10 @@ describe('queue (real Redis)', () => {
     ['is away', 0],
     ['has just come back', 50],
   ])(
-    'ends soon while Redis %s, and leaves no connection that goes on trying',
+    'ends soon while Redis %s, and leaves no connection that goes on trying, and no timer',
     async (_, backMs) => {
+      const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+      const timersBefore = timers();
       const proxy = await TcpProxy.before(redisUrl);
       @Injectable()
       class Handler {
@@ -234,6 +236,8 @@ describe('queue (real Redis)', () => {
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       server.close();
       expect(tries).toBe(0);
+      // That of a worker's locks would keep the process for ever.
+      expect(timers()).toBeLessThanOrEqual(timersBefore);
     },
     60_000,
   );

@@ -87,6 +87,8 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
       this.workers.map(async ({ worker, connection, copies }) => {
         const idle = Promise.allSettled(this.running).then(() => after(IDLE_CLOSE_MS));
         await Promise.race([worker.close(), idle, after(SHUTDOWN_GRACE_MS)]);
+        // One that is not through by now never comes to this, and its timer would keep the process.
+        await worker['lockManager'].close();
         // One that has lost its Redis would try to reach it for ever, and keep the process.
         for (const each of [connection, ...copies]) each.disconnect();
       }),

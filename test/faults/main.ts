@@ -23,6 +23,7 @@ import { sinkFull } from './scenarios/t32-sink-full.js';
 import { auditKilled } from './scenarios/t33-audit-killed.js';
 import { producers } from './scenarios/t35-producers.js';
 import { keyRotation } from './scenarios/t41-key-rotation.js';
+import { accountsKilled } from './scenarios/t54-accounts-killed.js';
 import { terminated } from './scenarios/t49-sigterm.js';
 
 /** The longest last: a run that is ended early has made the most rows. */
@@ -41,6 +42,7 @@ const SCENARIOS: readonly Scenario[] = [
   guardWrites,
   sinkFull,
   auditKilled,
+  accountsKilled,
   keyRotation,
   terminated,
   producers,

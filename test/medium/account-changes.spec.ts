@@ -25,7 +25,7 @@ interface Case {
   stored: (before: UserRow, after: UserRow | null) => boolean;
 }
 
-describe('B9: a change of an account and what follows from it are one (real Redis and MongoDB)', () => {
+describe('B9, T54: a change of an account and what follows from it are one (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
     world = await GatewayWorld.start();

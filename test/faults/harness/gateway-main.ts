@@ -1,3 +1,4 @@
+import { PendingChanges, UserRepository } from '#accounts';
 import type { GuardStore } from '#guard';
 import { BlobStore, JobQueue } from '#queue';
 import { FrameBlobs } from '../../../apps/gateway/src/capture/frame-blobs.js';
@@ -26,7 +27,9 @@ const watched = <T>(token: unknown, calls: Partial<Record<keyof T & string, stri
   calls: Object.entries(calls) as Watched['calls'],
 });
 const POINTS: readonly Watched[] = [
-  watched<GuardStore>(GUARD, { begin: 'reserve', acceptStep: 'accept', recordVerdict: 'verdict', decide: 'decide', redeem: 'redeem' }),
+  watched<GuardStore>(GUARD, { begin: 'reserve', acceptStep: 'accept', recordVerdict: 'verdict', decide: 'decide', redeem: 'redeem', change: 'tell', appendPrepared: 'event' }),
+  watched<UserRepository>(UserRepository, { renew: 'account', askForNewEmail: 'account' }),
+  watched<PendingChanges>(PendingChanges, { finish: 'follows' }),
   watched<JobQueue>(JobQueue, { enqueue: 'enqueue' }),
   watched<FrameBlobs>(FrameBlobs, { put: 'frames' }),
   watched<BlobStore>(BlobStore, { delete: 'clean' }),

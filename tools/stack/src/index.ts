@@ -9,13 +9,15 @@ export {
 export { type Apps, type AppsOptions, startApps } from './apps.js';
 export { developmentCertificate } from './certificates.js';
 export { type Clock, movableClock } from './clock.js';
-export { findProgram, type Program } from './debian-program.js';
+export { type PackageSet } from './debian/index.js';
+export { findProgram, type Program, unpackedPackages } from './debian-program.js';
 export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
 export { developmentKeys } from './keys.js';
 export { isAlive, type Lock, tryLock } from './lock.js';
 export { findNginx, type Nginx, startNginx } from './nginx.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';
+export { run } from './shell.js';
 export { findRedis, type Redis, startRedis } from './redis.js';
 export {
   type ServiceControl,

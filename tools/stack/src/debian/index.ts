@@ -25,6 +25,8 @@ export interface Tree {
 interface Ready {
   lock: string;
   tree: string;
+  /** What was asked for: a set that has changed since is prepared anew. */
+  packages?: string[];
 }
 
 /**
@@ -63,13 +65,13 @@ export async function provide(
 ): Promise<Tree> {
   const base = path.join(cache, 'debian', source.suite);
   const tree: Tree = { root: path.join(base, set.name, 'root'), source };
-  if (isComplete(tree.root)) return tree;
+  if (isComplete(tree.root, set.packages)) return tree;
   fs.mkdirSync(path.join(base, set.name), { recursive: true });
   const lock = await waitForLock(path.join(base, 'lock'), () =>
     log(`${set.title}: another process is preparing it, waiting`),
   );
   try {
-    if (!isComplete(tree.root)) await prepare(set, base, tree, env, log);
+    if (!isComplete(tree.root, set.packages)) await prepare(set, base, tree, env, log);
   } finally {
     await lock.release();
   }
@@ -99,15 +101,16 @@ async function prepare(set: PackageSet, base: string, tree: Tree, env: NodeJS.Pr
   }
   const files = lockedFiles(lockFile).map(([, file]) => path.join(apt.debs, file));
   await stage(log, `${set.title}: unpack`, () => unpack(files, root, (fresh) => set.finish?.(fresh, root, source)));
-  writeAtomically(readyPath(root), JSON.stringify({ lock: sha256(lockFile), tree: fingerprint(root) } satisfies Ready));
+  writeAtomically(readyPath(root), JSON.stringify({ lock: sha256(lockFile), tree: fingerprint(root), packages: set.packages } satisfies Ready));
   for (const file of files) fs.rmSync(file, { force: true });
 }
 
 /** Complete means: unpacked to the end from exactly the packages of packages.lock, and nothing taken away since. */
-function isComplete(root: string): boolean {
+function isComplete(root: string, packages: readonly string[]): boolean {
   try {
     const ready = JSON.parse(fs.readFileSync(readyPath(root), 'utf8')) as Ready;
-    return ready.lock === sha256(lockPath(root)) && ready.tree === fingerprint(root);
+    const isAsked = !ready.packages || ready.packages.join() === packages.join();
+    return isAsked && ready.lock === sha256(lockPath(root)) && ready.tree === fingerprint(root);
   } catch {
     return false;
   }

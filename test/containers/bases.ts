@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { cacheFolder, type PackageSet, unpackedPackages } from '#stack';
@@ -9,7 +10,12 @@ const NPM = 'npm@11';
 /** The suite that the real bases are made of. */
 const SUITE = 'trixie';
 
-export const STAND_INS = { BUILD_BASE: 'localhost/stand-in/node:24', RUNTIME_BASE: 'localhost/stand-in/cc:13' } as const;
+/** What was made by another recipe than this file's has another tag. */
+const RECIPE = createHash('sha256').update(fs.readFileSync(__filename)).digest('hex').slice(0, 12);
+export const STAND_INS = {
+  BUILD_BASE: `localhost/stand-in/node:${RECIPE}`,
+  RUNTIME_BASE: `localhost/stand-in/cc:${RECIPE}`,
+};
 
 /**
  * Stand-ins for the bases that the Dockerfile names, where no registry of images can be reached: the same Debian's
@@ -26,7 +32,8 @@ export async function makeBases(host: ContainerHost): Promise<void> {
     certificates(tree);
     fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n'); // prettier-ignore
     fs.writeFileSync(path.join(tree, 'etc/group'), 'root:x:0:\nnonroot:x:65532:\n');
-    for (const folder of ['usr/bin', 'usr/sbin', 'usr/share/debconf', 'usr/share/perl5']) fs.rmSync(path.join(tree, folder), { recursive: true, force: true });
+    for (const folder of ['usr/bin', 'usr/sbin', 'usr/share/debconf', 'usr/share/perl5'])
+      fs.rmSync(path.join(tree, folder), { recursive: true, force: true });
   });
   await fromTree(host, build.root, 'build', STAND_INS.BUILD_BASE, (tree) => {
     certificates(tree);
@@ -55,7 +62,14 @@ function certificates(tree: string): void {
 }
 
 /** A copy of the unpacked packages, changed, as an image of one layer. */
-async function fromTree(host: ContainerHost, root: string, name: string, tag: string, change: (tree: string) => void): Promise<void> { // prettier-ignore
+async function fromTree(
+  host: ContainerHost,
+  root: string,
+  name: string,
+  tag: string,
+  change: (tree: string) => void,
+): Promise<void> {
+  // prettier-ignore
   const tree = path.join(host.work, name);
   execFileSync('cp', ['-a', root, tree]);
   change(tree);

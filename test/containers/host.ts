@@ -10,13 +10,25 @@ const PACKAGES: PackageSet = {
   title: 'Containers',
   packages: ['podman', 'buildah', 'runc', 'netavark', 'aardvark-dns', 'catatonit', 'docker-compose', 'nftables', 'bash', 'coreutils', 'mount', 'tar', 'procps', 'strace'], // prettier-ignore
   finish(tree) {
-    for (const folder of ['proc', 'sys', 'dev', 'run', 'tmp', 'repository', 'work', 'old', 'root', 'var/lib/containers'])
+    for (const folder of [
+      'proc',
+      'sys',
+      'dev',
+      'run',
+      'tmp',
+      'repository',
+      'work',
+      'old',
+      'root',
+      'var/lib/containers',
+    ])
       fs.mkdirSync(path.join(tree, folder), { recursive: true });
     const containers = path.join(tree, 'etc/containers');
     fs.mkdirSync(containers, { recursive: true });
     // More than this process may have cannot be given. crun refuses hybrid cgroups, runc does not.
     const limit = (of: string): string => {
-      const [, hard = '65536'] = new RegExp(`^${of} +\\S+ +(\\d+)`, 'm').exec(fs.readFileSync('/proc/self/limits', 'utf8')) ?? [];
+      const [, hard = '65536'] =
+        new RegExp(`^${of} +\\S+ +(\\d+)`, 'm').exec(fs.readFileSync('/proc/self/limits', 'utf8')) ?? [];
       return `${hard}:${hard}`;
     };
     fs.writeFileSync(
@@ -107,7 +119,11 @@ export class ContainerHost {
   }
 
   /** As `run`, for what must succeed: what it wrote, trimmed. */
-  async must(program: string, args: readonly string[], o: { input?: string; timeoutMs?: number } = {}): Promise<string> {
+  async must(
+    program: string,
+    args: readonly string[],
+    o: { input?: string; timeoutMs?: number } = {},
+  ): Promise<string> {
     const { status, stdout, stderr } = await this.run(program, args, o);
     if (status !== 0) throw new Error(`${program} ${args.slice(0, 3).join(' ')}: exit ${status}\n${(stderr || stdout).trim().slice(-2000)}`); // prettier-ignore
     return stdout.trim();

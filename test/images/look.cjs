@@ -6,7 +6,16 @@ const OTHERS = new Set(['/proc', '/sys', '/dev', '/look']);
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const MACHINES = { x64: 62, arm64: 183 };
 
-const found = { uid: process.getuid(), gid: process.getgid(), folders: 0, files: 0, writable: [], programs: [], foreign: [], privileged: [] };
+const found = {
+  uid: process.getuid(),
+  gid: process.getgid(),
+  folders: 0,
+  files: 0,
+  writable: [],
+  programs: [],
+  foreign: [],
+  privileged: [],
+};
 
 /** A file is made where it can be; the answer should be EROFS, or EACCES where there is no way into the folder. */
 function tryToWrite(folder) {
@@ -37,7 +46,8 @@ function lookAt(file, stat) {
     if (head[4] !== 2 || head.readUInt16LE(18) !== MACHINES[process.arch]) found.foreign.push(file);
     if (stat.mode & 0o111 && !/\.(so(\.[\d.]+)?|node)$/.test(file)) found.programs.push(file);
   } else if (/^(MZ|\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe)/.test(head.toString('latin1'))) found.foreign.push(file);
-  else if (head.toString('latin1').startsWith('#!') && stat.mode & 0o111 && !file.includes('/node_modules/')) found.programs.push(file);
+  else if (head.toString('latin1').startsWith('#!') && stat.mode & 0o111 && !file.includes('/node_modules/'))
+    found.programs.push(file);
 }
 
 function walk(folder) {

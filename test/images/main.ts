@@ -85,7 +85,10 @@ async function build(host: ContainerHost, target: Target): Promise<void> {
 
 /** What the image says of itself, and what is in it. */
 async function look(host: ContainerHost, target: Target): Promise<Pick<Row, 'megabytes' | 'files'>> {
-  const [image] = z.array(imageSchema).length(1).parse(JSON.parse(await host.podman('image', 'inspect', tagOf(target))));
+  const [image] = z
+    .array(imageSchema)
+    .length(1)
+    .parse(JSON.parse(await host.podman('image', 'inspect', tagOf(target))));
   const { Size, Config } = image!;
   const megabytes = Math.round(Size / 1e6);
   const bound = SIZE_MAX_MB[target];
@@ -103,7 +106,11 @@ async function look(host: ContainerHost, target: Target): Promise<Pick<Row, 'meg
   const found = lookSchema.parse(JSON.parse(looked));
   same(`${target} is that number, and its group`, [found.uid, found.gid], [10001, 10001]);
   same(`${target} can write in none of its ${found.folders} folders`, found.writable, []);
-  same(`${target} has one program, node`, found.programs.filter((file) => !isOfLoader(file)), ['/usr/local/bin/node']);
+  same(
+    `${target} has one program, node`,
+    found.programs.filter((file) => !isOfLoader(file)),
+    ['/usr/local/bin/node'],
+  );
   same(`${target} has nothing for other systems`, found.foreign, []);
   same(`${target} has nothing with privileges`, found.privileged, []);
 
@@ -111,7 +118,11 @@ async function look(host: ContainerHost, target: Target): Promise<Pick<Row, 'meg
   const names = (await host.must('bash', ['-c', `podman export ${container} | tar -t`])).split('\n');
   await host.podman('rm', container);
   const packages = new Set(names.map((name) => /^app\/node_modules\/(@img|[^/]+)/.exec(name)?.[1]));
-  same(`${target} has no package of development`, DEVELOPMENT.filter((name) => packages.has(name)), []);
+  same(
+    `${target} has no package of development`,
+    DEVELOPMENT.filter((name) => packages.has(name)),
+    [],
+  );
   const pictures = PICTURES.filter((name) => packages.has(name));
   if (target !== 'tests') same(`${target} ${target === 'inference' ? 'has' : 'does not have'} what looks at pictures`, pictures, target === 'inference' ? PICTURES : []); // prettier-ignore
   const apps = new Set(names.map((name) => /^app\/dist\/apps\/([^/]+)/.exec(name)?.[1]).filter(Boolean));
@@ -168,7 +179,11 @@ class Running {
 }
 
 /** Started, ready, told to end: exit 0. Nothing that it connects to is outside. */
-async function start(host: ContainerHost, running: Running, app: AppName): Promise<Pick<Row, 'readySeconds' | 'endSeconds'>> {
+async function start(
+  host: ContainerHost,
+  running: Running,
+  app: AppName,
+): Promise<Pick<Row, 'readySeconds' | 'endSeconds'>> {
   const volume = app === 'audit' ? ['--volume', 'checkpoints-of-test:/var/lib/countersign'] : [];
   const args = [...HARDENED, ...volume, ...running.arguments(app, running.environment(app))];
   await host.podman('create', ...args, tagOf(app));
@@ -204,7 +219,16 @@ async function start(host: ContainerHost, running: Running, app: AppName): Promi
 async function leavesNothing(host: ContainerHost, running: Running): Promise<void> {
   const env = running.environment('inference');
   const changed = async (name: string, args: string[], ready: () => Promise<boolean>): Promise<string[]> => {
-    await host.podman('run', '--detach', '--user', '0:0', '--env', 'HOME=/root', ...running.arguments(name, env), ...args);
+    await host.podman(
+      'run',
+      '--detach',
+      '--user',
+      '0:0',
+      '--env',
+      'HOME=/root',
+      ...running.arguments(name, env),
+      ...args,
+    );
     check(`${name} ran`, await until(ready), await host.run('podman', ['logs', '--tail', '5', name]));
     await sleep(2000);
     const files = (await host.podman('diff', name)).split('\n').filter((line) => /^[AC] /.test(line));
@@ -212,9 +236,14 @@ async function leavesNothing(host: ContainerHost, running: Running): Promise<voi
     return files.filter((line) => !/ \/(run|etc|proc|sys|dev|tls|root|var|tmp)$| \/(run|etc)\//.test(line));
   };
   const isReady = (): Promise<boolean> => answers(`http://127.0.0.1:${PORTS.inferenceHealth}/health/ready`);
-  same('inference leaves no file where it could', await changed('inference-writable', [tagOf('inference')], isReady), []);
+  same(
+    'inference leaves no file where it could',
+    await changed('inference-writable', [tagOf('inference')], isReady),
+    [],
+  );
   // The same look finds the files of a runtime that was not told to be quiet; it has no network to tell anybody.
-  const noisy = "process.env.ORT_DISABLE_TELEMETRY='0';delete process.env.ORT_DISABLE_TELEMETRY;const o=require('onnxruntime-node');const fs=require('fs');const m=JSON.parse(fs.readFileSync('/app/models/manifest.json'));const f=fs.readdirSync('/app/models').find((n)=>n.endsWith('.onnx'));o.InferenceSession.create('/app/models/'+f).then(()=>{console.log('created');setTimeout(()=>{},60000)})";
+  const noisy =
+    "process.env.ORT_DISABLE_TELEMETRY='0';delete process.env.ORT_DISABLE_TELEMETRY;const o=require('onnxruntime-node');const fs=require('fs');const m=JSON.parse(fs.readFileSync('/app/models/manifest.json'));const f=fs.readdirSync('/app/models').find((n)=>n.endsWith('.onnx'));o.InferenceSession.create('/app/models/'+f).then(()=>{console.log('created');setTimeout(()=>{},60000)})";
   await host.podman('run', '--detach', '--name', 'noisy', '--network', 'none', '--user', '0:0', '--env', 'HOME=/root', '--entrypoint', '/usr/local/bin/node', tagOf('inference'), '-e', noisy); // prettier-ignore
   await until(async () => (await host.run('podman', ['logs', 'noisy'])).stdout.includes('created'));
   const told = await host.podman('diff', 'noisy');
@@ -268,7 +297,11 @@ async function main(args: string[]): Promise<number> {
     for (const target of targets) await build(host, target);
     const rows: Row[] = [];
     for (const target of targets) rows.push({ target, ...(await look(host, target)), readySeconds: undefined, endSeconds: undefined }); // prettier-ignore
-    services = await startServices({ dir: path.join(work, 'servers'), ephemeral: true, log: (line) => console.error(line) });
+    services = await startServices({
+      dir: path.join(work, 'servers'),
+      ephemeral: true,
+      log: (line) => console.error(line),
+    });
     for (const name of Object.keys(PORTS) as (keyof typeof PORTS)[]) PORTS[name] = await anyFreePort();
     const running = new Running(host, services);
     if (targets.includes('cli')) {
@@ -293,7 +326,8 @@ async function main(args: string[]): Promise<number> {
 
 function report(rows: readonly Row[]): void {
   const lines = rows.map(({ target, megabytes, files, readySeconds, endSeconds }) => `| ${target} | ${megabytes} MB | ${SIZE_MAX_MB[target] ? `${SIZE_MAX_MB[target]} MB` : '–'} | ${files} | ${readySeconds ?? '–'} | ${endSeconds ?? '–'} |`); // prettier-ignore
-  const result = failures.length === 0 ? 'All checks passed.' : `${failures.length} checks failed: ${failures.join('; ')}.`;
+  const result =
+    failures.length === 0 ? 'All checks passed.' : `${failures.length} checks failed: ${failures.join('; ')}.`;
   const [cpu] = os.cpus();
   const text = `# Images
 

@@ -22,11 +22,7 @@ export interface Program {
  * @param file where the package puts it, relative to the root.
  * @throws Error naming the package, where there is neither.
  */
-export async function findProgram(
-  set: PackageSet,
-  file: string,
-  o: Surroundings,
-): Promise<Program> {
+export async function findProgram(set: PackageSet, file: string, o: Surroundings): Promise<Program> {
   const name = path.basename(file);
   const installed = onPath(name, o.env);
   if (installed) return { command: (args) => [installed, args], chosen: `${name} on PATH` };

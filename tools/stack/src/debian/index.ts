@@ -101,7 +101,10 @@ async function prepare(set: PackageSet, base: string, tree: Tree, env: NodeJS.Pr
   }
   const files = lockedFiles(lockFile).map(([, file]) => path.join(apt.debs, file));
   await stage(log, `${set.title}: unpack`, () => unpack(files, root, (fresh) => set.finish?.(fresh, root, source)));
-  writeAtomically(readyPath(root), JSON.stringify({ lock: sha256(lockFile), tree: fingerprint(root), packages: set.packages } satisfies Ready));
+  writeAtomically(
+    readyPath(root),
+    JSON.stringify({ lock: sha256(lockFile), tree: fingerprint(root), packages: set.packages } satisfies Ready),
+  );
   for (const file of files) fs.rmSync(file, { force: true });
 }
 

@@ -332,7 +332,7 @@ function report(rows: readonly Row[]): void {
   const text = `# Images
 
 Written by \`npm run test:images\`, not typed by hand. Every target of the Dockerfile, built by podman on stand-ins of its two
-base images (the same Debian's packages; no registry of images is asked), then: what it says of itself, EROFS in every folder,
+base images (the same Debian's packages; no registry of images is asked), then: what it says of itself, no folder that it can write in,
 one program and no shell, nothing for other systems, its own code only; gateway, inference and audit started on a read-only root
 without capabilities beside real servers, every connection watched by strace, ended by SIGTERM as PID 1.
 

@@ -52,7 +52,10 @@ const COMMANDS = {
   },
   nightly: { file: 'dist/tools/nightly.js', what: 'tests too long for npm test: writes docs/nightly.md' },
   faults: { file: 'dist/test/faults/main.js', what: 'causes faults, counts what was lost: faults -- --list' },
-  'test-images': { file: 'dist/test/images/main.js', what: 'builds the images, looks into them and starts them: writes docs/images.md' },
+  'test-images': {
+    file: 'dist/test/images/main.js',
+    what: 'builds the images, looks into them and starts them: writes docs/images.md',
+  },
   bench: {
     file: 'dist/bench/main.js',
     what: 'measurements: bench attempt, audit, guard, hostile, inference, judge, pictures',

@@ -36,12 +36,12 @@ import {
   subtract,
   wholeSeconds,
 } from './expressions.js';
-import { eventEntry, type SealedOrigin } from './outbox.js';
+import { eventEntry } from './outbox.js';
 import { live, now, reservation, set, type Stage, type Update, w } from './pipeline.js';
 import { BUSY_RETRY_SECONDS, type BeginPlan, OUTBOX_LAG_MS, TURN_MS, UNCOUNTED_EVENTS } from './refusal.js';
 import { captureOverdue, overdue, settle, within } from './settle.js';
 import type { GuardSettings } from './settings.js';
-import { attemptEventIds, type SealedAttempt } from './sealer.js';
+import { attemptEventIds, type SealedAttempt, type SealedOrigin } from './sealer.js';
 import type { BeginInput } from './types.js';
 
 const SECOND = 1_000;

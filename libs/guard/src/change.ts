@@ -18,7 +18,8 @@ import {
   present,
   text,
 } from './expressions.js';
-import { eventEntry, givenEventEntry, mailEntry, type SealedOrigin } from './outbox.js';
+import { eventEntry, givenEventEntry, mailEntry } from './outbox.js';
+import type { SealedOrigin } from './sealer.js';
 import { live, now, set, type Update, w } from './pipeline.js';
 import { settle } from './settle.js';
 import type { GuardSettings } from './settings.js';

@@ -1,7 +1,7 @@
-import type { EventType, KnownOfEvent, MailTemplate, Origin, SealedPersonal } from '#contracts';
+import type { EventType, KnownOfEvent, MailTemplate, Origin } from '#contracts';
 import { field, isoTime, merge, object, type Expr, type Operand, optional } from './expressions.js';
 import { now } from './pipeline.js';
-import { personalOf, type UserSealer } from './sealer.js';
+import { personalOf, type SealedOrigin, type UserSealer } from './sealer.js';
 import type { AuditEventInput, PreparedEvent } from './types.js';
 
 /** An event as an outbox entry. `more` are optional fields: absent when null. */
@@ -52,13 +52,6 @@ export const mailEntry = (o: {
     optional('sealedOrigin', o.sealedOrigin),
   );
 
-/** An event of this very request, with an id made beforehand. */
-export interface SealedOrigin {
-  eventId: string;
-  sessionId: string | null;
-  sealed: SealedPersonal;
-  mail: string | null;
-}
 export const sealOrigin = (eventId: string, origin: Origin, seal: UserSealer, known: KnownOfEvent): SealedOrigin => ({
   eventId,
   sessionId: origin.sessionId ?? null,

@@ -1,6 +1,14 @@
 import type { EventType, KnownOfEvent, Origin, Personal, Purpose, SealedPersonal } from '#contracts';
 import { uuidOf } from '#sealing';
 
+/** An event of this very request, with an id made beforehand. */
+export interface SealedOrigin {
+  eventId: string;
+  sessionId: string | null;
+  sealed: SealedPersonal;
+  mail: string | null;
+}
+
 /**
  * What is personal in an event is sealed before the update that may write it: an update can put a ciphertext in its
  * place, but not make one. Nothing that the database adds (type, time, reason, charged, epoch) is personal.

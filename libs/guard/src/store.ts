@@ -36,9 +36,9 @@ import {
   where,
   WRITE_CONCERN,
 } from './pipeline.js';
-import { prepareEvent, sealOrigin, type SealedOrigin } from './outbox.js';
+import { prepareEvent, sealOrigin } from './outbox.js';
 import { planBegin } from './refusal.js';
-import { attemptEventIds, type EventSealer, sealAttempt } from './sealer.js';
+import { attemptEventIds, type EventSealer, sealAttempt, type SealedOrigin } from './sealer.js';
 import { uuidOf } from '#sealing';
 import type { CaptureTimes, GuardSettings } from './settings.js';
 import { acceptStep, acceptStepFilter, awaitsVerdict, hasVerdict, isResultOfStep, recordVerdict } from './step.js';

@@ -16,8 +16,7 @@ import type {
   StepVerdict,
   UnjudgedResult,
 } from '#contracts';
-import type { SealedOrigin } from './outbox.js';
-import type { SealedAttempt } from './sealer.js';
+import type { SealedAttempt, SealedOrigin } from './sealer.js';
 
 /** An attempt in flight. At most one a user. `run` counts how often its decision was queued. */
 export interface Reservation {

@@ -117,7 +117,10 @@ async function invite(email: string, roles: Role[], o: CreateOptions, io: Io): P
     const made = MAIL_KEY && o.mail ? await accounts.invite(account, openMails(db, newestOf(MAIL_KEY).bytes)) : await accounts.openInvitation(account); // prettier-ignore
     if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
     const { _id: userId, roles: given } = made.user;
-    const link = 'secret' in made ? `${PUBLIC_URL.replace(/\/+$/, '')}/accept-invitation?token=${made.secret}` : null;
+    const link =
+      'secret' in made && typeof made.secret === 'string'
+        ? `${PUBLIC_URL.replace(/\/+$/, '')}/accept-invitation?token=${made.secret}`
+        : null;
     if (o.json) return io.out(JSON.stringify({ userId, email, roles: given, invited: true, link }));
     io.out(`invited ${email} (${given.join(', ')}): ${userId}`);
     io.out(link === null ? 'the link is on its way by mail' : `${link}\nworks once, for 7 days; it is not shown again`);

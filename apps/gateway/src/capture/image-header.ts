@@ -216,7 +216,7 @@ function withChunks(bytes: Buffer): ImageHeader | null {
       // A picture that is not as its canvas is broken; until the worker says so it counts as the larger.
       size = { width: Math.max(size.width, image.width), height: Math.max(size.height, image.height) };
     } else if (kind !== 'ALPH' && (metadataBytes += length) > METADATA_BYTES_MAX) return null;
-    parts.push(...webpParts(bytes, at, Math.min(length, bytes.length - at)));
+    for (const part of webpParts(bytes, at, Math.min(length, bytes.length - at))) parts.push(part);
     at += 8 + length + (length & 1);
   }
   return webp(size, parts);

@@ -48,6 +48,10 @@ export const auditConfigSchema = z.object({
   /** The address on which a process without a public listener answers health probes. */
   HEALTH_HOST: env.host.default('127.0.0.1'),
   HEALTH_PORT: env.port,
+  /** The address on which measurements are served to Prometheus, at /metrics. */
+  METRICS_HOST: env.host.default('127.0.0.1'),
+  /** The port of the measurements, one of their own: never one that people reach. Without it nothing is served. */
+  METRICS_PORT: env.port.optional(),
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,
   NODE_ENV: env.nodeEnv,

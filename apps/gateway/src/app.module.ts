@@ -32,7 +32,11 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(config),
-        LoggerModule.forRoot({ name: 'gateway', level: config.LOG_LEVEL }),
+        LoggerModule.forRoot({
+          name: 'gateway',
+          level: config.LOG_LEVEL,
+          metrics: { host: config.METRICS_HOST, port: config.METRICS_PORT },
+        }),
         QueueModule.forRoot({
           redisUrl: config.REDIS_URL,
           blobUrl: config.REDIS_BLOB_URL,

@@ -32,6 +32,10 @@ export const gatewayEnvSchema = z.object({
   GATEWAY_HOST: env.host.default('127.0.0.1'),
   /** The port that the gateway listens on. */
   GATEWAY_PORT: env.port.default(8080),
+  /** The address on which measurements are served to Prometheus, at /metrics. */
+  METRICS_HOST: env.host.default('127.0.0.1'),
+  /** The port of the measurements, one of their own: never one that people reach. Without it nothing is served. */
+  METRICS_PORT: env.port.optional(),
   /** The address under which people reach the gateway: it stands in mailed links and in the API document. It has no path: pages and API are at the root of their host. */
   PUBLIC_URL: env.publicUrl.default('http://localhost:8080'),
   /** The database that holds accounts, face states, templates and the audit log. */

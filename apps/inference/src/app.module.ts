@@ -26,7 +26,11 @@ export class AppModule {
       module: AppModule,
       global: true,
       imports: [
-        LoggerModule.forRoot({ name: 'inference', level: config.LOG_LEVEL }),
+        LoggerModule.forRoot({
+          name: 'inference',
+          level: config.LOG_LEVEL,
+          metrics: { host: config.METRICS_HOST, port: config.METRICS_PORT },
+        }),
         QueueModule.forRoot({
           redisUrl: config.REDIS_URL,
           blobUrl: config.REDIS_BLOB_URL ?? config.REDIS_URL,

@@ -11,6 +11,10 @@ export const inferenceConfigSchema = z.object({
   HEALTH_HOST: env.host.default('127.0.0.1'),
   /** The port on which a process without a public listener answers health probes. */
   HEALTH_PORT: env.port,
+  /** The address on which measurements are served to Prometheus, at /metrics. */
+  METRICS_HOST: env.host.default('127.0.0.1'),
+  /** The port of the measurements, one of their own: never one that people reach. Without it nothing is served. */
+  METRICS_PORT: env.port.optional(),
   /** Wraps the keys of templates. */
   TEMPLATE_KEK: env.keySet,
   /** Seals what a step showed (embeddings, samples) for the worker that decides the attempt. */

@@ -9,7 +9,7 @@ import {
   type StepVerdict,
   type UnjudgedResult,
 } from '#contracts';
-import { AppLogger } from '#observability';
+import { AppLogger, Metrics } from '#observability';
 import { BlobStore, type JobContext, PermanentError, RetryableError, TransportDownError } from '#queue';
 import { AttemptEvidence, SwappedInputError } from './attempt-evidence.js';
 import { ENGINE, type Engine } from './engine.js';
@@ -33,6 +33,7 @@ export class InferenceService {
     private readonly evidence: AttemptEvidence,
     private readonly results: ResultSender,
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
     @Inject(ENGINE) private readonly engine: Engine,
   ) {}
 
@@ -134,6 +135,9 @@ export class InferenceService {
     await this.evidence.put(payload, evidence);
     wipeEvidence([evidence]);
     const ms = Math.round(performance.now() - started);
+    this.metrics.observe('analysis_seconds', {}, ms / 1000);
+    this.metrics.count('step_verdicts_total', { verdict: verdict.kind });
+    this.metrics.count('frames_analysed_total', {}, frames);
     this.logger.info({ attemptId, jobId, step, frames, ms, verdict: verdict.kind }, 'step analysed');
     return verdict;
   }

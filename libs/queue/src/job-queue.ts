@@ -73,6 +73,11 @@ export class JobQueue implements OnModuleInit, OnApplicationShutdown {
     return asking(() => this.queue(name).getJobCountByTypes('waiting', 'prioritized', 'active', 'delayed'));
   }
 
+  async counts(name: QueueName): Promise<{ waiting: number; active: number; delayed: number }> {
+    const { waiting = 0, active = 0, delayed = 0 } = await asking(() => this.queue(name).getJobCounts('waiting', 'active', 'delayed')); // prettier-ignore
+    return { waiting, active, delayed };
+  }
+
   /** Workers connected to a queue at this moment. Redis lists the clients of all its numbered databases: ours count. */
   async workers(name: QueueName): Promise<number> {
     const clients = await asking(() => this.queue(name).getWorkers());

@@ -9,7 +9,7 @@ import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 import { type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type JobName, JOBS, type QueueName, QUEUES } from '#contracts';
-import { AppLogger, withCorrelation } from '#observability';
+import { AppLogger, Metrics, withCorrelation } from '#observability';
 import { copiesOf, waitingConnection } from './connections.js';
 import { PermanentError, RetryableError } from './errors.js';
 import { BlobStore } from './blob-store.js';
@@ -43,6 +43,7 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
     private readonly scanner: MetadataScanner,
     private readonly reflector: Reflector,
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
     private readonly jobs: JobQueue,
     private readonly blobs: BlobStore,
   ) {}
@@ -98,13 +99,17 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
   private open(queue: QueueName): { worker: Worker; connection: Redis; copies: readonly Redis[] } {
     const connection = waitingConnection(this.options.redisUrl);
     const copies = copiesOf(connection);
-    const worker = new Worker(queue, (job) => withCorrelation(job.id ?? queue, () => this.counted(this.run(job))), {
-      connection,
-      concurrency: this.options.concurrency,
-      ...REDELIVERY,
-      // How long a worker pauses after it lost Redis; BullMQ's own 15 s would outlast the outage.
-      runRetryDelay: 500,
-    });
+    const worker = new Worker(
+      queue,
+      (job) => withCorrelation(job.id ?? queue, () => this.counted(this.measured(job))),
+      {
+        connection,
+        concurrency: this.options.concurrency,
+        ...REDELIVERY,
+        // How long a worker pauses after it lost Redis; BullMQ's own 15 s would outlast the outage.
+        runRetryDelay: 500,
+      },
+    );
     worker.on('error', (err) => this.logger.warn({ queue, err }, 'queue connection'));
     worker.on('failed', (job, err) => this.logger.warn({ queue, job: job?.name, jobId: job?.id, err }, 'job failed'));
     return { worker, connection, copies };
@@ -117,6 +122,23 @@ export class JobWorkers implements OnModuleInit, OnApplicationBootstrap, BeforeA
     } finally {
       this.running.delete(work);
     }
+  }
+
+  private async measured(job: Job): Promise<void> {
+    const name = job.name as JobName;
+    // Whoever reaches Redis may have put a job of any name there.
+    if (!this.handlers.has(name)) return this.run(job);
+    this.metrics.observe('job_wait_seconds', { job: name }, ((job.processedOn ?? Date.now()) - job.timestamp) / 1000);
+    const from = performance.now();
+    const took = (result: 'done' | 'failed'): void =>
+      this.metrics.observe('job_seconds', { job: name, result }, (performance.now() - from) / 1000);
+    try {
+      await this.run(job);
+    } catch (error) {
+      took('failed');
+      throw error;
+    }
+    took('done');
   }
 
   private async run(job: Job): Promise<void> {

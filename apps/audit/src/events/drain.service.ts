@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { EventProofs } from '#audit-log';
 import type { GuardStore } from '#guard';
-import { AppLogger } from '#observability';
+import { AppLogger, Metrics } from '#observability';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { eachAlone } from '../each-alone.js';
 import { GUARD_STORE } from '../guard-store.js';
 import { LogWriter } from '../log/log-writer.js';
+import type { LogEvent } from '../log/make-entry.js';
 import { MailNudge } from '../notifications/mail-nudge.js';
 import { MailsRepository } from '../notifications/mails.repository.js';
 import { sortGuardOutbox, sortSystemOutbox } from './outbox-entry.js';
@@ -31,6 +32,7 @@ export class DrainService {
     private readonly system: SystemOutboxRepository,
     private readonly nudge: MailNudge,
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
     @Inject(AUDIT_CONFIG) { EVENT_MAC_KEY }: Pick<AuditConfig, 'EVENT_MAC_KEY'>,
   ) {
     this.proofs = EVENT_MAC_KEY ? new EventProofs(EVENT_MAC_KEY) : null;
@@ -41,9 +43,10 @@ export class DrainService {
       const entries: unknown[] = await this.guard.readOutbox(userId);
       if (entries.length === 0) return;
       const batch = sortGuardOutbox(userId, entries, { receivedAt: new Date(), proofs: this.proofs });
+      this.metrics.count('malformed_events_total', {}, batch.malformed);
       if (batch.malformed > 0)
         this.logger.error({ userId, state: 'event_malformed', count: batch.malformed }, MALFORMED);
-      await this.log.append(batch.events);
+      await this.append(batch.events);
       await this.mails.insert(batch.mails);
       await this.guard.pull(userId, batch.ids);
       await Promise.all(batch.mails.map((mail) => this.nudge.send(mail._id)));
@@ -58,11 +61,20 @@ export class DrainService {
     });
   }
 
+  private async append(events: LogEvent[]): Promise<void> {
+    await this.log.append(events);
+    for (const { type, timestamp } of events) {
+      this.metrics.count('events_recorded_total', { type });
+      this.metrics.observe('event_delay_seconds', {}, (Date.now() - timestamp.getTime()) / 1000);
+    }
+  }
+
   private async drainProcess(processId: string): Promise<void> {
     const entries = await this.system.read(processId);
     const { events, malformed } = sortSystemOutbox(entries, { receivedAt: new Date(), proofs: this.proofs });
+    this.metrics.count('malformed_events_total', {}, malformed);
     if (malformed > 0) this.logger.error({ state: 'event_malformed', count: malformed }, MALFORMED);
-    await this.log.append(events);
+    await this.append(events);
     await this.system.pull(processId, entries);
   }
 

@@ -12,7 +12,7 @@ import {
   type Origin,
   recipientSchema,
 } from '#contracts';
-import { AppLogger } from '#observability';
+import { AppLogger, Metrics } from '#observability';
 import { openWithAny, SealError } from '#sealing';
 import { AUDIT_CONFIG, type AuditConfig } from '../config.js';
 import { SubjectsRepository } from '../log/subjects.repository.js';
@@ -71,6 +71,7 @@ export class MailerService implements BeforeApplicationShutdown {
     private readonly notMe: NotMeRepository,
     private readonly smtp: Smtp,
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
   ) {}
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -202,6 +203,7 @@ export class MailerService implements BeforeApplicationShutdown {
 
   /** The last mail of an erased account takes the address with it. */
   private async finish(mail: StoredMail, state: 'sent' | 'dead', reply?: string): Promise<void> {
+    this.metrics.count('mails_total', { result: state });
     if (mail.template === 'erasure_completed') await this.mails.remove(mail._id);
     else await this.mails.finish(mail._id, state, reply);
   }

@@ -115,6 +115,17 @@ export class MailsRepository implements OnModuleInit {
     await this.mails.updateOne({ _id: mailId, state: 'held' }, { $set: { state: 'waiting' } });
   }
 
+  /** How many wait, and how long the oldest has waited, seconds. */
+  async backlog(): Promise<{ waiting: number; oldestSeconds: number }> {
+    const of = { state: 'waiting' as const };
+    const [waiting, oldest] = await Promise.all([
+      this.mails.countDocuments(of, { maxTimeMS: 2_000 }),
+      this.mails.findOne(of, { sort: { createdAt: 1 }, projection: { createdAt: 1 }, maxTimeMS: 2_000 }),
+    ]);
+    const since = oldest?.createdAt?.getTime() ?? Date.now();
+    return { waiting, oldestSeconds: Math.max(0, (Date.now() - since) / 1000) };
+  }
+
   async remove(mailId: string): Promise<void> {
     await this.mails.deleteOne({ _id: mailId });
   }

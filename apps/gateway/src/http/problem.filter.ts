@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '#contracts';
-import { AppLogger } from '#observability';
+import { AppLogger, Metrics } from '#observability';
 import { errorRow } from './error-table.js';
 import { toProblem } from './faults.js';
 import { methodsAt } from './policy.js';
@@ -17,6 +17,7 @@ const FAULTS: readonly ErrorCode[] = ['unavailable', 'internal'];
 export class ProblemFilter implements ExceptionFilter {
   constructor(
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
     private readonly store: StoreEpoch,
   ) {}
 
@@ -25,6 +26,7 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = request.is404 ? nothingThere(request, reply) : toProblem(error);
     const fields = { code: problem.code, method: request.method, route: request.routeOptions?.url };
+    this.metrics.count('refusals_total', { code: problem.code });
     if (FAULTS.includes(problem.code)) this.logger.error({ ...fields, err: problem.cause ?? problem }, 'fault');
     else this.logger.debug(fields, 'refused');
     // Who is kept from finishing a capture has an outage to thank for it, not himself.

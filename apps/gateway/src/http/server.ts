@@ -4,11 +4,12 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CAPTURE_LIMITS } from '#contracts';
-import { AppLogger, NestLogBridge, withCorrelation } from '#observability';
+import { AppLogger, Metrics, NestLogBridge, withCorrelation } from '#observability';
 import { AppModule } from '../app.module.js';
 import type { GatewayConfig } from '../config.js';
 import { Drain } from '../health/drain.js';
 import { toProblem } from './faults.js';
+import { measureAnswers } from './measure-answers.js';
 import { ACCEPT_CH, trusts } from './origin.js';
 import { Problem } from './problem.js';
 import { sendProblem } from './problem.filter.js';
@@ -55,6 +56,7 @@ export async function createGateway(config: GatewayConfig): Promise<NestFastifyA
     if (drain.begun) reply.header('connection', 'close');
     done();
   });
+  measureAnswers(adapter.getInstance<FastifyInstance>(), app.get(Metrics));
   app.useLogger(new NestLogBridge(app.get(AppLogger)));
   return app;
 }

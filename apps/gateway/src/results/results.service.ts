@@ -12,7 +12,7 @@ import {
   type UnjudgedResult,
 } from '#contracts';
 import type { DecideOutcome, GuardStore } from '#guard';
-import { AppLogger } from '#observability';
+import { AppLogger, Metrics } from '#observability';
 import { BlobStore } from '#queue';
 import { valueDigest } from '#sealing';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
@@ -41,6 +41,7 @@ export class ResultsService {
     private readonly forgeries: Forgeries,
     private readonly nudge: AuditNudge,
     private readonly logger: AppLogger,
+    private readonly metrics: Metrics,
   ) {}
 
   /** @param payload whatever lay in the queue: anybody may have put it there. */
@@ -119,6 +120,7 @@ export class ResultsService {
     const { attemptId, run, userId, inputs, purpose } = result;
     if (outcome.kind === 'stale') return this.dropLate(result, inputs);
     const { outcome: end, eventType } = outcome.attempt;
+    this.metrics.count('attempts_total', { purpose, outcome: end });
     this.logger.info({ attemptId, run, purpose, outcome: end, eventType }, 'attempt decided');
     this.nudge.drain(userId);
   }
@@ -128,6 +130,7 @@ export class ResultsService {
     const { attemptId, run, userId, purpose, reason } = result;
     const outcome = await this.guard.giveUp(result);
     if (outcome.kind === 'stale') return;
+    this.metrics.count('attempts_total', { purpose, outcome: outcome.attempt.outcome });
     this.logger.warn({ attemptId, run, purpose, outcome: reason }, 'attempt not judged');
     this.nudge.drain(userId);
   }

@@ -6,6 +6,7 @@ import {
   type HealthIndicatorResult,
   HealthIndicatorService,
 } from '@nestjs/terminus';
+import { Metrics } from '#observability';
 import { BlobStore, JobQueue } from '#queue';
 import { ENGINE, type Engine } from '../engine.js';
 
@@ -19,7 +20,13 @@ export class HealthController {
     private readonly queue: JobQueue,
     private readonly blobs: BlobStore,
     @Inject(ENGINE) private readonly engine: Engine,
-  ) {}
+    metrics: Metrics,
+  ) {
+    metrics.whenRead(['models_ready'], () => {
+      metrics.set('models_ready', {}, this.engine.ready ? 1 : 0);
+      return Promise.resolve();
+    });
+  }
 
   @Get('live')
   live(): { status: 'ok' } {

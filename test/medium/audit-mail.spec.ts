@@ -160,7 +160,7 @@ describe('audit mail (real MongoDB, Redis and SMTP)', () => {
     await audit.smtp.start();
     await makeDue(_id);
     await mailer.deliver(_id);
-    expect(only(audit.smtp.to(to)).text).toContain(`https://auth.countersign.test/v1/auth/email/verify?token=${token}`);
+    expect(only(audit.smtp.to(to)).text).toContain(`https://auth.countersign.test/verify-email?token=${token}`);
     expect(JSON.stringify(await rowOf(_id))).not.toMatch(/canary|secretive|sealedSecret/);
     const logs = audit.logs.join('');
     expect(logs).toContain(_id);

@@ -61,6 +61,7 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
   /** How each kind of link is used. A new kind does not compile until it stands here, and in the table of classes. */
   const use: Record<MailedLink, (token: string, person: Person) => Promise<Answer>> = {
     verify_email: (token) => post('/v1/auth/email/verify', { token }),
+    registration: (token) => post('/v1/auth/register/finish', { token, newPassword: LATER }),
     reset_password: (token) => post('/v1/auth/password/reset/confirm', { token, newPassword: LATER }),
     invite: (token) => post('/v1/auth/invitation/accept', { token, newPassword: LATER }),
     login: async (token, { userId }) => {
@@ -127,6 +128,10 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
     invitation: async ({ userId }) => {
       const token = await get(LinkTokenRepository).issue('invite', await account(userId));
       expect((await post('/v1/auth/invitation/accept', { token, newPassword: NEXT })).status).toBe(200);
+    },
+    registration: async ({ userId }) => {
+      const token = await get(LinkTokenRepository).issue('registration', await account(userId));
+      expect((await post('/v1/auth/register/finish', { token, newPassword: NEXT })).status).toBe(200);
     },
     not_me: async ({ userId }) => {
       const token = await notMeLink(userId);

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { Accounts, hashPassword, importUsers, MailRepository } from '#accounts';
 import { ACR, type Role } from '#contracts';
 import type { ApiClient } from '#testing';
+import { RegistrationService } from '../../apps/gateway/src/auth/auth.service.js';
 import { EmailService } from '../../apps/gateway/src/auth/email.service.js';
 import { GatewayWorld, giveConsent, GOOD, MISMATCH, PASSWORD, sleep } from './gateway-world.js';
 
@@ -362,25 +363,59 @@ describe('a gateway that tells nobody who has an account, where a face counts fo
     expect((await world.capture(client, 'enrolments', GOOD)).body).toMatchObject({ code: 'step_up_required' });
   });
 
-  it('answers registration and login the same, lets in after the mailed link, and is throttled', async () => {
+  it('A3: answers registration the same, lets in whoever reads the mailbox with a password of his own, and is throttled', async () => {
     const email = `${randomUUID()}@example.org`;
-    const register = (one: string) => world.client().post('/v1/auth/register', { email: one, password: PASSWORD });
+    const register = (one: string, more: object = {}) =>
+      world.client().post('/v1/auth/register', { email: one, ...more });
+    const refused = { status: 400, body: { code: 'invalid_request', fields: ['password'] } };
+    expect(await register(email, { password: PASSWORD })).toMatchObject(refused);
+    const users = world.db.collection('users');
+    expect(await users.findOne({ email })).toBeNull();
     const first = await register(email);
     expect(first).toMatchObject({ status: 201, body: { status: 'mailed' } });
-    const users = world.db.collection('users');
     for (let i = 0; i < 100 && !(await users.findOne({ email })); i++) await sleep(50);
-    const again = await register(email);
-    expect(again.text).toBe(first.text);
     const userId = String((await users.findOne({ email }))?._id);
-    const unverified = await world.client().login(email, PASSWORD);
+    const mails = (template: string) => world.db.collection('mails').countDocuments({ userId, template });
+    for (let i = 0; i < 100 && (await mails('registration')) < 1; i++) await sleep(50);
+    const earlier = await world.mailSecret(userId, 'registration');
+    // As a scanner of mails does: opening the page changes nothing.
+    for (const page of ['finish-registration', 'verify-email', 'v1/auth/email/verify'])
+      await fetch(`${world.url}/${page}?token=${earlier}`);
+    expect(await users.findOne({ email })).toMatchObject({ emailVerified: false, passwordHash: null });
+    // Whoever registers next is as much its owner: the link before is dead, and nobody is told that there is an account.
+    expect((await register(email)).text).toBe(first.text);
+    for (let i = 0; i < 100 && (await mails('registration')) < 2; i++) await sleep(50);
+    const finish = (token: string, newPassword: string) =>
+      world.client().post('/v1/auth/register/finish', { token, newPassword });
+    expect(await finish(earlier, NEXT)).toMatchObject({ status: 400, body: { code: 'token_invalid' } });
+    const token = await world.mailSecret(userId, 'registration');
+    expect(await finish(token, 'password1234')).toMatchObject({ status: 400, body: { code: 'password_too_common' } });
+    const finished = await finish(token, NEXT);
+    expect(finished).toMatchObject({ status: 200, body: { acr: 'urn:countersign:pwd' } });
+    expect(await finish(token, NEXT)).toMatchObject({ status: 400 });
+    expect((await world.client().login(email, NEXT)).status).toBe(200);
+    expect(await users.findOne({ email })).toMatchObject({ emailVerified: true, invite: null });
+    expect((await register(email)).text).toBe(first.text);
+    for (let i = 0; i < 100 && (await mails('account_exists')) < 1; i++) await sleep(50);
+    expect([await mails('account_exists'), await mails('registration')]).toEqual([1, 2]);
     const unknown = await world.client().login(`${randomUUID()}@example.org`, PASSWORD);
-    expect(unverified.text).toBe(unknown.text);
-    for (let i = 0; i < 100 && !(await world.db.collection('mails').findOne({ userId, template: 'account_exists' })); i++) await sleep(50); // prettier-ignore
-    expect(await world.db.collection('mails').countDocuments({ userId, template: 'account_exists' })).toBe(1);
-    await world.verifyEmail(userId);
-    expect((await world.client().login(email, PASSWORD)).status).toBe(200);
+    expect((await world.client().login(email, PASSWORD)).text).toBe(unknown.text);
     const statuses = [];
     for (let i = 0; i < 8; i++) statuses.push((await register(`${randomUUID()}@example.org`)).status);
-    expect(statuses.filter((status) => status === 429)).toHaveLength(2);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(3);
+  });
+
+  it('A3: an account that was squatted with a password while that was possible is its mailbox’s by registering', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const made = await world.app.get(Accounts, { strict: false }).create({ email, passwordHash: await hashPassword(PASSWORD) }); // prettier-ignore
+    const userId = made.kind === 'created' ? made.user._id : '';
+    expect((await world.client().login(email, PASSWORD)).status).toBe(401);
+    const registration = world.app.get(RegistrationService, { strict: false });
+    await registration.register(email, undefined, {});
+    for (let i = 0; i < 100 && !(await world.db.collection('mails').findOne({ userId, template: 'registration' })); i++) await sleep(50); // prettier-ignore
+    const token = await world.mailSecret(userId, 'registration');
+    expect(await world.client().post('/v1/auth/register/finish', { token, newPassword: NEXT })).toMatchObject({ status: 200 }); // prettier-ignore
+    expect((await world.client().login(email, PASSWORD)).status).toBe(401);
+    expect((await world.client().login(email, NEXT)).status).toBe(200);
   });
 });

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { Accounts, hashPassword } from '#accounts';
-import { ACR, type Acr, type Role } from '#contracts';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { Accounts, hashPassword, LinkTokenRepository, UserRepository } from '#accounts';
+import { ACR, type Acr, MAILED_LINK_KINDS, type MailedLink, NOT_ME_COLLECTION, type Role } from '#contracts';
 import { POLICY } from '../../apps/gateway/src/http/policy.js';
 import { SessionService } from '../../apps/gateway/src/sessions/session.service.js';
 import { GatewayWorld, GOOD, PASSWORD } from './gateway-world.js';
@@ -67,7 +67,9 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
     const answered: Record<string, number[]> = {};
     for (const route of GETS) {
       const id = route.includes('attempts') ? attemptId : owner.userId;
-      const query = /verify|reset-password|log-in|invitation|email-change|not-me/.test(route) ? `?token=${verify}` : '';
+      const query = /verify|registration|reset-password|log-in|invitation|email-change|not-me/.test(route)
+        ? `?token=${verify}`
+        : '';
       for (const token of [undefined, ...tokens]) {
         const { status } = await head(route.replace(':id', id) + query, token);
         (answered[route] ??= []).push(status);
@@ -78,9 +80,57 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
     const refused = GETS.filter((route) => !answered[route]?.includes(200));
     expect(refused.sort()).toEqual(['/v1/privacy/erasures/:id', '/v1/security/events']);
 
-    expect((await world.client().get(`/v1/auth/email/verify?token=${verify}`)).status).toBe(200);
+    expect(await world.client().post('/v1/auth/email/verify', { token: verify })).toMatchObject({ status: 200 });
     const outcome = await owner.client.get(`/v1/face/attempts/${attemptId}`);
     expect(outcome.body).toMatchObject({ status: 'verified', session: { acr: ACR.face } });
+  });
+
+  it('A3: no GET that works without a session changes anything, asked twice with a link that would do something', async () => {
+    const { userId, email } = await world.account({ consent: false });
+    const user = await world.app.get(UserRepository, { strict: false }).findById(userId);
+    if (!user) throw new Error('no account');
+    const links = world.app.get(LinkTokenRepository, { strict: false });
+    const pages: Record<string, MailedLink> = {
+      '/verify-email': 'verify_email',
+      '/finish-registration': 'registration',
+      '/reset-password': 'reset_password',
+      '/log-in': 'login',
+      '/accept-invitation': 'invite',
+      '/confirm-email-change': 'confirm_new_email',
+      '/cancel-email-change': 'cancel_new_email',
+      '/undo-email-change': 'undo_email_change',
+      '/object-email-change': 'object_email_change',
+      '/not-me': 'not_me',
+    };
+    // Each kind of mailed link has a page, or the walk would pass it over.
+    expect(Object.values(pages).sort()).toEqual([...MAILED_LINK_KINDS].sort());
+    const newEmail = { email: `new-${email}`, requestedAt: new Date(), changesAt: null };
+    await world.db.collection<{ _id: string }>('users').updateOne({ _id: userId }, { $set: { newEmail } });
+    const tokens = new Map<string, string>();
+    for (const [page, kind] of Object.entries(pages))
+      tokens.set(page, kind === 'not_me' ? randomBytes(32).toString('base64url') : await links.issue(kind, user));
+    const notMe = {
+      userId,
+      template: 'password_changed',
+      createdAt: new Date(),
+      expireAt: new Date(Date.now() + 60_000),
+    };
+    const _id = createHash('sha256')
+      .update(tokens.get('/not-me') ?? '')
+      .digest('hex');
+    await world.db.collection<{ _id: string }>(NOT_ME_COLLECTION).insertOne({ _id, ...notMe });
+
+    const open = Object.entries(POLICY).flatMap(([line, { who }]) =>
+      line.startsWith('GET ') && who === 'anyone' ? [line.slice(4)] : [],
+    );
+    expect(open).toEqual(expect.arrayContaining(Object.keys(pages)));
+    const before = await state();
+    for (const route of open) {
+      const token = tokens.get(route);
+      const path = route.replace(':id', userId) + (token ? `?token=${token}` : '');
+      for (let i = 0; i < 2; i++) expect([200, 404, 503]).toContain((await fetch(world.url + path)).status);
+    }
+    expect(await state()).toEqual(before);
   });
 
   it('refuses what GET refuses: no session, the wrong role, an input that is none, a path that is nowhere', async () => {
@@ -89,7 +139,7 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
     expect((await head('/v1/auth/session')).headers.get('www-authenticate')).toBe('Bearer');
     expect((await head('/v1/admin/security-events.csv', user)).status).toBe(403);
     expect((await head('/v1/admin/users?surprise=1', await tokenOf('admin', ACR.pwd))).status).toBe(400);
-    expect((await head('/v1/auth/email/verify?token=short')).status).toBe(400);
+    expect((await head('/verify-email?token=short')).status).toBe(400);
     expect((await head('/v1/face/attempts/1', user)).status).toBe(404);
     expect((await head('/v1/nothing')).status).toBe(404);
     const posted = await head('/v1/auth/login');

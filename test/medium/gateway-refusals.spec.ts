@@ -101,11 +101,6 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       status: 400,
       event: link('verify_email'),
     },
-    'GET /v1/auth/email/verify': {
-      send: (_, anyone) => anyone.get(`/v1/auth/email/verify?token=${NO_TOKEN}`),
-      status: 400,
-      event: link('verify_email'),
-    },
     'POST /v1/auth/email/change/undo': {
       send: (_, anyone) => anyone.post('/v1/auth/email/change/undo', { token: NO_TOKEN }),
       status: 400,
@@ -115,6 +110,11 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       send: (_, anyone) => anyone.post('/v1/auth/email/change/object', { token: NO_TOKEN }),
       status: 400,
       event: link('object_email_change'),
+    },
+    'POST /v1/auth/register/finish': {
+      send: (_, anyone) => anyone.post('/v1/auth/register/finish', { token: NO_TOKEN, newPassword: NEXT }),
+      status: 400,
+      event: link('registration'),
     },
     'POST /v1/auth/password/reset/confirm': {
       send: (_, anyone) => anyone.post('/v1/auth/password/reset/confirm', { token: NO_TOKEN, newPassword: NEXT }),

@@ -18,6 +18,7 @@ const TOLD_ELSEWHERE: Record<string, string> = {
   'POST /v1/privacy/erasures': 'the ledger row; audit writes erasure_requested as it closes the guard',
   'POST /v1/sessions/tokens': 'introspected, as the application asks by it; alone the token does nothing',
   'POST /v1/sessions/introspect': 'introspected, once a session and client: clients.spec.ts',
+  'POST /v1/auth/register/finish': 'password_changed, by the very same code as an accepted invitation',
   'POST /v1/auth/email/change/undo': 'email_change_undone: address-disputes.spec.ts',
   'POST /v1/auth/email/change/object': 'email_contested: address-disputes.spec.ts',
   'POST /v1/admin/users/:id/email/decide': 'email_decided: address-disputes.spec.ts',

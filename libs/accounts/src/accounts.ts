@@ -12,7 +12,7 @@ import { UserRepository } from './user.repository.js';
 export interface NewAccount {
   /** As `readEmail` leaves it. */
   email: string;
-  /** Null: the person is invited and chooses one. */
+  /** Null: the person is invited, or finishes a registration, and chooses one. */
   passwordHash: string | null;
   roles?: readonly Role[];
   locale?: string;
@@ -23,6 +23,8 @@ export interface NewAccount {
   actorId?: string;
   /** What follows from it, put together before it is there. */
   follows?: (user: UserRow, draft: PendingDraft) => Promise<unknown>;
+  /** By the person, who has yet to prove the mailbox: no invitation. */
+  isSelf?: boolean;
   /** By the operator at the command line: no session and no actor. Invitations without an actor are always so. */
   isOperator?: boolean;
   origin?: Origin;
@@ -63,7 +65,7 @@ export class Accounts {
       mustResetPassword: false,
       barredPasswordHash: null,
       ...(locale === undefined ? {} : { locale }),
-      invite: passwordHash === null ? { by: actorId ?? null, at: new Date() } : null,
+      invite: passwordHash === null && !account.isSelf ? { by: actorId ?? null, at: new Date() } : null,
       newEmail: null,
       hasNewEmail: false,
       formerEmails: [],
@@ -187,9 +189,9 @@ function disputeOf(renewal: Renewal): GuardChange | null {
   return { kind: 'address_disputed', event: 'email_decided', ...who, detail: { keep, proof } };
 }
 
-function makerOf({ actorId, isOperator, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
+function makerOf({ actorId, isOperator, isSelf, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
   if (actorId !== undefined) return 'staff';
-  return isOperator || passwordHash === null ? 'command_line' : 'self';
+  return isOperator || (passwordHash === null && !isSelf) ? 'command_line' : 'self';
 }
 
 /** Everything that accounts need of a database. Indexes are made by `ensureIndexes`. */

@@ -239,7 +239,8 @@ function termsOf(renewal: Renewal): {
       return { condition: { sessionEpoch: { $eq: session.epoch } }, set: { passwordHash, mustResetPassword: false } };
     }
     case 'password_reset':
-    case 'invitation': {
+    case 'invitation':
+    case 'registration': {
       const { passwordHash, link, locale } = renewal;
       const language = locale === undefined ? {} : { locale };
       return {

@@ -100,7 +100,7 @@ export type Renewal =
   | { by: 'password_change'; passwordHash: string; session: { sessionId: string; epoch: number } }
   /** By a mailed link, which shows that the address is the person's. */
   | {
-      by: 'password_reset' | 'invitation';
+      by: 'password_reset' | 'invitation' | 'registration';
       passwordHash: string;
       /** The language of the person's mails from here on, where the request names one of ours. */
       locale?: MailLocale;

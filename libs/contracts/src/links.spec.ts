@@ -6,6 +6,7 @@ describe('mailed links', () => {
       'confirm_new_email',
       'invite',
       'login',
+      'registration',
       'reset_password',
       'verify_email',
     ]);

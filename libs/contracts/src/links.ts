@@ -10,6 +10,8 @@ export type LinkClass = 'grant' | 'defence';
 /** Every kind of mailed link: its class, and how long it works, in ms. */
 export const MAILED_LINKS = {
   verify_email: { class: 'grant', lifeMs: 48 * HOUR_MS },
+  /** Of whoever registers where addresses are verified first: sets the first password. */
+  registration: { class: 'grant', lifeMs: 48 * HOUR_MS },
   reset_password: { class: 'grant', lifeMs: HOUR_MS },
   /** Opens one try with the password. */
   login: { class: 'grant', lifeMs: HOUR_MS },

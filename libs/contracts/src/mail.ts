@@ -11,6 +11,7 @@ export const MAIL_TEMPLATES = [
   'email_contested',
   'email_decided',
   'email_decided_other',
+  'registration',
   'account_exists',
   'account_invite',
   'password_reset',

@@ -24,7 +24,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       paragraph(
         'Bitte bestätigen Sie, dass diese Adresse Ihnen gehört. Nur mit einer bestätigten Adresse lässt sich der Zugang wiederherstellen.',
       ),
-      link('Öffnen Sie diesen Link:', publicUrl, 'v1/auth/email/verify', token),
+      link('Öffnen Sie diesen Link:', publicUrl, 'verify-email', token),
       paragraph('Wenn Ihre Anwendung nach dem Token selbst fragt, lautet es:'),
       { kind: 'code', code: token },
       paragraph('Wenn Sie sich nicht registriert haben, beachten Sie diese Nachricht nicht.'),
@@ -135,6 +135,21 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       paragraph('Der Betreiber des Dienstes hat entschieden, wem das Konto gehört: der anderen Adresse.'),
       paragraph(
         'Wenn das falsch ist, sagen Sie ihm bitte Bescheid. An diese Adresse kommt keine weitere Mail zu diesem Konto.',
+      ),
+    ],
+  }),
+
+  registration: (_params, { publicUrl }, token) => ({
+    subject: 'Schließen Sie Ihre Registrierung ab',
+    blocks: [
+      paragraph(
+        'Jemand hat sich mit dieser Adresse registriert. Wenn Sie das waren, wählen Sie ein Passwort, und das Konto ist Ihres.',
+      ),
+      link('Öffnen Sie diesen Link, er gilt 48 Stunden, einmal:', publicUrl, 'finish-registration', token),
+      paragraph('Wenn Ihre Anwendung nach dem Token selbst fragt, lautet es:'),
+      { kind: 'code', code: token },
+      paragraph(
+        'Wenn Sie sich nicht registriert haben, beachten Sie diese Nachricht nicht: Ohne diesen Link kann sich niemand anmelden.',
       ),
     ],
   }),

@@ -110,6 +110,7 @@ describe('mail templates', () => {
     // Nothing has changed yet.
     email_verify: false,
     email_change_confirm: false,
+    registration: false,
     account_exists: false,
     account_invite: false,
     password_reset: false,
@@ -134,7 +135,7 @@ describe('mail templates', () => {
   );
 
   it('email_verify has the link and the bare token, percent-encoded where it must be', () => {
-    expect(mail('email_verify').text).toContain(`https://auth.example.test/v1/auth/email/verify?token=${SECRET}`);
+    expect(mail('email_verify').text).toContain(`https://auth.example.test/verify-email?token=${SECRET}`);
     const odd = compose({ template: 'email_verify', params: {} }, context, { sealed: 'a b&c="<' }, 'en');
     expect(odd).toMatchObject({ mail: { text: expect.stringContaining('?token=a%20b%26c%3D%22%3C') as string } });
   });

@@ -64,11 +64,7 @@ export const TEMPLATES = {
       subject: 'Confirm your e-mail address',
       blocks: [
         paragraph('Please confirm that this address is yours. Recovery works only with a confirmed address.'),
-        {
-          kind: 'link',
-          label: 'Open this link:',
-          url: `${publicUrl.replace(/\/+$/, '')}/v1/auth/email/verify?token=${encodeURIComponent(token)}`,
-        },
+        link('Open this link:', publicUrl, 'verify-email', token),
         paragraph('If your application asks for the token itself, it is:'),
         { kind: 'code', code: token },
         paragraph('If you did not register, ignore this message.'),
@@ -212,6 +208,22 @@ export const TEMPLATES = {
       blocks: [
         paragraph('The people who run the service have decided whose account it is: that of the other address.'),
         paragraph('If this is wrong, please tell them. No further mail about this account comes to this address.'),
+      ],
+    }),
+  }),
+
+  registration: define({
+    params: z.object({}),
+    secret: 'sealed',
+    usefulMinutes: 48 * 60,
+    content: (_params, { publicUrl }, token) => ({
+      subject: 'Finish your registration',
+      blocks: [
+        paragraph('Somebody registered with this address. If it was you, choose a password, and the account is yours.'),
+        link('Open this link, it is valid for 48 hours, once:', publicUrl, 'finish-registration', token),
+        paragraph('If your application asks for the token itself, it is:'),
+        { kind: 'code', code: token },
+        paragraph('If you did not register, ignore this message: without this link nobody can sign in.'),
       ],
     }),
   }),

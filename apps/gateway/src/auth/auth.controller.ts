@@ -38,7 +38,9 @@ import { loggedIn, LoginGuard } from './local.strategy.js';
 
 const registerSchema = z.strictObject({
   email: emailSchema,
-  password: passwordSchema,
+  password: passwordSchema
+    .optional()
+    .meta({ description: 'Needed with REGISTRATION=open, refused with verified: there the mailed link sets it.' }),
   locale: localeSchema.optional(),
 });
 const loginSchema = z.strictObject({ email: emailLookupSchema, password: passwordAttemptSchema });

@@ -158,29 +158,41 @@ export class RegistrationService {
     private readonly logger: AppLogger,
   ) {}
 
-  async register(email: string, password: string, origin: Origin, locale?: string): Promise<Registered> {
+  /**
+   * `open`: with a password. `verified`: without, as whoever reads the mailbox chooses it. The other one is 400: a client
+   * that sends a password there would take it for set.
+   */
+  async register(email: string, password: string | undefined, origin: Origin, locale?: string): Promise<Registered> {
     const { REGISTRATION } = this.config;
     if (REGISTRATION === 'closed') throw new Problem('registration_closed');
+    if ((password === undefined) !== (REGISTRATION === 'verified'))
+      throw new Problem('invalid_request', { extras: { fields: ['password'] } });
     await this.throttle.take('registration', origin.ipAddress);
-    if (isCommonPassword(password, email)) throw new Problem('password_too_common');
-    const passwordHash = await hashPassword(password);
-    const follows = this.emails.verification;
-    const account = { email, passwordHash, origin, follows, ...(locale === undefined ? {} : { locale }) };
-    if (REGISTRATION === 'verified') {
+    const account = { email, origin, ...(locale === undefined ? {} : { locale }) };
+    if (password === undefined) {
       // Not waited for: neither answer nor time tells whether there was such an account.
       void this.inSilence(account).catch((err: unknown) => this.logger.warn({ err }, 'registration not finished'));
       return { kind: 'mailed' };
     }
-    const created = await this.accounts.create(account);
+    if (isCommonPassword(password, email)) throw new Problem('password_too_common');
+    const passwordHash = await hashPassword(password);
+    const created = await this.accounts.create({ ...account, passwordHash, follows: this.emails.verification });
     if (created.kind === 'email_taken') throw new Problem('email_taken');
     return created;
   }
 
-  private async inSilence(account: NewAccount): Promise<void> {
-    const created = await this.accounts.create(account);
-    if (created.kind === 'created') return;
+  /** Who registers again before the mailbox was proved gets the link again: what was there is nobody's yet. */
+  private async inSilence(account: Omit<NewAccount, 'passwordHash'>): Promise<void> {
+    const registration = this.emails.registration;
+    const made = { ...account, passwordHash: null, isSelf: true, follows: registration };
+    if ((await this.accounts.create(made)).kind === 'created') return;
     const owner = await this.accounts.users.findByEmail(account.email);
     if (!owner || !(await this.throttle.mayMail(owner._id, 'reset'))) return;
-    await this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });
+    if (owner.emailVerified || owner.invite || owner.disabled)
+      return this.mails.send({ userId: owner._id, template: 'account_exists', params: {} });
+    const draft = this.accounts.draft(owner._id, account.origin ?? {});
+    await this.emails.registration(owner, draft);
+    await this.accounts.users.intend(owner._id, draft.done());
+    await this.accounts.pending.finish(owner._id);
   }
 }

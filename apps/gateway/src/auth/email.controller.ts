@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, HttpCode, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { emailSchema, passwordAttemptSchema, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
@@ -38,18 +38,6 @@ export class EmailController {
     const again = carried === null ? null : await this.lost.find(carried, ['mailed_link', token]);
     const session = again ?? (await this.auth.proved(carried, await this.emails.verify(token, origin), token));
     return { emailVerified: true, ...(session ? { session: sessionAnswer(session.token, session.record) } : {}) };
-  }
-
-  /** Nothing but the address is confirmed by it, so a mail scanner that opens it does no harm. */
-  @Get('verify')
-  @Accepts({ query: linkTokenSchema })
-  @Answers({ summary: 'The mailed link itself', schema: verifiedSchema, errors: ['token_invalid'] })
-  async followLink(
-    @Query() { token }: z.infer<typeof linkTokenSchema>,
-    @RequestOrigin() origin: Origin,
-  ): Promise<z.infer<typeof verifiedSchema>> {
-    await this.emails.verify(token, origin);
-    return { emailVerified: true };
   }
 
   @Post('resend')

@@ -62,6 +62,13 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
     await draft.mail(this.mails.compose({ userId: user._id, template: 'email_verify', params: {}, secret }));
   };
 
+  /** The same where the mailbox comes first: the link sets the password. */
+  readonly registration = async (user: UserRow, draft: PendingDraft): Promise<void> => {
+    await this.links.replace(user._id, 'registration');
+    const secret = await this.links.issue('registration', user);
+    await draft.mail(this.mails.compose({ userId: user._id, template: 'registration', params: {}, secret }));
+  };
+
   async resendVerification(user: UserRow, origin: Origin): Promise<void> {
     await this.throttle.takeMail(user);
     if (user.emailVerified) return;

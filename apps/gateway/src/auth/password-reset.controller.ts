@@ -1,7 +1,7 @@
 import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { emailLookupSchema, passwordSchema } from '#accounts';
+import { emailLookupSchema, passwordSchema, type UserRow } from '#accounts';
 import type { Origin } from '#contracts';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
@@ -65,7 +65,31 @@ export class PasswordResetController {
     @Headers('cookie') cookies?: string,
     @Headers('accept-language') languages?: string,
   ) {
-    const user = await this.resets.acceptInvitation(body.token, { password: body.newPassword, languages }, origin);
+    const chosen = { password: body.newPassword, languages };
+    return this.opened(await this.resets.acceptInvitation(body.token, chosen, origin), origin, reply, cookies);
+  }
+
+  @Post('register/finish')
+  @HttpCode(200)
+  @Accepts({ body: chooseSchema })
+  @Answers({
+    summary: 'Sets the first password of whoever registered where addresses are verified, and opens a session',
+    schema: sessionAnswerSchema,
+    errors: [...CHOOSE_ERRORS, 'account_inactive'],
+  })
+  async finish(
+    @Body() body: z.infer<typeof chooseSchema>,
+    @RequestOrigin() origin: Origin,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Headers('cookie') cookies?: string,
+    @Headers('accept-language') languages?: string,
+  ) {
+    const chosen = { password: body.newPassword, languages };
+    return this.opened(await this.resets.finishRegistration(body.token, chosen, origin), origin, reply, cookies);
+  }
+
+  /** A session that has proved the mailbox. */
+  private async opened(user: UserRow, origin: Origin, reply: FastifyReply, cookies: string | undefined) {
     if (user.disabled) throw new Problem('account_inactive');
     this.devices.remember(reply, cookies, user);
     const session = await this.auth.openSession(user, origin, { proved: true });

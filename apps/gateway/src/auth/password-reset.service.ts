@@ -22,6 +22,9 @@ interface Chosen {
   languages: string | undefined;
 }
 
+/** What renews the credentials when a password is chosen by such a link. */
+const RENEWED_BY = { reset_password: 'password_reset', invite: 'invitation', registration: 'registration' } as const;
+
 /** A forgotten password, by a mailed link. The face and its lock are not touched. */
 @Injectable()
 export class PasswordResetService {
@@ -52,8 +55,13 @@ export class PasswordResetService {
     return this.choose('invite', token, chosen, origin);
   }
 
+  /** The same. */
+  finishRegistration(token: string, chosen: Chosen, origin: Origin): Promise<UserRow> {
+    return this.choose('registration', token, chosen, origin);
+  }
+
   private async choose(
-    kind: 'reset_password' | 'invite',
+    kind: keyof typeof RENEWED_BY,
     token: string,
     { password, languages }: Chosen,
     origin: Origin,
@@ -69,7 +77,7 @@ export class PasswordResetService {
     if (!before) throw this.refusals.ofLink(kind, link, origin);
     await assertNewPassword(password, before);
     const passwordHash = await hashPassword(password);
-    const by = kind === 'invite' ? 'invitation' : 'password_reset';
+    const by = RENEWED_BY[kind];
     const locale = mailLocaleOf(languages);
     const language = locale === undefined ? {} : { locale };
     // The link is used up by the renewal: it counts for the credentials of then and no others.

@@ -64,6 +64,38 @@ const HTML = { summary: 'A page behind a mailed link; it does nothing before its
 /** The few pages that mailed links lead to. A link that acted when opened would be pressed by mail scanners. */
 @Controller()
 export class LinkPagesController {
+  @Get('verify-email')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  verifyEmail(): string {
+    return page({
+      title: 'Confirm your address',
+      says: 'If you registered, or were asked to confirm this address.',
+      button: 'This address is mine',
+      done: 'Confirmed. Go back to your application.',
+      action: '/v1/auth/email/verify',
+      password: null,
+    });
+  }
+
+  @Get('finish-registration')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  finishRegistration(): string {
+    return page({
+      title: 'Welcome: choose a password',
+      says: 'With it the account is yours. If you did not register, close this page.',
+      button: 'Set the password',
+      done: 'The password is set. You can sign in with it.',
+      action: '/v1/auth/register/finish',
+      password: 'newPassword',
+    });
+  }
+
   @Get('reset-password')
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', CSP)

@@ -42,6 +42,8 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /docs': anyone,
   'GET /docs-json': anyone,
   // Pages behind mailed links. Each does nothing before its button is pressed: mail scanners open links.
+  'GET /verify-email': anyone,
+  'GET /finish-registration': anyone,
   'GET /reset-password': anyone,
   'GET /log-in': anyone,
   'GET /accept-invitation': anyone,
@@ -52,11 +54,11 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /not-me': anyone,
 
   'POST /v1/auth/register': anyone,
+  'POST /v1/auth/register/finish': anyone,
   'POST /v1/auth/login': anyone,
   'POST /v1/auth/login/link': anyone,
   'POST /v1/auth/login/link/confirm': anyone,
   'POST /v1/auth/email/verify': anyone,
-  'GET /v1/auth/email/verify': anyone,
   'POST /v1/auth/logout': anySession,
   'GET /v1/auth/session': own(),
   'PUT /v1/auth/password': own('manage'),

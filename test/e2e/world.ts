@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { type Connection, createConnection } from 'mongoose';
 import { type Apps, repositoryRoot, type Services, servicesOfTestRun, startApps, temporaryFolder } from '#stack';
 import { ApiClient, Media, performCapture, RecordedPerson } from '#testing';
@@ -20,7 +18,6 @@ export interface World {
   user(email: string): Promise<ApiClient>;
   /** The same, enrolled with the recorded owner's face. */
   enrolledUser(email: string): Promise<ApiClient>;
-  grantRole(email: string, role: string): Promise<void>;
   /** Past every process: the database itself, for as long as `work` takes. */
   withDatabase<T>(work: (database: Connection) => Promise<T>): Promise<T>;
   stop(): Promise<void>;
@@ -68,12 +65,6 @@ export async function startWorld(o: {
       const capture = await performCapture(client, new RecordedPerson(media, 'franck', 41), 'enrolments');
       if (capture.end?.body.status !== 'enrolled') throw new Error(`enrolment: ${capture.end?.text ?? 'no end'}`);
       return client;
-    },
-    grantRole: async (email, role) => {
-      const command = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-      await promisify(execFile)(process.execPath, [command, 'user', 'role', email, '--role', role], {
-        env: apps.env('gateway'),
-      });
     },
     withDatabase: async (work) => {
       const database = await createConnection(apps.env('gateway').MONGODB_URI ?? '').asPromise();

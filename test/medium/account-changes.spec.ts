@@ -122,8 +122,13 @@ describe('B9, T54: a change of an account and what follows from it are one (real
       stored: (_, after) => after?.disabled === false,
     },
     'roles given': {
-      act: async ({ userId }) => get(Accounts).giveRoles(await account(userId), ['auditor']),
+      act: async ({ userId }) => {
+        const verified = { $set: { emailVerified: true } };
+        await world.db.collection<{ _id: string }>('users').updateOne({ _id: userId }, verified);
+        return get(Accounts).changeRoles(await account(userId), { add: ['auditor'] }, {});
+      },
       events: ['roles_changed'],
+      mails: ['roles_changed'],
       stored: (before, after) =>
         after?.roles.includes('auditor') === true && after.sessionEpoch === before.sessionEpoch + 1,
     },

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import path from 'node:path';
 import { ACR } from '#contracts';
 import { newestOf } from '#sealing';
@@ -92,13 +93,53 @@ describe('accounts on the command line (real Redis and MongoDB)', () => {
   it('gives roles that there are, once, on record', async () => {
     const { email, userId } = await world.account();
     expect(await cli(['user', 'role', email, '--role', 'king'])).toMatchObject({ status: 2, stdout: '' });
+    expect(await cli(['user', 'role', email])).toMatchObject({ status: 2, stdout: '' });
+    // Nobody has shown whose address it is (A4).
+    expect(await cli(['user', 'role', email, '--role', 'security'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('nobody has shown that this address') as string,
+    });
+    await world.verifyEmail(userId);
     expect((await cli(['user', 'role', email, '--role', 'security', 'auditor'])).stdout).toBe(
       'added security, auditor: roles are user, security, auditor\n',
     );
     expect((await cli(['user', 'role', email, '--role', 'security'])).stdout).toMatch(/^nothing to change/);
     const { outbox } = (await world.guard(userId)) as { outbox: { event?: { type: string; detail?: object } }[] };
     const given = outbox.filter(({ event }) => event?.type === 'roles_changed').map(({ event }) => event?.detail);
-    expect(given).toEqual([{ by: 'command_line', added: ['security', 'auditor'] }]);
+    const operator = userInfo().username;
+    expect(given).toEqual([{ by: 'command_line', operator, added: ['security', 'auditor'], removed: [] }]);
+  });
+
+  it('takes roles away, and says on record who did it (B7, B10)', async () => {
+    const [one, boss] = [await world.account(), await world.account()];
+    await world.verifyEmail(one.userId);
+    await cli(['user', 'role', one.email, '--role', 'security', 'auditor']);
+    expect(await world.client().login(one.email, PASSWORD)).toMatchObject({ status: 200 });
+    const nobody = await cli(['user', 'role', one.email, '--revoke', 'auditor', '--as', 'nobody@example.org']);
+    expect(nobody).toMatchObject({ status: 2, stderr: 'countersign: --as: no account has this e-mail address\n' });
+    expect((await cli(['user', 'role', one.email, '--revoke', 'auditor', '--as', boss.email])).stdout).toBe(
+      'took away auditor: roles are user, security\n',
+    );
+    const { outbox } = (await world.guard(one.userId)) as { outbox: { event?: { type: string; actorId?: string; detail?: object } }[] }; // prettier-ignore
+    const changed = outbox.flatMap(({ event }) => (event?.type === 'roles_changed' ? [event] : []));
+    expect(changed.at(-1)).toMatchObject({
+      actorId: boss.userId,
+      detail: { by: 'command_line', operator: userInfo().username, added: [], removed: ['auditor'] },
+    });
+  });
+
+  it('neither strips nor disables the last administrator (C5)', async () => {
+    await world.db.collection('users').updateMany({ roles: 'admin' }, { $set: { roles: ['user'] } });
+    await world.db.collection('offices').deleteMany({});
+    const email = `${randomUUID()}@example.org`;
+    expect(await cli(['admin', 'create', email], `${PASSWORD}\n`)).toMatchObject({ status: 0 });
+    const last = { status: 2, stderr: 'countersign: nobody would be left who is administrator\n' };
+    expect(await cli(['user', 'role', email, '--revoke', 'admin'])).toMatchObject(last);
+    expect(await cli(['user', 'disable', email])).toMatchObject(last);
+    const second = `${randomUUID()}@example.org`;
+    expect(await cli(['admin', 'create', second], `${PASSWORD}\n`)).toMatchObject({ status: 0 });
+    expect(await cli(['user', 'role', email, '--revoke', 'admin'])).toMatchObject({ status: 0 });
+    expect(await cli(['user', 'disable', second])).toMatchObject(last);
   });
 
   it('shuts an account out at once and lets it in again', async () => {

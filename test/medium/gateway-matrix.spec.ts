@@ -62,7 +62,7 @@ function expected(access: Access | undefined, actor: Actor): string {
   const roles: Role[] = ['user', ...(actor.roles ?? [])];
   if (access.roles.length > 0 && !access.roles.some((role) => roles.includes(role))) return '403 forbidden';
   const raised = actor.acr === ACR.recovery || actor.acr === ACR.face;
-  if (access.level === 'raised' && !raised) return '403 step_up_required';
+  if ((access.level === 'raised' || access.level === 'reads') && !raised) return '403 step_up_required';
   if (access.level === 'manage' && !raised && actor.everHadFactor) return '403 step_up_required';
   return 'admitted';
 }
@@ -73,7 +73,7 @@ jest.setTimeout(600_000);
 describe('T42: who may call what (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32' });
+    world = await GatewayWorld.start({ TRUSTED_PROXIES: '127.0.0.1/32', STAFF_READS: 'raised' });
   });
   afterAll(() => world?.stop());
 

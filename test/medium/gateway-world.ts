@@ -102,6 +102,7 @@ export class GatewayWorld {
       LOG_LEVEL: 'error',
       REGISTRATIONS_PER_HOUR: '100000',
       FIRST_ENROLMENT: 'open',
+      STAFF_READS: 'pwd',
       // Tests side by side share two cores with the server.
       MONGODB_WAIT_MS: '10000',
       ...overrides,

@@ -61,7 +61,15 @@ const CHANGES: EpochChange[] = [
   { kind: 'password_changed' },
   { kind: 'disable', actorId: randomUUID() },
   { kind: 'enable', actorId: randomUUID() },
-  { kind: 'staff_role_given', added: ['admin', 'auditor'], actorId: randomUUID() },
+  { kind: 'roles_changed', added: ['admin', 'auditor'], removed: ['security'], actorId: randomUUID() },
+  {
+    kind: 'roles_changed',
+    added: [],
+    removed: ['privacy'],
+    operator: 'root',
+    actorId: randomUUID(),
+    askedBy: randomUUID(),
+  },
 ];
 
 class Run {

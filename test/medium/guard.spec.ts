@@ -706,7 +706,8 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     [{ kind: 'password_changed' }, 'password_changed', 'own'],
     [{ kind: 'disable', actorId }, 'disabled', 'officer'],
     [{ kind: 'enable', actorId }, 'enabled', 'officer'],
-    [{ kind: 'staff_role_given', added: ['security'], actorId }, 'roles_changed', 'officer'],
+    [{ kind: 'roles_changed', added: ['security'], removed: [], actorId }, 'roles_changed', 'officer'],
+    [{ kind: 'roles_changed', added: [], removed: ['security'], actorId }, 'roles_changed', 'officer'],
     [{ kind: 'erase' }, 'erasure_requested', 'own'],
   ];
 
@@ -929,7 +930,7 @@ describe('rule 8: enrolment switches the pointer', () => {
   ] as const)('a staff role holds a face that was bound from %s: %s, %s', async (_, boundFrom, isHeld) => {
     const template = { id: randomUUID(), modelDigest: MODEL, enrolledAt: new Date(), heldUntil: null };
     const userId = await world.enrolledUser({ template: boundFrom ? { ...template, boundFrom } : template });
-    await world.store.change(userId, { kind: 'staff_role_given', added: ['security'] }, {}, randomUUID());
+    await world.store.change(userId, { kind: 'roles_changed', added: ['security'], removed: [] }, {}, randomUUID());
     const summary = await world.store.summary(userId);
     expect(summary).toMatchObject({ enrolled: true, templateId: template.id, boundFrom: boundFrom ?? null });
     const nowMs = Date.now() + world.aheadMs;

@@ -41,6 +41,7 @@ export function openOperator(o: { env: Record<string, string>; gatewayUrl: strin
       return { address: address ?? '', clientId };
     },
     putFaceBack: (userId, hours) => putFaceBack(o.env.MONGODB_URI ?? '', userId, hours * HOUR_MS),
+    putOfficeBack: (email, days) => putOfficeBack(o.env.MONGODB_URI ?? '', email, days * 24 * HOUR_MS),
     stop: async () => {
       for (const app of apps.splice(0)) await app.stop();
     },
@@ -81,6 +82,17 @@ async function putFaceBack(mongoUri: string, userId: string, ms: number): Promis
         { $set: { createdAt: back('createdAt') } },
         { $set: { createdDay: { $dateToString: { date: '$createdAt', format: '%Y-%m-%d' } } } },
       ]);
+  } finally {
+    await connection.close();
+  }
+}
+
+async function putOfficeBack(mongoUri: string, email: string, ms: number): Promise<void> {
+  const connection = await createConnection(mongoUri, { autoIndex: false, autoCreate: false }).asPromise();
+  try {
+    const adminSince = { $subtract: ['$adminSince', ms] };
+    const moved = await connection.collection('users').updateOne({ email }, [{ $set: { adminSince } }]);
+    if (moved.modifiedCount !== 1) throw new Error('no administrator to put back');
   } finally {
     await connection.close();
   }

@@ -22,6 +22,8 @@ export interface Operator {
   startRelyingApp: (transferMaxAge: number) => Promise<{ address: string; clientId: string }>;
   /** Lets time pass for one person's face: puts its dates in the database back, which is all that its age is told by. */
   putFaceBack: (userId: string, hours: number) => Promise<void>;
+  /** Lets days pass for an administrator: since when he is one. */
+  putOfficeBack: (email: string, days: number) => Promise<void>;
 }
 
 /** The man who enrols, and the other man (test/media/SOURCE.md). */

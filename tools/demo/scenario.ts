@@ -28,6 +28,7 @@ export async function runScenario(context: ScenarioContext): Promise<void> {
   const since = new Date(Date.now() - 1_000).toISOString();
   const lanes = await Promise.allSettled([ownerAndImpostor(context), recoveryAndErasure(context), bank(context)]);
   await officer(context, since);
+  await twoAdmins(context);
   for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
 }
 
@@ -154,17 +155,68 @@ async function recoveryAndErasure(context: ScenarioContext): Promise<void> {
   });
 }
 
+/** Roles by two persons. Both are in office for longer than the demo runs: the date of one is put back. */
+async function twoAdmins(context: ScenarioContext): Promise<void> {
+  const lane = new Lane('admins', context.emit);
+  const [one, two] = [context.connect('desk'), context.connect('desk')];
+  const [first, second, candidate] = ['dora@example.org', 'emil@example.org', 'frida@example.org'];
+  await lane.step('two are made by the operator and recover', async () => {
+    for (const [client, email] of [
+      [one, first],
+      [two, second],
+    ] as const) {
+      // prettier-ignore
+      await context.operator.run(['admin', 'create', email], `${PASSWORD}\n`);
+      const login = await client.login(email, PASSWORD);
+      must(login.status === 200, seen(login));
+      await recover(context, client, email);
+    }
+    return { outcome: 'both at pwd+recovery', value: undefined };
+  });
+  const invite = (): ReturnType<typeof one.post> => one.post('/v1/admin/users', { email: candidate, roles: ['security'] }); // prettier-ignore
+  await lane.step('one invites an officer while nobody is long enough in office', async () => {
+    const alone = await invite();
+    must(alone.status === 403 && alone.body.code === 'second_person_required', seen(alone));
+    return { outcome: '403 second_person_required', value: undefined };
+  });
+  await lane.step('a week later (date put back): one asks, the other confirms', async () => {
+    await context.operator.putOfficeBack(second, 8);
+    const asked = await invite();
+    const request = asked.body.roleRequest as { requestId?: string } | null;
+    must(asked.status === 201 && request?.requestId, seen(asked));
+    const path = `/v1/admin/role-requests/${request.requestId}/confirm`;
+    const own = await one.post(path, {});
+    must(own.status === 403 && own.body.code === 'second_person_required', `by who asked: ${seen(own)}`);
+    const given = await two.post(path, {});
+    must(given.status === 200 && (given.body.roles as string[]).includes('security'), seen(given));
+    return { outcome: 'by who asked 403, by the other 200', value: undefined };
+  });
+}
+
 async function officer(context: ScenarioContext, since: string): Promise<void> {
   const lane = new Lane('officer', context.emit);
   const client = context.connect('desk');
   const email = 'officer@example.org';
-  await lane.step('gets the role security from the operator', async () => {
+  await lane.step('gets the role security from the operator, once her address is proved', async () => {
     const answer = await client.post('/v1/auth/register', { email, password: PASSWORD });
     must(answer.status === 201, seen(answer));
+    const early = await context.operator.run(['user', 'role', email, '--role', 'security']).then(() => 'given', () => 'refused'); // prettier-ignore
+    must(early === 'refused', 'a role for an address that nobody proved');
+    const token = linkToken(await waitForMail(context.mailDir, email, /confirm/i));
+    const verified = await client.post('/v1/auth/email/verify', { token });
+    must(verified.status === 200, seen(verified));
     await context.operator.run(['user', 'role', email, '--role', 'security']);
     const login = await client.login(email, PASSWORD);
     must(login.status === 200, seen(login));
     return { outcome: 'role security', value: undefined };
+  });
+  await lane.step('whoever stole her password reads nothing', async () => {
+    for (const path of ['/v1/admin/security-events', '/v1/admin/users']) {
+      const read = await client.get(path);
+      must(read.status === 403 && read.body.code === 'step_up_required', `${path} ${seen(read)}`);
+    }
+    await recover(context, client, email);
+    return { outcome: '403 step_up_required, with a mailed code 200', value: undefined };
   });
 
   await lane.step('lists all events since the demo began', async () => {

@@ -110,6 +110,8 @@ export const gatewayEnvSchema = z.object({
    * all that the session can; a token made for the application (`POST /v1/sessions/tokens`) opens nothing.
    */
   ALLOW_SESSION_TOKEN_INTROSPECTION: env.yesOrNo.default('no'),
+  /** What a session must be worth before staff read about people and events: `raised` (pwd+recovery or pwd+face) or `pwd`. */
+  STAFF_READS: z.enum(['raised', 'pwd'], 'must be raised or pwd').default('raised'),
   /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
   /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { mongo } from 'mongoose';
-import type { MailRow, Origin, Role } from '#contracts';
+import type { EventDetail, MailRow, Origin, Role } from '#contracts';
 import type { GuardStore } from '#guard';
+import { AdminOffice, isInOffice } from './admin-office.js';
 import { LinkTokenRepository } from './link-token.repository.js';
 import { MailRepository } from './mail.repository.js';
 import { type GuardChange, PendingDraft } from './pending.js';
 import { PendingChanges, type PendingReports } from './pending.repository.js';
+import { RoleRequestRepository } from './role-requests.js';
 import type { Renewal, UserRow } from './user.js';
 import { UserRepository } from './user.repository.js';
 
@@ -27,10 +29,24 @@ export interface NewAccount {
   isSelf?: boolean;
   /** By the operator at the command line: no session and no actor. Invitations without an actor are always so. */
   isOperator?: boolean;
+  /** The user of the system whose command it was. */
+  operator?: string;
   origin?: Origin;
 }
 
 export type Created = { kind: 'created'; user: UserRow } | { kind: 'email_taken' };
+
+/** Who changes roles. `operator`: at the command line, as which user of the system. `askedBy`: the first of two persons. */
+interface RoleActor {
+  actorId?: string | undefined;
+  operator?: string | undefined;
+  askedBy?: string | undefined;
+}
+
+type RolesChanged =
+  | { kind: 'changed'; user: UserRow; added: Role[]; removed: Role[] }
+  /** Neither is the address verified nor was the person invited. */
+  | { kind: 'not_proved' };
 
 /** Makes and changes accounts; the same for the gateway and for the command line. */
 export class Accounts {
@@ -39,6 +55,8 @@ export class Accounts {
     readonly links: LinkTokenRepository,
     private readonly guard: GuardStore,
     readonly pending: PendingChanges,
+    readonly office: AdminOffice,
+    readonly roleRequests: RoleRequestRepository,
   ) {}
 
   /** Of a change to be made: what follows from it, to be written with it and done by `pending.finish` afterwards. */
@@ -66,6 +84,9 @@ export class Accounts {
       barredPasswordHash: null,
       ...(locale === undefined ? {} : { locale }),
       invite: passwordHash === null && !account.isSelf ? { by: actorId ?? null, at: new Date() } : null,
+      invitedBy: actorId ?? null,
+      adminSince: account.roles?.includes('admin') ? new Date() : null,
+      promotedBy: actorId === undefined ? [] : [actorId],
       newEmail: null,
       hasNewEmail: false,
       formerEmails: [],
@@ -80,13 +101,14 @@ export class Accounts {
         type: 'registered',
         ...account.origin,
         ...(actorId === undefined ? {} : { actorId }),
-        detail: { by: makerOf(account), roles: user.roles },
+        detail: { by: makerOf(account), roles: user.roles, ...operatorOf(account) },
       },
     });
     const draft = this.draft(user._id, account.origin ?? {});
     await account.follows?.(user, draft);
     if (!(await this.users.insert(user, account.follows && draft.done()))) return { kind: 'email_taken' };
     if (account.follows) await this.pending.finish(user._id);
+    await this.office.enter(user._id);
     return { kind: 'created', user };
   }
 
@@ -109,7 +131,7 @@ export class Accounts {
     const by = makerOf({ ...account, passwordHash: null });
     const follows = async (user: UserRow, draft: PendingDraft, again: boolean): Promise<void> => {
       secret = await this.links.issue('invite', user);
-      const detail = { by, roles: user.roles, again };
+      const detail = { by, roles: user.roles, again, ...operatorOf(account) };
       await draft.event('invited', { ...(actorId === undefined ? {} : { actorId }), detail });
       const request = { userId: user._id, template: 'account_invite', params: {}, secret } as const;
       if (mails) await draft.mail((key) => mails.compose(request, key));
@@ -117,8 +139,11 @@ export class Accounts {
     const first = (user: UserRow, draft: PendingDraft): Promise<void> => follows(user, draft, false);
     const made = await this.create({ ...account, passwordHash: null, follows: first });
     if (made.kind === 'created') return { ...made, secret };
-    const user = await this.users.findByEmail(account.email);
-    if (user?.invite == null) return { kind: 'email_taken' };
+    const before = await this.users.findByEmail(account.email);
+    if (before?.invite == null) return { kind: 'email_taken' };
+    // An invitation that is made anew says what the person shall be: roles of the one before that it does not name go.
+    const changed = await this.setRoles(before, account.roles ?? [], account);
+    const user = changed.kind === 'changed' ? changed.user : before;
     await this.links.replace(user._id, 'invite');
     const draft = this.draft(user._id, account.origin ?? {});
     await follows(user, draft, true);
@@ -127,18 +152,51 @@ export class Accounts {
     return { kind: 'created', user, secret };
   }
 
+  /** So that these and no others are the account's roles, beside `user`. */
+  private setRoles(user: UserRow, roles: readonly Role[], actor: RoleActor): Promise<RolesChanged> {
+    const wanted = new Set<Role>(['user', ...roles]);
+    return this.changeRoles(user, { add: [...wanted], remove: user.roles.filter((role) => !wanted.has(role)) }, actor);
+  }
+
   /**
-   * The record first: a role that nobody saw given must not exist, so the account gets it with the last step. Every session ends, and a face that may have come from
-   * a password alone is held, so that what was begun without the role is worth nothing with it.
+   * The record first: a role that nobody saw given must not exist, so the account gets it with the last step. One that is
+   * taken away goes at once. Every session ends, and a face that may have come from a password alone is held where a role
+   * comes, so that what was begun without the role is worth nothing with it.
+   *
+   * @throws LastAdminError where nobody would be left who is administrator.
    */
-  async giveRoles(user: UserRow, roles: readonly Role[], actorId?: string): Promise<Role[]> {
-    const added = roles.filter((role) => !user.roles.includes(role));
-    if (added.length === 0) return [];
-    const draft = this.draft(user._id, {});
-    await draft.tell({ kind: 'staff_role_given', added, ...(actorId === undefined ? {} : { actorId }) });
-    await this.users.intend(user._id, draft.done(added));
+  async changeRoles(
+    user: UserRow,
+    { add = [], remove = [] }: { add?: readonly Role[]; remove?: readonly Role[] },
+    actor: RoleActor,
+  ): Promise<RolesChanged> {
+    const added = [...new Set(add)].filter((role) => !user.roles.includes(role));
+    const removed = [...new Set(remove)].filter((role) => role !== 'user' && user.roles.includes(role));
+    if (added.length + removed.length === 0) return { kind: 'changed', user, added, removed };
+    if (added.length > 0 && !user.emailVerified && user.invite === null) return { kind: 'not_proved' };
+    const leaves = removed.includes('admin');
+    if (leaves) await this.leaveOffice(user);
+    const { actorId, operator, askedBy } = actor;
+    const who = Object.fromEntries(Object.entries({ actorId, operator, askedBy }).filter(([, value]) => value !== undefined)); // prettier-ignore
+    const draft = await this.draft(user._id, {}).tell({ kind: 'roles_changed', added, removed, ...who });
+    const by = [actorId, askedBy].flatMap((id) => id ?? []);
+    const pending = draft.done({ roles: added, by, enters: true });
+    if (!(await this.users.changeRoles(user._id, { added, removed }, pending))) return { kind: 'not_proved' };
+    if (leaves) await this.office.left(user._id);
     await this.pending.finish(user._id);
-    return added;
+    const now = await this.users.findById(user._id);
+    return { kind: 'changed', user: now ?? user, added, removed };
+  }
+
+  /**
+   * Before an account is stripped of its office, shut or erased.
+   *
+   * @throws LastAdminError
+   */
+  async leaveOffice(user: UserRow): Promise<void> {
+    if (!user.roles.includes('admin')) return;
+    if (isInOffice(user)) await this.office.leave(user._id);
+    await this.roleRequests.dropAskedBy(user._id);
   }
 
   /**
@@ -146,6 +204,8 @@ export class Accounts {
    * changed), and so does whatever the old credentials had begun: mailed grants, a change of address, a live recovery code.
    * The account as it is then; null when the renewal cannot be any more. Sessions in Redis are refused by their epoch.
    * `follows`: what else does.
+   *
+   * @throws LastAdminError where the only administrator would be disabled.
    */
   async renew(
     userId: string,
@@ -154,6 +214,8 @@ export class Accounts {
     follows?: (draft: PendingDraft) => Promise<unknown>,
   ): Promise<UserRow | null> {
     const draft = this.draft(userId, origin);
+    const shut = renewal.by === 'disable' ? await this.users.findById(userId) : null;
+    if (shut) await this.leaveOffice(shut);
     if (renewal.by === 'disable') await draft.tell(withActor('disable', renewal.actorId));
     if ('passwordHash' in renewal) await draft.tell({ kind: 'password_changed' });
     const disputed = disputeOf(renewal);
@@ -161,7 +223,10 @@ export class Accounts {
     if (renewal.by === 'address_contested') await draft.event('email_contested');
     await follows?.(draft);
     const ifStopped = await this.draft(userId, origin).event('email_change_cancelled', { detail: { by: renewal.by } });
-    const renewed = await this.users.renew(userId, renewal, draft.done(), ifStopped.done().steps);
+    // Who was invited as administrator comes into office by accepting.
+    const pending = draft.done('link' in renewal ? { enters: true } : {});
+    const renewed = await this.users.renew(userId, renewal, pending, ifStopped.done().steps);
+    if (shut) await this.office.left(userId);
     if (renewed) await this.pending.finish(userId);
     return renewed;
   }
@@ -169,7 +234,7 @@ export class Accounts {
   /** False: there is no such account. */
   async enable(userId: string, origin: Origin, actorId?: string): Promise<boolean> {
     const draft = await this.draft(userId, origin).tell(withActor('enable', actorId));
-    if (!(await this.users.enable(userId, draft.done()))) return false;
+    if (!(await this.users.enable(userId, draft.done({ enters: true })))) return false;
     await this.pending.finish(userId);
     return true;
   }
@@ -189,6 +254,8 @@ function disputeOf(renewal: Renewal): GuardChange | null {
   return { kind: 'address_disputed', event: 'email_decided', ...who, detail: { keep, proof } };
 }
 
+const operatorOf = ({ operator }: { operator?: string }): EventDetail => (operator === undefined ? {} : { operator });
+
 function makerOf({ actorId, isOperator, isSelf, passwordHash }: NewAccount): 'staff' | 'command_line' | 'self' {
   if (actorId !== undefined) return 'staff';
   return isOperator || (passwordHash === null && !isSelf) ? 'command_line' : 'self';
@@ -198,9 +265,11 @@ function makerOf({ actorId, isOperator, isSelf, passwordHash }: NewAccount): 'st
 export function openAccounts(db: mongo.Db, guard: GuardStore, reports: PendingReports) {
   const users = new UserRepository(db.collection('users'));
   const links = new LinkTokenRepository(db.collection('link_tokens'));
-  const pending = new PendingChanges(db, links, guard, reports);
+  const office = new AdminOffice(db.collection('offices'), db.collection('users'));
+  const roleRequests = new RoleRequestRepository(db.collection('role_requests'));
+  const pending = new PendingChanges(db, links, guard, office, reports);
   return {
-    accounts: new Accounts(users, links, guard, pending),
+    accounts: new Accounts(users, links, guard, pending, office, roleRequests),
     users,
     links,
     ensureIndexes: async (): Promise<void> => {

@@ -1,5 +1,6 @@
 export { AddressDisputes, type Decision } from './address-disputes.js';
 export { Accounts, type Created, type NewAccount, openAccounts, openMails } from './accounts.js';
+export { LastAdminError } from './admin-office.js';
 export { emailLookupSchema, emailSchema, readEmail } from './email.js';
 export { localeSchema } from './locale.js';
 export { type FoundLink, type LinkKind, LinkTokenRepository } from './link-token.repository.js';
@@ -8,5 +9,6 @@ export { hashPassword, isCommonPassword, passwordAttemptSchema, passwordSchema, 
 export { importUsers, type ImportLine, type ImportReport } from './import-users.js';
 export { type PendingDraft } from './pending.js';
 export { PendingChanges } from './pending.repository.js';
+export { maySecond, type RoleRequest } from './role-requests.js';
 export { addressHeldUntil, isContested, isSessionOf, type Renewal, type UserRow } from './user.js';
 export { UserRepository } from './user.repository.js';

@@ -1,6 +1,7 @@
 import type { mongo } from 'mongoose';
 import { type MailRow, NOT_ME_COLLECTION, type NotMeRow } from '#contracts';
 import type { GuardStore } from '#guard';
+import type { AdminOffice } from './admin-office.js';
 import type { LinkTokenRepository } from './link-token.repository.js';
 import { isDuplicateKey } from './mongo.js';
 import { type Pending, pendingSchema, type Step } from './pending.js';
@@ -25,6 +26,7 @@ export class PendingChanges {
     db: mongo.Db,
     private readonly links: LinkTokenRepository,
     private readonly guard: GuardStore,
+    private readonly office: AdminOffice,
     private readonly reports: PendingReports,
   ) {
     this.rows = db.collection('users');
@@ -106,16 +108,18 @@ export class PendingChanges {
     }
   }
 
-  private async close(userId: string, { id, roles = [] }: Pending): Promise<void> {
+  private async close(userId: string, { id, roles = [], by = [], enters }: Pending): Promise<void> {
     const rest = { $filter: { input: '$pending', as: 'one', cond: { $ne: ['$$one.id', { $literal: id }] } } };
     const given = {
-      roles: { $setUnion: ['$roles', { $literal: roles }] },
+      roles: { $concatArrays: ['$roles', { $filter: { input: { $literal: roles }, as: 'role', cond: { $not: { $in: ['$$role', '$roles'] } } } }] }, // prettier-ignore
       sessionEpoch: { $add: ['$sessionEpoch', 1] },
+      ...(roles.includes('admin') ? { adminSince: '$$NOW', promotedBy: { $literal: by } } : {}),
     };
     await this.rows.updateOne({ _id: { $eq: userId }, 'pending.id': { $eq: id } }, [
       { $set: { pending: rest, ...(roles.length > 0 ? given : {}) } },
       { $set: { hasPending: { $gt: [{ $size: '$pending' }, 0] } } },
     ]);
+    if (enters) await this.office.enter(userId);
   }
 }
 

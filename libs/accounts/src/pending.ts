@@ -26,7 +26,14 @@ const guardChangeSchema = z.union([
     detail: z.record(z.string(), z.string()),
     ...actor,
   }),
-  z.strictObject({ kind: z.literal('staff_role_given'), added: z.array(roleSchema), ...actor }),
+  z.strictObject({
+    kind: z.literal('roles_changed'),
+    added: z.array(roleSchema),
+    removed: z.array(roleSchema),
+    operator: z.string().optional(),
+    askedBy: z.uuid().optional(),
+    ...actor,
+  }),
 ]);
 export type GuardChange = z.infer<typeof guardChangeSchema> & EpochChange;
 
@@ -58,6 +65,10 @@ export const pendingSchema = z.strictObject({
   steps: z.array(stepSchema).max(20),
   /** Given to the account with the last step, where the guard has to know beforehand. */
   roles: z.array(roleSchema).optional(),
+  /** Who of the staff had part in giving them. */
+  by: z.array(z.uuid()).optional(),
+  /** Whoever is administrator by it comes into office with the last step. */
+  enters: z.literal(true).optional(),
 });
 export type Pending = z.infer<typeof pendingSchema>;
 
@@ -103,8 +114,8 @@ export class PendingDraft {
     return this;
   }
 
-  done(roles?: Pending['roles']): Pending {
-    return { id: this.id, at: new Date(), steps: this.steps, ...(roles === undefined ? {} : { roles }) };
+  done(more: Pick<Pending, 'roles' | 'by' | 'enters'> = {}): Pending {
+    return { id: this.id, at: new Date(), steps: this.steps, ...more };
   }
 
   private nextKey(): string {

@@ -1,9 +1,15 @@
 import type { mongo } from 'mongoose';
-import { ADDRESS_LIMITS } from '#contracts';
+import { ADDRESS_LIMITS, type Role } from '#contracts';
 import { isDuplicateKey } from './mongo.js';
 import type { FoundLink } from './link-token.repository.js';
 import type { Pending, Step } from './pending.js';
 import { type FormerEmail, type Renewal, type UserRow, userRowSchema } from './user.js';
+
+/** Roles that come with what follows, and roles that go at once. */
+export interface RoleChange {
+  added: readonly Role[];
+  removed: readonly Role[];
+}
 
 /** More than anybody ends in the twelve hours that a session can live. */
 const ENDED_KEPT = 100;
@@ -193,6 +199,39 @@ export class UserRepository {
       await this.dropNewEmail(_id, email);
       return 'taken';
     }
+  }
+
+  /**
+   * Takes the roles away that go, at once and with every session; those that come are given by what follows. Roles come only
+   * to an account that is proved, by its address or by its invitation. False: it is not, or it is gone.
+   */
+  async changeRoles(userId: string, { added, removed }: RoleChange, pending: Pending): Promise<boolean> {
+    const proved = { $or: [{ emailVerified: { $eq: true } }, { invite: { $ne: null } }] };
+    const cond = { $not: { $in: ['$$role', [...removed]] } };
+    const gone = {
+      roles: { $filter: { input: '$roles', as: 'role', cond } },
+      sessionEpoch: { $add: ['$sessionEpoch', 1] },
+      ...(removed.includes('admin') ? { adminSince: null, promotedBy: [] } : {}),
+    };
+    const { matchedCount } = await this.rows.updateOne(
+      { ...(added.length > 0 ? proved : {}), _id: { $eq: userId } } as mongo.Filter<StoredUser>,
+      [
+        {
+          $set: {
+            ...(removed.length > 0 ? gone : {}),
+            pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
+            hasPending: true,
+          },
+        },
+      ],
+    );
+    return matchedCount === 1;
+  }
+
+  /** Those that are named by their ids. */
+  async findAll(userIds: readonly string[]): Promise<UserRow[]> {
+    const rows = await this.rows.find({ _id: { $in: [...userIds] } }).toArray();
+    return rows.map((row) => userRowSchema.parse(row));
   }
 
   /** `update`: where something follows, without `$push`. */

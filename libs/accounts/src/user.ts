@@ -40,6 +40,12 @@ export const userRowSchema = z.object({
   locale: z.string().max(16).optional(),
   /** Set while the invitation is open. `by`: who of the staff invited; null for the command line. */
   invite: z.object({ by: z.uuid().nullable(), at: z.date() }).nullable().default(null),
+  /** Who of the staff invited: stays when the invitation was accepted. Null: nobody, or the command line. */
+  invitedBy: z.uuid().nullable().default(null),
+  /** Since when administrator; null: is none, or was one before this was kept. */
+  adminSince: z.date().nullable().default(null),
+  /** Who had part in making him administrator: who asked, who confirmed. */
+  promotedBy: z.array(z.uuid()).default([]),
   /** An address that will replace the current one. `changesAt` is null until its owner has confirmed it. */
   newEmail: z
     .object({ email: z.string(), requestedAt: z.date(), changesAt: z.date().nullable() })

@@ -43,6 +43,9 @@ const logLevel: Rule = (text) => (text === 'debug' ? 'must not be debug in produ
 const sessionTokens: Rule = (text) =>
   text === 'yes' ? 'must not be yes in production: whoever has the token of a session can do all that it can' : null;
 
+const staffReads: Rule = (text) =>
+  text === 'pwd' ? 'must not be pwd in production: a stolen password of staff would show who everybody is' : null;
+
 const secret: Rule = (text) => {
   const bad = text.split(/[,\s]+/).some((part) => {
     const colon = part.indexOf(':');
@@ -58,6 +61,7 @@ function ruleOf(name: string): Rule | null {
   if (name === 'MONGODB_URI') return mongo;
   if (name === 'LOG_LEVEL') return logLevel;
   if (name === 'ALLOW_SESSION_TOKEN_INTROSPECTION') return sessionTokens;
+  if (name === 'STAFF_READS') return staffReads;
   return SECRET.test(name) ? secret : null;
 }
 
@@ -93,6 +97,7 @@ const FIT_FOR_DEVELOPMENT = [
   'debug',
   'dev',
   'yes',
+  'pwd',
 ];
 
 /** What production asks of a variable beyond its type, in words for the documentation; null if nothing. */

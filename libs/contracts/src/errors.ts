@@ -12,6 +12,8 @@ export const ERROR_CODES = [
   'not_found',
   'method_not_allowed',
   'email_taken',
+  'last_admin',
+  'second_person_required',
   'email_unsupported',
   'address_held',
   'address_contested',

@@ -39,6 +39,8 @@ export const EVENT_TYPES = [
   'login_link_asked',
   'invited',
   'roles_changed',
+  'roles_asked',
+  'roles_refused',
   'disabled',
   'enabled',
   'preferences_changed',

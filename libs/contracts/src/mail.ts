@@ -20,6 +20,8 @@ export const MAIL_TEMPLATES = [
   'face_unlocked',
   'account_disabled',
   'account_enabled',
+  'roles_changed',
+  'role_request',
   're_enrolment_reminder',
   'face_locked',
   'face_enrolled',

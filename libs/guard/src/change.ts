@@ -37,7 +37,7 @@ interface Effect {
   /** The mail that tells of it. Where staff acted, without where they sat. */
   mail?: Extract<
     MailTemplate,
-    'password_changed' | 'recovery_used' | 'face_unlocked' | 'account_disabled' | 'account_enabled'
+    'password_changed' | 'recovery_used' | 'face_unlocked' | 'account_disabled' | 'account_enabled' | 'roles_changed'
   >;
 }
 
@@ -86,19 +86,19 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
         fields: { state: cond(eq(field('state'), 'disabled'), 'active', field('state')) },
         mail: 'account_enabled',
       };
-    case 'staff_role_given':
+    case 'roles_changed':
       return {
         event: 'roles_changed',
         by: 'officer_change',
         actorId: change.actorId,
-        detail: { added: change.added },
-        fields: {
-          template: cond(
-            and(present(field('template')), eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')),
-            merge(field('template'), object({ heldUntil: add(now, s.limits.holdHours * HOUR) })),
-            field('template'),
-          ),
+        detail: {
+          ...(change.operator === undefined ? {} : { by: 'command_line', operator: change.operator }),
+          added: change.added,
+          removed: change.removed,
+          ...(change.askedBy === undefined ? {} : { askedBy: change.askedBy }),
         },
+        fields: change.added.length === 0 ? {} : { template: heldIfFromPassword(s) },
+        mail: 'roles_changed',
       };
     case 'address_disputed': {
       const heldUntil = max(field('template.heldUntil'), add(now, ADDRESS_LIMITS.holdHours * HOUR));
@@ -121,6 +121,13 @@ export function knownOf(what: EpochChange, s: GuardSettings): KnownOfEvent {
   const { event, actorId } = effectOf(what, s);
   return { types: [event], fields: actorId === undefined ? {} : { actorId } };
 }
+
+const heldIfFromPassword = (s: GuardSettings): Operand =>
+  cond(
+    and(present(field('template')), eq(ifNull(field('template.boundFrom'), 'pwd'), 'pwd')),
+    merge(field('template'), object({ heldUntil: add(now, s.limits.holdHours * HOUR) })),
+    field('template'),
+  );
 
 /** Rule 6: the epoch rises, a live reservation is settled, one event tells of the change. */
 export function change(what: EpochChange, from: SealedOrigin, opId: string, s: GuardSettings): Update {

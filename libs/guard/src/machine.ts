@@ -197,7 +197,7 @@ export class GuardMachine {
       what.kind === 'unlock' ||
       what.kind === 'disable' ||
       what.kind === 'enable' ||
-      what.kind === 'staff_role_given' ||
+      what.kind === 'roles_changed' ||
       (what.kind === 'address_disputed' && what.event !== 'email_change_undone') ||
       (what.kind === 're_enrolment_required' && what.by === 'officer');
     if (g.reservation) this.settle({ kind: officer ? 'officer_change' : 'own_change' });
@@ -228,8 +228,8 @@ export class GuardMachine {
       case 'erase':
         Object.assign(g, { state: 'erasing', template: null });
         break;
-      case 'staff_role_given':
-        if (g.template && (g.template.boundFrom ?? 'pwd') === 'pwd')
+      case 'roles_changed':
+        if (what.added.length > 0 && g.template && (g.template.boundFrom ?? 'pwd') === 'pwd')
           g.template.heldUntil = later(now, this.s.limits.holdHours * HOUR);
         break;
       case 'address_disputed': {
@@ -247,13 +247,11 @@ export class GuardMachine {
           ? 'unenrolled'
           : what.kind === 'disable' || what.kind === 'enable'
             ? `${what.kind}d`
-            : what.kind === 'staff_role_given'
-              ? 'roles_changed'
-              : what.kind === 'erase'
-                ? 'erasure_requested'
-                : what.kind === 'address_disputed'
-                  ? what.event
-                  : what.kind;
+            : what.kind === 'erase'
+              ? 'erasure_requested'
+              : what.kind === 'address_disputed'
+                ? what.event
+                : what.kind;
     const actorId = 'actorId' in what ? what.actorId : undefined;
     const byOfficer =
       ['unlocked', 'disabled', 'enabled', 'roles_changed', 'email_decided'].includes(type) ||
@@ -264,8 +262,10 @@ export class GuardMachine {
       ...(byOfficer
         ? {
             detail: {
-              by: actorId === undefined ? ('command_line' as const) : ('staff' as const),
-              ...('added' in what ? { added: [...what.added] } : {}),
+              by: actorId === undefined || 'operator' in what ? ('command_line' as const) : ('staff' as const),
+              ...('operator' in what && what.operator !== undefined ? { operator: what.operator } : {}),
+              ...('added' in what ? { added: [...what.added], removed: [...what.removed] } : {}),
+              ...('askedBy' in what && what.askedBy !== undefined ? { askedBy: what.askedBy } : {}),
               ...('detail' in what ? what.detail : {}),
             },
           }
@@ -274,9 +274,9 @@ export class GuardMachine {
     });
     const told = what.kind === 'unenrol' || what.kind === 'consent_withdrawn';
     if (told && removed) this.mail(`removed-${g._id}-${removed.id}`, 'face_removed', this.seal.mail(origin));
-    const mails = { unlock: 'face_unlocked', disable: 'account_disabled', enable: 'account_enabled' } as const;
-    if (what.kind === 'unlock' || what.kind === 'disable' || what.kind === 'enable') {
-      const template = mails[what.kind];
+    const mails = { unlock: 'face_unlocked', disable: 'account_disabled', enable: 'account_enabled', roles_changed: 'roles_changed' } as const; // prettier-ignore
+    if (what.kind in mails) {
+      const template = mails[what.kind as keyof typeof mails];
       this.mail(`${template.replaceAll('_', '-')}-${g._id}-${g.lockEpoch}`, template, null);
     }
     if (what.kind === 'password_changed') {

@@ -261,11 +261,21 @@ export type EpochChange =
   | { kind: 're_enrolment_required'; by: 'recovery' | 'officer'; actorId?: string }
   | { kind: 'password_changed' }
   | { kind: 'disable' | 'enable'; actorId?: string }
-  /** A face that may have come from a password alone waits once more before it counts for what the role may do. */
-  | { kind: 'staff_role_given'; added: readonly Role[]; actorId?: string }
   /** The account's address went back, or staff said whose it is: a face that is there waits a day. */
   | { kind: 'address_disputed'; event: 'email_change_undone' }
   | { kind: 'address_disputed'; event: 'email_decided'; actorId?: string; detail: Readonly<Record<string, string>> }
+  /**
+   * With a role that comes, a face that may have come from a password alone waits once more before it counts for what the
+   * role may do. `operator`: at the command line, as which user of the system. `askedBy`: the first of two persons.
+   */
+  | {
+      kind: 'roles_changed';
+      added: readonly Role[];
+      removed: readonly Role[];
+      actorId?: string;
+      operator?: string;
+      askedBy?: string;
+    }
   | { kind: 'erase' };
 
 export type ChangeOutcome =

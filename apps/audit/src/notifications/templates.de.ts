@@ -244,6 +244,39 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
+  roles_changed: ({ at }, { createdAt }) => ({
+    subject: 'Ihre Rollen wurden geändert',
+    blocks: [
+      paragraph(
+        'Der Betreiber des Dienstes hat Ihrem Konto Rollen gegeben oder genommen. Seine Sitzungen wurden beendet: Melden Sie sich neu an.',
+      ),
+      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      paragraph('Wenn Sie nicht wissen, warum, fragen Sie den Betreiber des Dienstes.'),
+    ],
+  }),
+
+  role_request: ({ roles, userId, by, requestId }, { createdAt }) => ({
+    subject: 'Rollen wurden beantragt',
+    blocks: [
+      paragraph(
+        'Eine Administratorin oder ein Administrator hat Rollen für ein Konto beantragt. Jemand anderes mit dieser Rolle muss zustimmen.',
+      ),
+      {
+        kind: 'facts',
+        facts: [
+          ['Rollen', roles],
+          ['Konto', userId],
+          ['Beantragt von', by],
+          ['Antrag', requestId],
+          ['Zeit', utc(createdAt)],
+        ],
+      },
+      paragraph(
+        'Der Antrag endet nach 72 Stunden von selbst. Hätte niemand ihn stellen sollen, lehnen Sie ihn ab und gehen Sie der Sache nach.',
+      ),
+    ],
+  }),
+
   re_enrolment_reminder: ({ days, until }) => ({
     subject: 'Ihr Gesicht muss bald neu hinterlegt werden',
     blocks: [

@@ -341,6 +341,48 @@ export const TEMPLATES = {
     }),
   }),
 
+  roles_changed: define({
+    params: staffAt,
+    secret: 'none',
+    content: ({ at }, { createdAt }) => ({
+      subject: 'Your roles were changed',
+      blocks: [
+        paragraph(
+          'Whoever runs the service gave your account roles or took some away. Its sessions were ended: sign in again.',
+        ),
+        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        paragraph('If you do not know why, ask the people who run the service.'),
+      ],
+    }),
+  }),
+
+  role_request: define({
+    params: z.object({ roles: z.string().max(100), userId: z.uuid(), by: z.uuid(), requestId: z.uuid() }),
+    secret: 'none',
+    usefulMinutes: 72 * 60,
+    content: ({ roles, userId, by, requestId }, { createdAt }) => ({
+      subject: 'Roles were asked for',
+      blocks: [
+        paragraph(
+          'An administrator asked that an account be given roles. It needs another administrator, who confirms.',
+        ),
+        {
+          kind: 'facts',
+          facts: [
+            ['Roles', roles],
+            ['Account', userId],
+            ['Asked by', by],
+            ['Request', requestId],
+            ['Time', utc(createdAt)],
+          ],
+        },
+        paragraph(
+          'The request ends by itself after 72 hours. If nobody should have asked, refuse it, and look into who did.',
+        ),
+      ],
+    }),
+  }),
+
   re_enrolment_reminder: define({
     params: z.object({ days: someMinutes, until: someTime }),
     secret: 'none',

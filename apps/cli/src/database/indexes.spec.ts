@@ -12,6 +12,7 @@ const INDEXES_AT: Readonly<Record<number, string>> = {
   5: '4592f426ddc4c4e0eb56fcf7c9950f24b79ea54bebc3d3b745490b2947e4eec9',
   6: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
   7: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
+  8: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
 };
 
 const digest = (): string =>

@@ -88,6 +88,19 @@ export const MIGRATIONS: readonly Migration[] = [
       if (proofs) await markOlderEvents(db, proofs);
     },
   },
+  {
+    version: 8,
+    what: 'accounts say who invited them, and since when and by whom they are administrators',
+    run: async (db) => {
+      const users = db.collection('users');
+      // Who is one already is not made to wait anew; by whom it was nobody kept.
+      const adminSince = { $cond: [{ $in: ['admin', '$roles'] }, '$createdAt', null] };
+      await users.updateMany({ adminSince: { $exists: false } }, [{ $set: { adminSince } }]);
+      for (const [field, value] of Object.entries({ invitedBy: null, promotedBy: [] })) {
+        await users.updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });
+      }
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import {
+  emailLookupSchema,
   hashPassword,
   type ImportLine,
   importUsers,
   isCommonPassword,
+  LastAdminError,
   openMails,
   passwordSchema,
   type UserRow,
@@ -23,6 +26,11 @@ import { addressCommands } from './addresses.js';
 interface Options {
   json?: boolean;
   role?: string[];
+  as?: string;
+}
+
+interface RoleOptions extends Options {
+  revoke?: string[];
 }
 
 interface CreateOptions extends Options {
@@ -41,6 +49,9 @@ const LINK = 'asks for no password, prints a link by which its owner chooses one
 /** As the gateway has it. */
 const LOCAL_URL = 'http://localhost:8080';
 const ROLE = ['--role <role...>', `one or more of: ${ROLES.join(', ')}`] as const;
+const AS = ['--as <email>', 'who does it, by his account; the trail names the user of the system in any case'] as const;
+const NOT_PROVED =
+  'nobody has shown that this address is that person\'s: verify it first, or invite the person ("countersign user create EMAIL --mail")';
 const EMAIL_EXISTS = 'an account with this e-mail exists; "countersign user role" gives it roles';
 
 export const userCommands: CommandGroup = (program, io) => {
@@ -67,9 +78,11 @@ export const userCommands: CommandGroup = (program, io) => {
   command(user, 'show', 'roles, state, and the state of the face').action((email: string, o: Options) =>
     withUser(email, (user, accounts) => show(user, accounts, o, io)),
   );
-  command(user, 'role', 'gives roles')
-    .requiredOption(...ROLE)
-    .action((email: string, o: Options) => giveRoles(email, rolesOf(o.role ?? []), o, io));
+  command(user, 'role', 'gives roles and takes them away; ends the sessions of that person')
+    .option(...ROLE)
+    .option('--revoke <role...>', 'takes these away')
+    .option(...AS)
+    .action((email: string, o: RoleOptions) => changeRoles(email, o, io));
   command(user, 'disable', 'ends all sessions and bars the account').action((email: string, o: Options) =>
     setDisabled(email, true, o, io),
   );
@@ -98,7 +111,8 @@ async function create(text: string, roles: Role[], o: CreateOptions, io: Io): Pr
     if (password === undefined) throw new CommandError('a password has 12 to 256 characters');
     if (isCommonPassword(password, email)) throw new CommandError('this password is one that everybody tries');
     const passwordHash = await hashPassword(password);
-    const made = await accounts.create({ email, passwordHash, roles, emailVerified: true, isOperator: true });
+    const account = { email, passwordHash, roles, emailVerified: true, isOperator: true, operator: operator() };
+    const made = await accounts.create(account);
     if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
     const { _id: userId, roles: given } = made.user;
     io.out(
@@ -113,7 +127,7 @@ async function invite(email: string, roles: Role[], o: CreateOptions, io: Io): P
     z.object({ MAIL_KEY: o.mail ? env.keySet : env.keySet.optional(), PUBLIC_URL: env.publicUrl.default(LOCAL_URL) }),
   );
   await withAccounts(async ({ accounts, db }) => {
-    const account = { email, roles };
+    const account = { email, roles, operator: operator() };
     const made = MAIL_KEY && o.mail ? await accounts.invite(account, openMails(db, newestOf(MAIL_KEY).bytes)) : await accounts.openInvitation(account); // prettier-ignore
     if (made.kind === 'email_taken') throw new CommandError(EMAIL_EXISTS);
     const { _id: userId, roles: given } = made.user;
@@ -175,19 +189,50 @@ function readable(file: string): Buffer {
   }
 }
 
-async function giveRoles(email: string, roles: Role[], o: Options, io: Io): Promise<void> {
-  await withUser(email, async (user, { accounts }) => {
-    const added = await accounts.giveRoles(user, roles);
-    const now = [...user.roles, ...added];
-    if (o.json) return io.out(JSON.stringify({ userId: user._id, added, roles: now }));
-    io.out(`${added.length > 0 ? `added ${added.join(', ')}` : 'nothing to change'}: roles are ${now.join(', ')}`);
+async function changeRoles(email: string, o: RoleOptions, io: Io): Promise<void> {
+  const [add, remove] = [rolesOf(o.role ?? []), rolesOf(o.revoke ?? [])];
+  if (add.length + remove.length === 0) throw new CommandError('--role or --revoke is needed');
+  if (add.some((role) => remove.includes(role))) throw new CommandError('a role is both given and taken away');
+  await withUser(email, async (user, { accounts, users }) => {
+    const actor = { operator: operator(), ...(o.as === undefined ? {} : { actorId: await idOf(o.as, users) }) };
+    const changed = await unlessLastAdmin(accounts.changeRoles(user, { add, remove }, actor));
+    if (changed.kind === 'not_proved') throw new CommandError(NOT_PROVED);
+    const { added, removed } = changed;
+    const now = changed.user.roles;
+    if (o.json) return io.out(JSON.stringify({ userId: user._id, added, removed, roles: now }));
+    const done = [...(added.length > 0 ? [`added ${added.join(', ')}`] : []), ...(removed.length > 0 ? [`took away ${removed.join(', ')}`] : [])]; // prettier-ignore
+    io.out(`${done.join(', ') || 'nothing to change'}: roles are ${now.join(', ')}`);
   });
+}
+
+/** Who sits at the machine; a number where the system has no name for him. */
+function operator(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
+  }
+}
+
+async function idOf(email: string, users: AccountsAtHand['users']): Promise<string> {
+  const { data } = emailLookupSchema.safeParse(email);
+  const user = data === undefined ? null : await users.findByEmail(data);
+  if (!user) throw new CommandError('--as: no account has this e-mail address');
+  return user._id;
+}
+
+async function unlessLastAdmin<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof LastAdminError ? new CommandError('nobody would be left who is administrator') : error;
+  }
 }
 
 async function setDisabled(email: string, disabled: boolean, o: Options, io: Io): Promise<void> {
   await withUser(email, async (user, { accounts }) => {
     const done = disabled
-      ? (await accounts.renew(user._id, { by: 'disable' }, {})) !== null
+      ? (await unlessLastAdmin(accounts.renew(user._id, { by: 'disable' }, {}))) !== null
       : await accounts.enable(user._id, {});
     if (!done) throw new CommandError('this account is gone');
     io.out(

@@ -21,6 +21,9 @@ import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser } from '../http/session.guard.js';
 import { CredentialRenewal } from '../sessions/credential-renewal.js';
+import { refusingLastAdmin } from '../users/last-admin.js';
+import { missing, RolesService } from './roles.service.js';
+import { userRolesSchema, userSchema, viewOfRequest, viewOfUser } from './views.js';
 
 const userParams = z.strictObject({ id: z.uuid() });
 const inviteSchema = z.strictObject({
@@ -38,16 +41,6 @@ const listQuery = z.strictObject({
     .pipe(z.int().min(1).max(200))
     .default(50),
 });
-const userSchema = z
-  .strictObject({
-    userId: z.uuid(),
-    email: z.string(),
-    emailVerified: z.boolean(),
-    roles: z.array(roleSchema),
-    state: z.enum(['invited', 'active', 'disabled']),
-    createdAt: z.iso.datetime(),
-  })
-  .meta({ id: 'User' });
 const usersSchema = z.strictObject({ users: z.array(userSchema), nextCursor: z.uuid().nullable() });
 const someTime = z.iso.datetime().nullable();
 const faceSchema = z
@@ -71,25 +64,36 @@ export class AdminUsersController {
     private readonly accounts: Accounts,
     private readonly users: UserRepository,
     private readonly mails: MailRepository,
+    private readonly roles: RolesService,
     private readonly renewal: CredentialRenewal,
     private readonly reads: StaffReads,
     private readonly nudge: AuditNudge,
   ) {}
 
-  /** Nobody knows another person's password: the account is made without one, and its owner sets it by the mailed link. */
+  /**
+   * Nobody knows another person's password: the account is made without one, and its owner sets it by the mailed link. Its
+   * roles wait for a second administrator.
+   */
   @Post()
   @Accepts({ body: inviteSchema })
-  @Answers({ summary: 'Makes an account and mails its owner an invitation', schema: userSchema, errors: ['email_taken', 'email_unsupported'], idempotent: true }) // prettier-ignore
+  @Answers({ summary: 'Makes an account and mails its owner an invitation', schema: userRolesSchema, errors: ['email_taken', 'email_unsupported', 'second_person_required'], idempotent: true }) // prettier-ignore
   async invite(
     @CurrentUser() admin: UserRow,
     @Body() body: z.infer<typeof inviteSchema>,
     @RequestOrigin() origin: Origin,
-  ): Promise<z.infer<typeof userSchema>> {
-    const { locale, ...rest } = body;
-    const account = { ...rest, ...(locale === undefined ? {} : { locale }), actorId: admin._id, origin };
+  ): Promise<z.infer<typeof userRolesSchema>> {
+    const { locale, email, roles } = body;
+    const before = await this.users.findByEmail(email);
+    const add = missing(before, roles);
+    if (before && before.invite === null) throw new Problem('email_taken');
+    if (add.length > 0) await this.roles.assertSecond(admin, before?._id ?? null);
+    // An invitation that is sent anew keeps the roles that it names again.
+    const kept = roles.filter((role) => !add.includes(role));
+    const account = { email, roles: kept, ...(locale === undefined ? {} : { locale }), actorId: admin._id, origin };
     const invited = await this.accounts.invite(account, this.mails);
     if (invited.kind === 'email_taken') throw new Problem('email_taken');
-    return view(invited.user);
+    const request = add.length > 0 ? await this.roles.ask(admin, invited.user._id, add, origin) : null;
+    return { ...viewOfUser(invited.user), roleRequest: request && viewOfRequest(request) };
   }
 
   @Get()
@@ -105,27 +109,25 @@ export class AdminUsersController {
       const user = await this.users.findByEmail(email);
       const detail = { object: 'account', filter: ['email'] };
       await this.reads.record(admin, { detail, person: user?._id, role }, origin);
-      return { users: user ? [view(user)] : [], nextCursor: null };
+      return { users: user ? [viewOfUser(user)] : [], nextCursor: null };
     }
     const filter = cursor === undefined ? [] : ['cursor'];
     await this.reads.record(admin, { detail: { object: 'accounts', filter, limit }, role }, origin);
     const users = await this.users.list({ after: cursor ?? null, limit });
-    return { users: users.map(view), nextCursor: users.length === limit ? (users.at(-1)?._id ?? null) : null };
+    return { users: users.map(viewOfUser), nextCursor: users.length === limit ? (users.at(-1)?._id ?? null) : null };
   }
 
   /** Ends every session of that person at once. */
   @Post(':id/disable')
   @HttpCode(204)
   @Accepts({ params: userParams })
-  @Answers({ summary: 'Shuts a person out', errors: ['not_found', 'forbidden'] })
+  @Answers({ summary: 'Shuts a person out', errors: ['not_found', 'last_admin'] })
   async disable(
     @CurrentUser() admin: UserRow,
     @Param() { id }: z.infer<typeof userParams>,
     @RequestOrigin() origin: Origin,
   ): Promise<void> {
-    // Who shuts himself out may leave nobody who could let him in again.
-    if (id === admin._id) throw new Problem('forbidden');
-    const disabled = await this.renewal.renew(id, { by: 'disable', actorId: admin._id }, origin);
+    const disabled = await refusingLastAdmin(this.renewal.renew(id, { by: 'disable', actorId: admin._id }, origin));
     if (!disabled) throw new Problem('not_found');
   }
 
@@ -200,12 +202,3 @@ export class AdminUsersController {
     this.nudge.drain(id);
   }
 }
-
-const view = (user: UserRow): z.infer<typeof userSchema> => ({
-  userId: user._id,
-  email: user.email,
-  emailVerified: user.emailVerified,
-  roles: user.roles,
-  state: user.disabled ? 'disabled' : user.invite ? 'invited' : 'active',
-  createdAt: user.createdAt.toISOString(),
-});

@@ -18,6 +18,8 @@ export const ERROR_TABLE = {
   not_found: { status: 404, title: 'There is no such thing here' },
   method_not_allowed: { status: 405, title: 'This route does not take that method' },
   email_taken: { status: 409, title: 'An account with this e-mail exists' },
+  last_admin: { status: 409, title: 'Nobody would be left who is administrator' },
+  second_person_required: { status: 403, title: 'That needs somebody else, who is independent of who asked' },
   email_unsupported: { status: 400, title: 'No mail can be sent to such an address' },
   address_held: { status: 409, title: 'The address of this account was just given back or replaced: this waits a day' },
   address_contested: { status: 403, title: 'Two mailboxes claim this account: whoever runs the service decides' },

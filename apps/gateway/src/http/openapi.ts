@@ -83,9 +83,11 @@ function accessNote(access: Access): Json {
     pwd: 'any session',
     manage: 'a session at pwd+recovery or pwd+face; at pwd while the account never had a face',
     raised: 'a session at pwd+recovery or pwd+face',
+    reads: 'a session at pwd+recovery or pwd+face (at pwd where STAFF_READS=pwd)',
   }[access.level];
   const roles = access.roles.length > 0 ? ` Roles: ${access.roles.join(' or ')}.` : '';
-  return { description: `Needs ${level}.${roles}`, 'x-level': access.level, 'x-roles': access.roles };
+  const others = access.others ? ' Not about oneself.' : '';
+  return { description: `Needs ${level}.${roles}${others}`, 'x-level': access.level, 'x-roles': access.roles };
 }
 
 function parameters(place: 'path' | 'query', schema: z.ZodType | undefined, schemas: Json): Json[] {

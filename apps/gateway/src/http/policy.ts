@@ -3,9 +3,10 @@ import type { ClientScope } from '#service-clients';
 
 /**
  * What a session must be worth. `raised`: pwd+recovery or pwd+face. `manage`: the same, but for an account that never had a
- * face a password will do, as there is nothing yet that a stolen password could replace.
+ * face a password will do, as there is nothing yet that a stolen password could replace. `reads`: what staff need to look at
+ * people and events, as STAFF_READS says.
  */
-export type Level = 'pwd' | 'manage' | 'raised';
+export type Level = 'pwd' | 'manage' | 'raised' | 'reads';
 
 export type Access =
   | { who: 'anyone' }
@@ -21,15 +22,23 @@ export type Access =
        * refused. Left out for logout, and where a capture is on its way: its guard knows the session that began it.
        */
       account: boolean;
+      /** The person that the path names must be another than the caller. */
+      others?: true;
     };
 
 const anyone: Access = { who: 'anyone' };
 const service = (scope: ClientScope): Access => ({ who: 'service', scope });
 const own = (level: Level = 'pwd'): Access => ({ who: 'session', level, roles: [], account: true });
 const anySession: Access = { who: 'session', level: 'pwd', roles: [], account: false };
-/** Staff read with the password, and write about other people only with more than that. */
-const staffReads = (...roles: Role[]): Access => ({ who: 'session', level: 'pwd', roles, account: true });
-const staffWrites = (...roles: Role[]): Access => ({ who: 'session', level: 'raised', roles, account: true });
+const staffReads = (...roles: Role[]): Access => ({ who: 'session', level: 'reads', roles, account: true });
+/** About other people only: nobody gives himself a role, opens his own lock or shuts himself out. */
+const staffWrites = (...roles: Role[]): Access => ({
+  who: 'session',
+  level: 'raised',
+  roles,
+  account: true,
+  others: true,
+});
 
 /**
  * Who may call what: the one place that says so. A route without a line keeps the gateway from starting, and so does a
@@ -102,6 +111,10 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /v1/admin/users': staffReads('admin', 'security'),
   'POST /v1/admin/users/:id/disable': staffWrites('admin'),
   'POST /v1/admin/users/:id/enable': staffWrites('admin'),
+  'PUT /v1/admin/users/:id/roles': staffWrites('admin'),
+  'GET /v1/admin/role-requests': staffReads('admin'),
+  'POST /v1/admin/role-requests/:id/confirm': staffWrites('admin'),
+  'DELETE /v1/admin/role-requests/:id': staffWrites('admin'),
   'GET /v1/admin/users/:id/face': staffReads('security'),
   'POST /v1/admin/users/:id/unlock': staffWrites('security'),
   'POST /v1/admin/users/:id/email/decide': staffWrites('security'),

@@ -4,6 +4,7 @@ import { isSessionOf, UserRepository, type UserRow } from '#accounts';
 import { ACR, type Acr } from '#contracts';
 import type { GuardStore, GuardSummary } from '#guard';
 import { Refusals } from '../audit-trail/refusals.js';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../config.js';
 import { GUARD } from '../face/guard.module.js';
 import { isClientToken } from '../sessions/client-tokens.js';
 import { LostAnswers } from '../sessions/lost-answers.js';
@@ -24,6 +25,7 @@ export class SessionGuard implements CanActivate {
     @Inject(GUARD) private readonly guard: GuardStore,
     private readonly refusals: Refusals,
     private readonly lost: LostAnswers,
+    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -54,8 +56,10 @@ export class SessionGuard implements CanActivate {
     if (access.roles.length > 0 && !access.roles.some((role) => principal.user?.roles.includes(role))) {
       throw new Problem('forbidden');
     }
+    if (access.others && isAbout(request, session.record.userId)) throw new Problem('forbidden');
     if (access.level === 'manage') principal.face = await this.guardOf(session);
-    const enough = access.level === 'pwd' || isRaised(session) || principal.face?.everHadFactor === false;
+    const isPasswordEnough = access.level === 'pwd' || (access.level === 'reads' && this.config.STAFF_READS === 'pwd');
+    const enough = isPasswordEnough || isRaised(session) || principal.face?.everHadFactor === false;
     if (!enough) throw stepUpRequired();
     setPrincipal(request, principal);
   }
@@ -83,6 +87,10 @@ export class SessionGuard implements CanActivate {
     return activeGuard(await this.guard.summary(session.record.userId));
   }
 }
+
+/** As ids are compared everywhere: their letters may be written in either case. */
+const isAbout = (request: FastifyRequest, userId: string): boolean =>
+  String((request.params as { id?: unknown }).id).toLowerCase() === userId;
 
 /** A session without a guard belongs to an account that is gone. */
 export function activeGuard(summary: GuardSummary | null): GuardSummary {

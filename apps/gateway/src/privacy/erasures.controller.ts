@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { UserRepository, type UserRow } from '#accounts';
+import { Accounts, UserRepository, type UserRow } from '#accounts';
 import { type ErasureRow, erasureRowSchema } from '#contracts';
 import { AuditNudge } from '../audit-trail/audit-nudge.js';
 import { Accepts } from '../http/accepts.js';
@@ -9,6 +9,7 @@ import { Answers } from '../http/answers.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser } from '../http/session.guard.js';
 import { SessionService } from '../sessions/session.service.js';
+import { refusingLastAdmin } from '../users/last-admin.js';
 import { ErasureRepository } from './erasure.repository.js';
 
 const erasureParams = z.strictObject({ id: z.uuid() });
@@ -27,6 +28,7 @@ type Receipt = z.infer<typeof receiptSchema>;
 export class ErasuresController {
   constructor(
     private readonly erasures: ErasureRepository,
+    private readonly accounts: Accounts,
     private readonly users: UserRepository,
     private readonly sessions: SessionService,
     private readonly nudge: AuditNudge,
@@ -35,8 +37,9 @@ export class ErasuresController {
   /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
   @Post()
   @HttpCode(202)
-  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema, idempotent: true })
+  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema, errors: ['last_admin'], idempotent: true })
   async request(@CurrentUser() user: UserRow): Promise<Receipt> {
+    await refusingLastAdmin(this.accounts.leaveOffice(user));
     const row = await this.erasures.insertOrFind({
       _id: randomUUID(),
       userId: user._id,

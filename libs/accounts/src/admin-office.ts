@@ -56,7 +56,7 @@ export class AdminOffice {
   async leave(userId: string): Promise<void> {
     await this.seed();
     const isNotAlone = { _id: { $eq: 'admin' as const }, holders: { $eq: userId }, 'holders.1': { $exists: true } };
-    const left = await this.offices.updateOne(isNotAlone as mongo.Filter<OfficeRow>, { $pull: { holders: userId } });
+    const left = await this.offices.updateOne(isNotAlone, { $pull: { holders: userId } });
     if (left.matchedCount === 1) return;
     const others = (await this.holders()).filter((id) => id !== userId);
     if (others.length === 0) throw new LastAdminError();

@@ -213,18 +213,15 @@ export class UserRepository {
       sessionEpoch: { $add: ['$sessionEpoch', 1] },
       ...(removed.includes('admin') ? { adminSince: null, promotedBy: [] } : {}),
     };
-    const { matchedCount } = await this.rows.updateOne(
-      { ...(added.length > 0 ? proved : {}), _id: { $eq: userId } } as mongo.Filter<StoredUser>,
-      [
-        {
-          $set: {
-            ...(removed.length > 0 ? gone : {}),
-            pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
-            hasPending: true,
-          },
+    const { matchedCount } = await this.rows.updateOne({ ...(added.length > 0 ? proved : {}), _id: { $eq: userId } }, [
+      {
+        $set: {
+          ...(removed.length > 0 ? gone : {}),
+          pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
+          hasPending: true,
         },
-      ],
-    );
+      },
+    ]);
     return matchedCount === 1;
   }
 

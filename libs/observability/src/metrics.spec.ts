@@ -1,5 +1,5 @@
 import { Metrics, METRICS, type ProcessName } from './metrics.js';
-import { AppLogger, createLogger } from './logger.js';
+import { type AppLogger, createLogger } from './logger.js';
 import { MetricsServer } from './metrics-server.js';
 
 const SERIES_MAX = 1_500;
@@ -18,7 +18,7 @@ describe('metrics', () => {
         // The last value of each label: one that had not been thought of would be a new series.
         const each = Object.fromEntries(Object.entries(labels as Record<string, readonly string[]>).map(([label, values]) => [label, values.at(-1)!])); // prettier-ignore
         if (kind === 'counter') metrics.count(metric as 'refusals_total', each as { code: 'internal' });
-        else metrics.observe(metric as 'analysis_seconds', each as Record<never, never>, 1);
+        else metrics.observe(metric as 'analysis_seconds', each, 1);
       }
       const after = series(await bodyOf(metrics));
       expect(after.length).toBe(before);

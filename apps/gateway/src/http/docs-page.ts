@@ -37,7 +37,12 @@ function row(route: Route): string {
 function who(access: Access): string {
   if (access.who === 'anyone') return 'anyone';
   if (access.who === 'service') return `service credential, scope ${access.scope}`;
-  const level = { pwd: 'session', manage: 'session, raised once a face was enrolled', raised: 'raised session', reads: 'session as STAFF_READS says' };
+  const level = {
+    pwd: 'session',
+    manage: 'session, raised once a face was enrolled',
+    raised: 'raised session',
+    reads: 'session as STAFF_READS says',
+  };
   return level[access.level] + (access.roles.length > 0 ? `, role ${access.roles.join(' or ')}` : '');
 }
 

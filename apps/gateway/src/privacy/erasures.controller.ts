@@ -37,7 +37,12 @@ export class ErasuresController {
   /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
   @Post()
   @HttpCode(202)
-  @Answers({ summary: 'Erases the account and everything biometric', schema: receiptSchema, errors: ['last_admin'], idempotent: true })
+  @Answers({
+    summary: 'Erases the account and everything biometric',
+    schema: receiptSchema,
+    errors: ['last_admin'],
+    idempotent: true,
+  })
   async request(@CurrentUser() user: UserRow): Promise<Receipt> {
     await refusingLastAdmin(this.accounts.leaveOffice(user));
     const row = await this.erasures.insertOrFind({

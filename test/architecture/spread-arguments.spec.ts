@@ -41,7 +41,7 @@ function isHandedOn(expression: ts.Expression): boolean {
 /** What may be spread, by what bounds its length. Whatever else is spread has to be mended, or to give its bound here. */
 const BOUNDED: Record<string, Record<string, string[]>> = {
   'a tuple, as many as the source writes, or the steps of an attempt': {
-    'apps/cli/src/users/commands.ts': ['option(...ROLE)', 'requiredOption(...ROLE)'],
+    'apps/cli/src/users/commands.ts': ['option(...AS)', 'option(...ROLE)'],
     'apps/cli/src/init/secrets.ts': ['passwords(...MONGO_USERS)'],
     'apps/gateway/src/capture/frame-blobs.ts': ['delete(...blobKeysOf(attemptId, run, inputs))'],
     'apps/gateway/src/face/guard.module.ts': ['delete(...blobKeysOf(attemptId, run, inputs))'],

@@ -4,6 +4,9 @@ import type { Block } from './render.js';
 // A security mail with a gap in it is better than none: a parameter that is missing or odd is left out.
 const someText = z.string().optional().catch(undefined);
 export const someMinutes = z.number().int().positive().optional().catch(undefined);
+export const someId = z.uuid().optional().catch(undefined);
+/** Names of ours, in a list: letters only. */
+export const someNames = z.string().regex(/^[a-z, ]{1,100}$/).optional().catch(undefined); // prettier-ignore
 export const someTime = z
   .union([z.string(), z.number()])
   .transform((value) => new Date(value))

@@ -264,10 +264,10 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       {
         kind: 'facts',
         facts: [
-          ['Rollen', roles],
-          ['Konto', userId],
-          ['Beantragt von', by],
-          ['Antrag', requestId],
+          ['Rollen', roles ?? 'unbekannt'],
+          ['Konto', userId ?? 'unbekannt'],
+          ['Beantragt von', by ?? 'unbekannt'],
+          ['Antrag', requestId ?? 'unbekannt'],
           ['Zeit', utc(createdAt)],
         ],
       },

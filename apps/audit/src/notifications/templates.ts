@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ADDRESS_LIMITS, GUARD_LIMITS, type MailTemplate } from '#contracts';
-import { blocksOf, link, paragraph, someMinutes, someOrigin, someTime, utc } from './blocks.js';
+import { blocksOf, link, paragraph, someId, someMinutes, someNames, someOrigin, someTime, utc } from './blocks.js';
 import type { MailContent } from './render.js';
 
 /** What a template may draw on beside its own parameters. */
@@ -357,7 +357,7 @@ export const TEMPLATES = {
   }),
 
   role_request: define({
-    params: z.object({ roles: z.string().max(100), userId: z.uuid(), by: z.uuid(), requestId: z.uuid() }),
+    params: z.object({ roles: someNames, userId: someId, by: someId, requestId: someId }),
     secret: 'none',
     usefulMinutes: 72 * 60,
     content: ({ roles, userId, by, requestId }, { createdAt }) => ({
@@ -369,10 +369,10 @@ export const TEMPLATES = {
         {
           kind: 'facts',
           facts: [
-            ['Roles', roles],
-            ['Account', userId],
-            ['Asked by', by],
-            ['Request', requestId],
+            ['Roles', roles ?? 'unknown'],
+            ['Account', userId ?? 'unknown'],
+            ['Asked by', by ?? 'unknown'],
+            ['Request', requestId ?? 'unknown'],
             ['Time', utc(createdAt)],
           ],
         },

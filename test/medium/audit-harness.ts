@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
-import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { type ClientProxy, ClientProxyFactory, Transport } from '@nestjs/microservices';
@@ -15,7 +14,7 @@ import type { LogEntry, StoredEntry, VerifyReport } from '#audit-log';
 import { AUDIT_PATTERNS } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger, createLogger } from '#observability';
-import { servicesOfTestRun, withDatabase } from '#stack';
+import { anyFreePort, servicesOfTestRun, withDatabase } from '#stack';
 import { AppModule } from '../../apps/audit/src/app.module.js';
 import { type AuditConfig, loadConfig } from '../../apps/audit/src/config.js';
 import { GUARD_STORE } from '../../apps/audit/src/guard-store.js';
@@ -61,7 +60,7 @@ export async function startAudit(o: {
     MONGODB_URI: withDatabase(services.mongoUri, o.database),
     REDIS_URL: o.env?.REDIS_URL ?? (await ownRedisUrl()),
     AUDIT_HOST: '127.0.0.1',
-    AUDIT_PORT: String(await freePort()),
+    AUDIT_PORT: String(await anyFreePort()),
     AUDIT_SHARED_SECRET: randomBytes(32).toString('base64url'),
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
     MAIL_FROM: 'Countersign <no-reply@countersign.test>',
@@ -217,12 +216,4 @@ export async function eventually(check: () => void | Promise<void>, withinMs = 1
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }

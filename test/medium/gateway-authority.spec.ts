@@ -114,10 +114,10 @@ describe('authority (real Redis and MongoDB)', () => {
       const there = await thief({ email: newEmail });
       await world.recover({ client: there, userId: account.userId });
       await enrolAndTry(there);
-      // Nor does a link that waited in the old mailbox set a password for the account at its new address: only that remains
-      // which stops a change of the old address.
+      // Nor does a link that waited in the old mailbox set a password for the account at its new address: only those remain
+      // which stop the change of the old address, and undo it.
       const waiting = await world.db.collection('link_tokens').find({ userId: account.userId, usedAt: null }).toArray();
-      expect(waiting.map(({ kind }) => String(kind))).toEqual(['cancel_new_email']);
+      expect(waiting.map(({ kind }) => String(kind)).sort()).toEqual(['cancel_new_email', 'undo_email_change']);
     });
 
     it('by erasing the account: what is registered again with the address is somebody else', async () => {

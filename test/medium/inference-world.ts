@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -27,6 +26,7 @@ import {
 import { LoggerModule } from '#observability';
 import { BlobStore, JobHandler, JobQueue, QueueModule } from '#queue';
 import { openWith, sealingPublicKey, sealTo, signingPublicKey, verifyValue } from '#sealing';
+import { anyFreePort } from '#stack';
 import { encodeStep, type Frame } from '#testing';
 
 const ROOT = path.join(__dirname, '../..');
@@ -61,7 +61,7 @@ export class InferenceProcess {
   }
 
   static async start(redisUrl: string, extra: Record<string, string> = {}): Promise<InferenceProcess> {
-    const port = await freePort();
+    const port = await anyFreePort();
     const child = spawn(process.execPath, [path.join(ROOT, 'dist/apps/inference/src/main.js')], {
       cwd: ROOT,
       env: {
@@ -245,12 +245,4 @@ export async function until(done: () => Promise<boolean>, withinMs: number): Pro
     if (performance.now() > end) throw new Error('did not happen in time');
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }

@@ -42,7 +42,7 @@ describe('"this was not me" (real gateway, audit, MongoDB, Redis and SMTP)', () 
   /** Audit sends at once and keeps no secret, so codes and tokens are read where their owner reads them. */
   async function recover(client: ApiClient, email: string): Promise<void> {
     const verify = await mailOf(email, 'Confirm your e-mail address');
-    const [, token] = /verify\?token=([\w-]{43})/.exec(verify.text ?? '') ?? [];
+    const [, token] = /verify-email\?token=([\w-]{43})/.exec(verify.text ?? '') ?? [];
     const verified = await client.post('/v1/auth/email/verify', { token });
     expect(verified).toMatchObject({ status: 200 });
     client.token = (verified.body.session as { token: string }).token;

@@ -92,12 +92,12 @@ export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
   linkClass('cancel_new_email', 'defence'),
   linkClass('not_me', 'defence'),
   renewal('a renewal raises the epoch of the credentials', 'libs/accounts/src/user.repository.ts', 'after not_me', [
-    'sessionEpoch, credentialEpoch, staying, newEmail',
-    'sessionEpoch, staying, newEmail',
+    '      credentialEpoch,\n      staying,\n',
+    '      staying,\n',
   ]),
   renewal('a renewal stops a change of address', 'libs/accounts/src/user.repository.ts', 'A2: password_reset stops', [
-    'staying, newEmail: null, hasNewEmail: false };',
-    'staying };',
+    '      newEmail: null,\n      hasNewEmail: false,\n    };',
+    '    };',
   ]),
   renewal('only the last session stays', 'libs/accounts/src/user.ts', 'even if Redis was not told', [
     'user.staying.epoch === user.sessionEpoch &&',

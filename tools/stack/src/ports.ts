@@ -1,4 +1,8 @@
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
+
+const [FIRST, FIRST_OUTGOING] = [10_000, 32_768];
+const TRIES_MAX = 200;
 
 /** Whether nobody listens on this port of the loopback interface, in either address family. */
 export async function isPortFree(port: number): Promise<boolean> {
@@ -11,15 +15,16 @@ export async function nextFreePort(wanted: number): Promise<number> {
   throw new Error(`no free port from ${wanted} on`);
 }
 
-/** A port the operating system considers free right now. */
-export function anyFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+/**
+ * A port that nobody has right now. Below those that the system gives to outgoing connections (32768 and above on Linux):
+ * with hundreds of them one would have taken the port before its process listens.
+ */
+export async function anyFreePort(): Promise<number> {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const port = randomInt(FIRST, FIRST_OUTGOING);
+    if (await isPortFree(port)) return port;
+  }
+  throw new Error(`no free port between ${FIRST} and ${FIRST_OUTGOING}`);
 }
 
 function canListen(port: number, host: string): Promise<boolean> {

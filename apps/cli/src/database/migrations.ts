@@ -94,7 +94,7 @@ export const MIGRATIONS: readonly Migration[] = [
     run: async (db) => {
       const users = db.collection('users');
       // Who is one already is not made to wait anew; by whom it was nobody kept.
-      const adminSince = { $cond: [{ $in: ['admin', '$roles'] }, '$createdAt', null] };
+      const adminSince = { $cond: [{ $in: ['admin', { $ifNull: ['$roles', []] }] }, { $ifNull: ['$createdAt', null] }, null] }; // prettier-ignore
       await users.updateMany({ adminSince: { $exists: false } }, [{ $set: { adminSince } }]);
       for (const [field, value] of Object.entries({ invitedBy: null, promotedBy: [] })) {
         await users.updateMany({ [field]: { $exists: false } }, { $set: { [field]: value } });

@@ -1,13 +1,12 @@
 import path from 'node:path';
 import type { Command } from './command.js';
-import { readCsv } from './csv.js';
 import { loadModels, type Models } from './faces.js';
 import { UsageError } from './fault.js';
-import { ratesAt, rateText } from './match.js';
+import { type GroupFigures, GROUP_HELP, GROUP_OPTIONS, Groups, groupsText } from './groups.js';
 import { COMPARISON_HELP, COMPARISON_OPTIONS, comparisonOptions, text } from './options.js';
-import { percent } from './report.js';
+import { percent, rateText } from './report.js';
 import { scoreAll, type ScoringOptions } from './scoring.js';
-import { clopperPearson, type Rate, type Scores, sortedScores, thresholdAt } from './statistics.js';
+import { clopperPearson, type Rate, ratesAt, type Scores, thresholdAt } from './statistics.js';
 
 /** "Rule of 30": with fewer false matches expected, the threshold's place is uncertain by more than a third. */
 const FALSE_MATCHES_WANTED = 30;
@@ -15,28 +14,27 @@ const FALSE_MATCHES_WANTED = 30;
 export const calibrate: Command = {
   name: 'calibrate',
   what: 'proposes a match threshold for a false match rate on your own pictures',
-  help: `npm run -s eval -- calibrate --images DIR --pairs FILE.csv --fmr 1e-4 [--groups FILE.csv] [--out FILE.json]
+  help: `npm run -s eval -- calibrate --images DIR --pairs FILE.csv --fmr 1e-4 [--groups FILE.csv --labelled TEXT] [--out FILE.json]
 
 Proposes the threshold for a false match rate, with what the data can prove about it, rates by group, and the entry for
 \`thresholds.match\` of the model manifest. Measure the protocol that is used: captures are compared as a template of three
 frames against a probe of three (--template 3 --probe 3).
 
 ${COMPARISON_HELP}  --fmr RATE       the false match rate that is wanted (1e-4)
-  --groups FILE    person,group; rates inside each group at the proposed threshold. A person is a folder as in FILE.csv
-`,
-  options: { ...COMPARISON_OPTIONS, fmr: { type: 'string' }, groups: { type: 'string' } },
+${GROUP_HELP}`,
+  options: { ...COMPARISON_OPTIONS, ...GROUP_OPTIONS, fmr: { type: 'string' } },
   async run(values) {
     const options = comparisonOptions(values);
     const fmr = Number(text(values, 'fmr') ?? '1e-4');
     if (!(fmr > 0 && fmr < 1)) throw new UsageError('--fmr is not a rate between 0 and 1');
-    const groupsFile = text(values, 'groups');
-    const groups = groupsFile === undefined ? null : new Groups(groupsFile);
+    const groups = Groups.from(values);
     let models: Models | undefined;
     const load = async (): Promise<Models> => (models = await loadModels(values.models));
-    const scored = await scoreAll(load, options, groups ? (a, b, same, s) => groups.add(a, b, same, s) : undefined);
+    const scored = await scoreAll(load, options, groups?.add);
     const proposal = propose(scored.scores, fmr);
     const { falseMatch, falseNonMatch } = ratesAt(scored.scores, proposal.threshold);
-    const warnings = [...proposal.warnings, ...groupWarnings(groups, proposal.threshold, fmr)];
+    const byGroup = groups && groupsText(groups, scored.scores, proposal.threshold, fmr);
+    const warnings = [...proposal.warnings, ...(byGroup ? groupWarnings(groups, byGroup.figures, fmr) : [])];
     const digest = models!.manifest.digest;
     const report = {
       thresholds: { match: entryOf(options, scored.protocol, fmr, proposal.threshold, falseMatch, falseNonMatch) },
@@ -49,7 +47,7 @@ ${COMPARISON_HELP}  --fmr RATE       the false match rate that is wanted (1e-4)
       genuineFrom: scored.genuineFrom,
       impostorFrom: scored.impostorFrom,
       undetected: scored.undetected.length,
-      groups: groups?.ratesAt(proposal.threshold) ?? null,
+      groups: byGroup && { labelled: groups.labelled, figures: byGroup.figures, worst: byGroup.worst },
       warnings,
     };
     for (const w of warnings) process.stderr.write(`warning: ${w}\n`);
@@ -62,19 +60,8 @@ ${COMPARISON_HELP}  --fmr RATE       the false match rate that is wanted (1e-4)
             `(95 %: ${bound(proposal.bounds95.lower)} to ${bound(proposal.bounds95.upper)}). ` +
             `FMR ${rateText(falseMatch)}; FNMR ${rateText(falseNonMatch)}.`,
         ],
-        ...(groups
-          ? {
-              table: {
-                head: ['group', 'FMR inside the group', 'FNMR'],
-                rows: Object.entries(groups.ratesAt(proposal.threshold)).map(([name, r]) => [
-                  name,
-                  rateText(r.falseMatch),
-                  rateText(r.falseNonMatch),
-                ]),
-              },
-            }
-          : {}),
-        notes: warnings,
+        ...(byGroup ? { more: byGroup } : {}),
+        notes: [...(byGroup?.notes ?? []), ...warnings],
       },
     };
   },
@@ -144,53 +131,13 @@ function entryOf(
   };
 }
 
-interface GroupRates {
-  falseMatch: Rate;
-  falseNonMatch: Rate;
-}
-
-function groupWarnings(groups: Groups | null, threshold: number, fmr: number): string[] {
-  if (!groups) return [];
+function groupWarnings(groups: Groups, figures: readonly GroupFigures[], fmr: number): string[] {
   const out: string[] = [];
   if (groups.unknown.size > 0) out.push(`${groups.unknown.size} people are in no group`);
-  for (const [name, { falseMatch }] of Object.entries(groups.ratesAt(threshold))) {
-    if (falseMatch.n === 0) out.push(`group ${name}: no impostor comparisons inside the group`);
+  for (const { group, falseMatch } of figures) {
+    if (falseMatch.n === 0) out.push(`group ${group}: no impostor comparisons inside the group`);
     else if (falseMatch.lower95 > fmr)
-      out.push(`group ${name}: its false match rate is above ${fmr}; strangers inside it are more alike`);
+      out.push(`group ${group}: its false match rate is above ${fmr}; strangers inside it are more alike`);
   }
   return out;
-}
-
-/** Comparisons by the group that both people belong to. */
-class Groups {
-  readonly unknown = new Set<string>();
-  private readonly groupOf = new Map<string, string>();
-  private readonly lists = new Map<string, { genuine: number[]; impostor: number[] }>();
-
-  constructor(file: string) {
-    for (const { values } of readCsv(file, ['person', 'group'])) {
-      this.groupOf.set(values.person!, values.group!);
-      this.lists.set(values.group!, { genuine: [], impostor: [] });
-    }
-  }
-
-  add(personA: string, personB: string, same: boolean, score: number): void {
-    const a = this.find(personA);
-    const b = this.find(personB);
-    if (a === undefined || a !== b) return;
-    this.lists.get(a)![same ? 'genuine' : 'impostor'].push(score);
-  }
-
-  ratesAt(threshold: number): Record<string, GroupRates> {
-    return Object.fromEntries(
-      [...this.lists].sort().map(([name, l]) => [name, ratesAt(sortedScores(l.genuine, l.impostor), threshold)]),
-    );
-  }
-
-  /** By the whole folder, or by its last part. */
-  private find(person: string): string | undefined {
-    const group = this.groupOf.get(person) ?? this.groupOf.get(path.posix.basename(person));
-    if (group === undefined) this.unknown.add(person);
-    return group;
-  }
 }

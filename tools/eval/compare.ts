@@ -41,15 +41,20 @@ export function facesByPerson(faces: ReadonlyMap<string, Embedding>): Map<string
   return out;
 }
 
-/** Every two people, the first picture of each. Returns how many people. */
-export function compareAllVsAll(faces: ReadonlyMap<string, Embedding>, seed: number, onImpostor: OnScore): number {
+/** Every two people, the first picture of each or every picture of both. Returns how many people. */
+export function compareAllVsAll(
+  faces: ReadonlyMap<string, Embedding>,
+  { seed, everyImage }: { seed: number; everyImage: boolean },
+  onImpostor: OnScore,
+): number {
   const all = [...facesByPerson(faces)];
   const people = all.length > PEOPLE_MAX ? shuffled(all, seededRandom(seed)).slice(0, PEOPLE_MAX) : all;
   for (let i = 0; i < people.length; i++) {
     const [personA, facesA] = people[i]!;
     for (let j = 0; j < i; j++) {
       const [personB, facesB] = people[j]!;
-      onImpostor(personA, personB, cosine(facesA[0]!, facesB[0]!));
+      for (const a of everyImage ? facesA : [facesA[0]!])
+        for (const b of everyImage ? facesB : [facesB[0]!]) onImpostor(personA, personB, cosine(a, b));
     }
   }
   return people.length;

@@ -103,7 +103,18 @@ it('a section of the accuracy page replaces the one of the same title and leaves
   const one = withSection('# Accuracy\n', { ...head, title: 'one' }, { paragraphs: ['first'] });
   const two = withSection(one, { ...head, title: 'two' }, { paragraphs: ['second'] });
   const again = withSection(two, { ...head, title: 'one' }, { paragraphs: ['third'], notes: ['n'] });
-  expect(again).not.toContain('first');
+  expect(again).not.toContain('\nfirst\n');
   expect(again.indexOf('third')).toBeLessThan(again.indexOf('second'));
   expect(withSection(again, { ...head, title: 'two' }, { paragraphs: ['second'] })).toBe(again);
+});
+
+it('the preface of the accuracy page is that of this version, whatever the file began with', () => {
+  const head = { title: 'one', command: 'eval match', date: '2026-01-01', modelDigest: 'abcdef0123456789' };
+  const old = '# Accuracy\n\nSaid differently.\n\n<!-- eval:begin one -->\n\nx\n<!-- eval:end one -->\n';
+  const page = withSection(old, head, { paragraphs: ['first'] });
+  expect(page).not.toContain('Said differently');
+  expect(page).toContain('People held out');
+  expect(page).toContain('first');
+  expect(withSection(page, head, { paragraphs: ['first'] })).toBe(page);
+  expect(withSection('# Mine\n', head, { paragraphs: ['first'] })).toMatch(/^# Mine\n/);
 });

@@ -1,12 +1,15 @@
 import type { ModelManifest } from '#contracts';
 import type { Command } from './command.js';
 import { loadModels, type Models } from './faces.js';
+import { GROUP_HELP, GROUP_OPTIONS, Groups, groupsText } from './groups.js';
 import { COMPARISON_HELP, COMPARISON_OPTIONS, comparisonOptions } from './options.js';
-import { percent, type Section } from './report.js';
+import { percent, rateText, type Section } from './report.js';
 import { type Scored, scoreAll } from './scoring.js';
-import { auc, countBelow, eer, type Rate, rateOf, type Scores, thresholdAt } from './statistics.js';
+import { auc, eer, ratesAt, type Scores, thresholdAt } from './statistics.js';
 
 const FALSE_MATCH_RATES = ['1e-2', '1e-3', '1e-4', '1e-5'] as const;
+/** What the shipped threshold is to keep in every group. */
+const GROUPS_FMR = 1e-4;
 /** False matches below which the position of a threshold is mostly chance. */
 const FALSE_MATCHES_MIN = 10;
 
@@ -31,16 +34,22 @@ export const match: Command = {
 False non-match rate (FNMR) at fixed false match rates (FMR), ten-fold accuracy, EER and AUC of the product's pipeline
 and models on your own pictures. FILE.csv: fileA,fileB,same[,fold], files relative to DIR, same 1 or 0.
 
-${COMPARISON_HELP}
+${COMPARISON_HELP}${GROUP_HELP}
 A genuine pair without a face in both pictures counts as refused; an impostor pair without is left out.`,
-  options: COMPARISON_OPTIONS,
+  options: { ...COMPARISON_OPTIONS, ...GROUP_OPTIONS },
   async run(values) {
     const options = comparisonOptions(values);
+    const groups = Groups.from(values);
     let models: Models | undefined;
-    const scored = await scoreAll(async () => (models = await loadModels(values.models)), options);
+    const scored = await scoreAll(async () => (models = await loadModels(values.models)), options, groups?.add);
     const threshold = models!.manifest.thresholds.match;
     const report = { ...matchReport(scored, threshold), msPerImage: lowerQuartile(models!.spent) };
-    return { report, section: matchSection(report), modelDigest: models!.manifest.digest };
+    const byGroup = groups && groupsText(groups, scored.scores, threshold.value, GROUPS_FMR);
+    return {
+      report: { ...report, groups: byGroup && { labelled: groups.labelled, figures: byGroup.figures, worst: byGroup.worst } },
+      section: { ...matchSection(report), ...(byGroup ? { more: byGroup, notes: byGroup.notes } : {}) },
+      modelDigest: models!.manifest.digest,
+    }; // prettier-ignore
   },
 };
 
@@ -70,14 +79,6 @@ function matchReport(scored: Scored, threshold: ModelManifest['thresholds']['mat
     auc: auc(scores),
     fmr: Object.fromEntries(FALSE_MATCH_RATES.map((rate) => [rate, atRate(scores, Number(rate))])),
     atManifestThreshold: { ...threshold, ...ratesAt(scores, threshold.value) },
-  };
-}
-
-export function ratesAt(scores: Scores, threshold: number): { falseMatch: Rate; falseNonMatch: Rate } {
-  const { genuine, impostor } = scores;
-  return {
-    falseMatch: rateOf(impostor.length - countBelow(impostor, threshold), impostor.length),
-    falseNonMatch: rateOf(countBelow(genuine, threshold), genuine.length),
   };
 }
 
@@ -137,8 +138,3 @@ function matchSection(r: MatchReport): Section {
 }
 
 const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
-
-export const rateText = (r: Rate): string =>
-  r.rate === null
-    ? 'not known (n = 0)'
-    : `${percent(r.rate)} (${r.count} of ${r.n}; 95 %: ${percent(r.lower95)} – ${percent(r.upper95)})`;

@@ -30,8 +30,13 @@ describe('comparisons', () => {
 
   it('of all people use one face of each, the first that was found', () => {
     const seen: string[] = [];
-    expect(compareAllVsAll(faces, 1, (a, b, s) => seen.push(`${a}${b} ${s.toFixed(2)}`))).toBe(3);
+    expect(
+      compareAllVsAll(faces, { seed: 1, everyImage: false }, (a, b, s) => seen.push(`${a}${b} ${s.toFixed(2)}`)),
+    ).toBe(3);
     expect(seen).toEqual(['ba 0.54', 'ca -0.42', 'cb 0.54']);
+    const every: string[] = [];
+    expect(compareAllVsAll(faces, { seed: 1, everyImage: true }, (a, b) => every.push(`${a}${b}`))).toBe(3);
+    expect(every).toEqual(['ba', 'ba', 'ca', 'ca', 'cb']);
   });
 
   it('of templates never use a picture on both sides, nor a comparison twice', () => {

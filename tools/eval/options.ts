@@ -7,8 +7,10 @@ export const COMPARISON_OPTIONS = {
   images: { type: 'string' },
   pairs: { type: 'string' },
   'all-vs-all': { type: 'boolean' },
+  'every-image': { type: 'boolean' },
   template: { type: 'string' },
   probe: { type: 'string' },
+  draws: { type: 'string' },
   folds: { type: 'string' },
   seed: { type: 'string' },
   mirror: { type: 'boolean' },
@@ -19,8 +21,10 @@ export const COMPARISON_OPTIONS = {
 export const COMPARISON_HELP = `  --images DIR     the pictures (JPEG, WebP); a person is a folder
   --pairs FILE.csv the comparisons; not needed with --template, which then takes all pictures below DIR
   --all-vs-all     impostors: every two people, one picture each, instead of the listed different pairs
+  --every-image    with --all-vs-all: every picture of both people; more comparisons, which are not independent
   --template N     a template of N pictures a person against probes of others (people with enough pictures)
   --probe N        pictures in a probe (1)
+  --draws N        with --template: drawn N times; more comparisons, which are not independent (1)
   --folds N        folds for the accuracy when FILE.csv has no column "fold" (10), disjoint by person
   --seed N         draws folds, templates and probes (1)
   --mirror         adds each face's mirror image: for comparison, the product does not do it
@@ -33,8 +37,10 @@ export function comparisonOptions(values: OptionValues): ScoringOptions {
     images: required(values, 'images'),
     pairs: text(values, 'pairs'),
     allVsAll: values['all-vs-all'] === true,
+    everyImage: values['every-image'] === true,
     template: values.template === undefined ? undefined : whole(values, 'template', 1, 1),
     probe: whole(values, 'probe', 1, 1),
+    draws: whole(values, 'draws', 1, 1),
     folds: whole(values, 'folds', 10, 2),
     seed: whole(values, 'seed', 1, 0),
     mirror: values.mirror === true,

@@ -10,10 +10,9 @@ import type { Command } from './command.js';
 import { numberOf, readCsv } from './csv.js';
 import { livenessOf, loadModels, requireFiles } from './faces.js';
 import { UsageError } from './fault.js';
-import { rateText } from './match.js';
 import { positive, required } from './options.js';
 import { progress } from './progress.js';
-import type { Section } from './report.js';
+import { rateText, type Section } from './report.js';
 import { rateOf } from './statistics.js';
 
 const BONA_FIDE = 'bona_fide';

@@ -12,8 +12,11 @@ export interface ScoringOptions extends EmbedOptions {
   images: string;
   pairs: string | undefined;
   allVsAll: boolean;
+  everyImage: boolean;
   template: number | undefined;
   probe: number;
+  /** Templates and probes are drawn so often. */
+  draws: number;
   folds: number;
   seed: number;
 }
@@ -75,8 +78,9 @@ function pairwise(
     if (!Number.isNaN(scores[i]) && (same || !options.allVsAll))
       note(personOf(fileA), personOf(fileB), same, scores[i]!);
   if (options.allVsAll) {
-    const people = compareAllVsAll(faces, options.seed, (a, b, score) => note(a, b, false, score));
-    impostorFrom = `every two of ${people} people, one image each`;
+    const people = compareAllVsAll(faces, options, (a, b, score) => note(a, b, false, score));
+    const each = options.everyImage ? 'every image of both, which are not independent' : 'one image each';
+    impostorFrom = `every two of ${people} people, ${each}`;
   }
   const kept = pairs.map((_, i) => i).filter((i) => !Number.isNaN(scores[i]));
   const listed = kept.map((i) => pairs[i]!);
@@ -102,25 +106,28 @@ function templates(
   const { template, probe } = options;
   const genuine: number[] = [];
   const impostor: number[] = [];
-  const { people, peopleGenuine } = compareTemplates(
-    faces,
-    options,
-    (a, b, score) => {
-      genuine.push(score);
-      onComparison(a, b, true, score);
-    },
-    (a, b, score) => {
-      impostor.push(score);
-      onComparison(a, b, false, score);
-    },
-  );
+  let [people, peopleGenuine] = [0, 0];
+  for (let draw = 0; draw < options.draws; draw++)
+    ({ people, peopleGenuine } = compareTemplates(
+      faces,
+      { ...options, seed: options.seed + draw },
+      (a, b, score) => {
+        genuine.push(score);
+        onComparison(a, b, true, score);
+      },
+      (a, b, score) => {
+        impostor.push(score);
+        onComparison(a, b, false, score);
+      },
+    ));
+  const often = options.draws === 1 ? '' : `, drawn ${options.draws} times from the same images: not independent`;
   return {
     scores: sortedScores(genuine, impostor),
     people,
     accuracy: null,
     protocol: `template of ${template} against probe of ${probe}${mirrored(options)}`,
-    genuineFrom: `${peopleGenuine} people with ${template + probe} images or more, at most 3 probes each`,
-    impostorFrom: `every template against one probe of everyone else, ${people} people`,
+    genuineFrom: `${peopleGenuine} people with ${template + probe} images or more, at most 3 probes each${often}`,
+    impostorFrom: `every template against one probe of everyone else, ${people} people${often}`,
   };
 }
 

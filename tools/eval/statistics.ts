@@ -117,6 +117,15 @@ export function thresholdAt(impostor: Float64Array, fmr: number): number | null 
   return step / THRESHOLD_STEPS;
 }
 
+/** Both error rates at a threshold. */
+export function ratesAt(scores: Scores, threshold: number): { falseMatch: Rate; falseNonMatch: Rate } {
+  const { genuine, impostor } = scores;
+  return {
+    falseMatch: rateOf(impostor.length - countBelow(impostor, threshold), impostor.length),
+    falseNonMatch: rateOf(countBelow(genuine, threshold), genuine.length),
+  };
+}
+
 /** Share of genuine scores above impostor scores, ties half: area under the ROC curve (Mann–Whitney). Null if either is empty. */
 export function auc({ genuine, impostor }: Scores): number | null {
   if (genuine.length === 0 || impostor.length === 0) return null;

@@ -17,7 +17,7 @@ const sample = (embedding: Float32Array, fitness = 0.8): EmbeddingSample => ({
 const live = (...p: number[]): AntispoofSample[] => p.map((near, i) => ({ tMs: i * 300, near, far: 0.99 }));
 /** As many as an attempt needs. */
 const SEEN = live(...Array.from({ length: ATTEMPT.antispoofMin }, () => 0.9));
-const RULES: AttemptRules = { recognisers: [{ length: 8, share: 1 }], match: 0.457, onePerson: 0.5 };
+const RULES: AttemptRules = { recognisers: [{ length: 8, share: 1 }], match: 0.475, onePerson: 0.5 };
 const DONE: StepVerdict = { kind: 'done' };
 const step = (change: Partial<StepFindings> = {}): StepFindings => ({
   verdict: DONE,

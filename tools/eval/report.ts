@@ -94,7 +94,7 @@ function sectionText(head: SectionHead, { paragraphs, table, more, notes }: Sect
     ...paragraphs.filter((p) => p !== ''),
   ];
   if (table) parts.push(tableText(table));
-  if (more) parts.push(...more.paragraphs, tableText(more.table));
+  if (more) parts.push(more.paragraphs.join('\n\n'), tableText(more.table));
   if (notes && notes.length > 0) parts.push(notes.map((n) => `- ${n}`).join('\n'));
   return `${parts.join('\n\n')}\n`;
 }

@@ -58,7 +58,7 @@ const SETUPS = [
   ['dev', []],
   ['dev', ['hpa']],
   ['production', []],
-  ['production', ['gateway-api', 'external-secrets']],
+  ['production', ['gateway-api', 'external-secrets', 'prometheus-operator']],
 ] as const;
 
 const PROCESSES = { gateway: gatewayEnvSchema, inference: inferenceConfigSchema, audit: auditConfigSchema } as const;

@@ -30,6 +30,9 @@ describe('what a gateway measures (real Redis and MongoDB)', () => {
     expect(valueOf(text, 'attempts_total{purpose="enrol",outcome="enrolled"}')).toBe(1);
     expect(valueOf(text, 'attempts_total{purpose="verify",outcome="verified"}')).toBe(1);
     expect(valueOf(text, 'attempts_total{purpose="verify",outcome="not_verified"}')).toBe(1);
+    expect(valueOf(text, 'decision_seconds_count{purpose="verify"}')).toBe(2);
+    expect(valueOf(text, 'decision_seconds_bucket{le="30",purpose="verify"}')).toBe(2);
+    expect(valueOf(text, 'decision_seconds_sum{purpose="verify"}')).toBeGreaterThan(0);
     expect(valueOf(text, 'http_request_seconds_count{kind="begin",result="ok"}')).toBe(3);
     expect(valueOf(text, 'http_request_seconds_count{kind="step",result="ok"}')).toBe(9);
     expect(valueOf(text, 'http_request_seconds_count{kind="login",result="ok"}')).toBe(1);

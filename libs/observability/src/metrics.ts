@@ -60,6 +60,13 @@ export const METRICS = {
       ],
     },
   }),
+  decision_seconds: define({
+    kind: 'histogram',
+    help: 'Time from the last frame of a capture to its outcome, both by the clock of MongoDB.',
+    of: ['gateway'],
+    labels: { purpose: ['verify', 'enrol', 'practice'] },
+    buckets: SLOW,
+  }),
   job_wait_seconds: define({
     kind: 'histogram',
     help: 'Time that a job waited in its queue, by the clocks of who put it there and of who took it.',

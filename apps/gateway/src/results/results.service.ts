@@ -119,8 +119,9 @@ export class ResultsService {
   private async finish(result: MatchResult | EnrolResult, outcome: DecideOutcome): Promise<void> {
     const { attemptId, run, userId, inputs, purpose } = result;
     if (outcome.kind === 'stale') return this.dropLate(result, inputs);
-    const { outcome: end, eventType } = outcome.attempt;
+    const { outcome: end, eventType, lastStepAt, endedAt } = outcome.attempt;
     this.metrics.count('attempts_total', { purpose, outcome: end });
+    if (lastStepAt) this.metrics.observe('decision_seconds', { purpose }, (endedAt.getTime() - lastStepAt.getTime()) / 1000); // prettier-ignore
     this.logger.info({ attemptId, run, purpose, outcome: end, eventType }, 'attempt decided');
     this.nudge.drain(userId);
   }

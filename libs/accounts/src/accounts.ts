@@ -32,6 +32,8 @@ export interface NewAccount {
   /** The user of the system whose command it was. */
   operator?: string;
   origin?: Origin;
+  /** The places from which the person is no stranger (`UserRow.knownPlaces`), by the id that the account gets. */
+  placesOf?: (userId: string) => string[];
 }
 
 export type Created = { kind: 'created'; user: UserRow } | { kind: 'email_taken' };
@@ -67,8 +69,9 @@ export class Accounts {
   async create(account: NewAccount): Promise<Created> {
     const { email, passwordHash, locale, actorId } = account;
     if (await this.users.findByEmail(email)) return { kind: 'email_taken' };
+    const userId = randomUUID();
     const user: UserRow = {
-      _id: randomUUID(),
+      _id: userId,
       email,
       emailVerified: account.emailVerified ?? false,
       passwordHash,
@@ -92,6 +95,7 @@ export class Accounts {
       formerEmails: [],
       addressDispute: null,
       endedSessions: [],
+      knownPlaces: account.placesOf?.(userId) ?? [],
     };
     // The guard first: a user without one could not be protected, a guard without a user is swept.
     await this.guard.create(user._id, {

@@ -13,6 +13,8 @@ export interface RoleChange {
 
 /** More than anybody ends in the twelve hours that a session can live. */
 const ENDED_KEPT = 100;
+/** Devices and networks of one person; the oldest give way. */
+const PLACES_KEPT = 40;
 /** Renewals in a day that bring budgets of recovery anew: so many times a thief who goes on can be answered. */
 const GENERATIONS_A_DAY = 3;
 const HOUR_MS = 3_600_000;
@@ -87,6 +89,7 @@ export class UserRepository {
     const raised = (field: string) => ({ $add: [{ $ifNull: [`$${field}`, 0] }, 1] });
     const [sessionEpoch, credentialEpoch] = [raised('sessionEpoch'), raised('credentialEpoch')];
     const { condition, set, computed = NOTHING_COMPUTED } = termsOf(renewal);
+    const knownPlaces = ('places' in renewal && renewal.places) || [];
     const literals = Object.entries(set).map(([field, value]) => [field, { $literal: value }] as const);
     const staying =
       renewal.by === 'password_change'
@@ -105,6 +108,7 @@ export class UserRepository {
       staying,
       newEmail: null,
       hasNewEmail: false,
+      knownPlaces: { $literal: knownPlaces },
     };
     const before = parsed(
       await this.rows.findOneAndUpdate(
@@ -115,7 +119,7 @@ export class UserRepository {
     );
     if (!before) return null;
     const epochs = { sessionEpoch: before.sessionEpoch + 1, credentialEpoch: before.credentialEpoch + 1 };
-    const known = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false };
+    const known = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false, knownPlaces };
     return computed === NOTHING_COMPUTED ? known : ((await this.findById(userId)) ?? known);
   }
 
@@ -125,6 +129,11 @@ export class UserRepository {
 
   async raiseSessionEpoch(userId: string): Promise<void> {
     await this.change(userId, {}, { $inc: { sessionEpoch: 1 } });
+  }
+
+  /** Only while the credentials are those of then: what was entered with others is no place of the owner's. */
+  async rememberPlaces({ _id, credentialEpoch }: UserRow, places: string[]): Promise<void> {
+    await this.change(_id, isOf(credentialEpoch), { $push: { knownPlaces: { $each: places, $slice: -PLACES_KEPT } } });
   }
 
   async endSession(userId: string, sessionId: string): Promise<void> {

@@ -71,6 +71,11 @@ export const userRowSchema = z.object({
     .default(null),
   /** Sessions that were ended one by one, so that a Redis that forgot it cannot bring them back. */
   endedSessions: z.array(z.uuid()).default([]),
+  /**
+   * Devices and networks from which the account was entered, as keyed digests (`LoginPlaces`), oldest first. Only what was
+   * seen since the credentials were renewed last. Absent: the account is older than the list.
+   */
+  knownPlaces: z.array(z.string().max(64)).optional(),
 });
 export type UserRow = z.infer<typeof userRowSchema>;
 
@@ -103,7 +108,13 @@ export function addressHeldUntil({ addressDispute }: Pick<UserRow, 'addressDispu
 /** What renews an account's credentials. Whatever the old ones had begun ends with it, by whichever of them. */
 export type Renewal =
   /** By whoever knows the password; `epoch`: the account's `sessionEpoch`, as read. That session stays. */
-  | { by: 'password_change'; passwordHash: string; session: { sessionId: string; epoch: number } }
+  | {
+      by: 'password_change';
+      passwordHash: string;
+      session: { sessionId: string; epoch: number };
+      /** From where: of all places that the account knew, these alone stay (`knownPlaces`). */
+      places?: string[];
+    }
   /** By a mailed link, which shows that the address is the person's. */
   | {
       by: 'password_reset' | 'invitation' | 'registration';
@@ -111,6 +122,7 @@ export type Renewal =
       /** The language of the person's mails from here on, where the request names one of ours. */
       locale?: MailLocale;
       link: { email: string; credentialEpoch: number };
+      places?: string[];
     }
   /** Bars the password until it was reset by mail. */
   | { by: 'not_me' }

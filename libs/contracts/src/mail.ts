@@ -16,6 +16,7 @@ export const MAIL_TEMPLATES = [
   'account_invite',
   'password_reset',
   'login_link',
+  'login_new',
   'password_changed',
   'face_unlocked',
   'account_disabled',

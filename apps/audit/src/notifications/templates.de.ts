@@ -16,6 +16,12 @@ const { facts, ifNotYou, undo, whatToDo } = blocksOf({
   atLast: 'sagen Sie dem Betreiber des Dienstes Bescheid, wenn Sie sich nicht erklären können, was geschehen ist',
 });
 
+const elsewhere = (fresh: string | undefined): string => {
+  if (fresh === 'device') return 'auf einem Gerät, das dafür noch nicht benutzt wurde.';
+  if (fresh === 'network') return 'aus einem Netz, das dafür noch nicht benutzt wurde.';
+  return 'auf einem Gerät und aus einem Netz, die dafür noch nicht benutzt wurden.';
+};
+
 /** What each mail says in German. */
 export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['content'] } = {
   email_verify: (_params, { publicUrl }, token) => ({
@@ -199,6 +205,15 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       paragraph(
         'Wenn Sie ihn nicht verlangt haben, beachten Sie diese Nachricht nicht: Ohne Ihr Passwort öffnet der Link nichts.',
       ),
+    ],
+  }),
+
+  login_new: ({ fresh, ...from }, { createdAt, publicUrl }, token) => ({
+    subject: 'Eine Anmeldung an Ihrem Konto von anderswo',
+    blocks: [
+      paragraph(`Jemand hat sich mit Ihrem Passwort an Ihrem Konto angemeldet, ${elsewhere(fresh)}`),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token)),
     ],
   }),
 

@@ -90,6 +90,7 @@ describe('mail templates', () => {
     email_changed: true,
     email_undone: true,
     email_decided: true,
+    login_new: true,
     password_changed: true,
     face_unlocked: true,
     account_enabled: true,

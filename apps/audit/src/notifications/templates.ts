@@ -55,6 +55,12 @@ const { facts, ifNotYou, undo, whatToDo } = blocksOf({
 /** What staff did: when, and never from where. */
 const staffAt = z.object({ at: someTime });
 
+const elsewhere = (fresh: string | undefined): string => {
+  if (fresh === 'device') return 'on a device that had not been used for it before.';
+  if (fresh === 'network') return 'from a network that had not been used for it before.';
+  return 'on a device and from a network that had not been used for it before.';
+};
+
 /** What each mail takes, and what it says in English. The other languages have the same `content` in files of their own. */
 export const TEMPLATES = {
   email_verify: define({
@@ -281,6 +287,19 @@ export const TEMPLATES = {
         paragraph('If your application asks for the token itself, it is:'),
         { kind: 'code', code: token },
         paragraph('If you did not ask for it, ignore this message: without your password the link opens nothing.'),
+      ],
+    }),
+  }),
+
+  login_new: define({
+    params: someOrigin.extend({ fresh: someNames }),
+    secret: 'not_me',
+    content: ({ fresh, ...from }, { createdAt, publicUrl }, token) => ({
+      subject: 'A sign-in to your account from elsewhere',
+      blocks: [
+        paragraph(`Somebody signed in to your account with your password, ${elsewhere(fresh)}`),
+        facts(from, createdAt),
+        ...ifNotYou(undo(publicUrl, token)),
       ],
     }),
   }),

@@ -13,6 +13,7 @@ import { PasswordResetService } from './password-reset.service.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLinkController } from './login-link.controller.js';
 import { LoginLinkService } from './login-link.service.js';
+import { LoginPlaces } from './login-places.js';
 import { LocalStrategy } from './local.strategy.js';
 import { LoginThrottle } from './login-throttle.js';
 
@@ -26,6 +27,7 @@ import { LoginThrottle } from './login-throttle.js';
     RegistrationService,
     KnownDevices,
     LoginLinkService,
+    LoginPlaces,
     LocalStrategy,
     LoginThrottle,
   ],

@@ -8,6 +8,7 @@ import {
   isCommonPassword,
   isSessionOf,
   type NewAccount,
+  type Renewal,
   UserRepository,
   type UserRow,
   verifyPassword,
@@ -26,6 +27,7 @@ import { CredentialRenewal } from '../sessions/credential-renewal.js';
 import { provedByLink } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
+import { LoginPlaces } from './login-places.js';
 import { LoginThrottle, type Trier } from './login-throttle.js';
 import { assertNewPassword } from './new-password.js';
 import { RequestThrottle } from './request-throttle.js';
@@ -44,6 +46,7 @@ export class AuthService {
     private readonly events: UserEvents,
     private readonly throttle: LoginThrottle,
     private readonly requests: RequestThrottle,
+    private readonly places: LoginPlaces,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
@@ -88,7 +91,10 @@ export class AuthService {
       await this.users.endSession(user._id, sessionId);
       await this.events.append(user._id, 'session_ended', { ...origin, sessionId });
     }
-    await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId });
+    const fresh = this.places.newTo(user, origin);
+    const detail = fresh.length > 0 ? { detail: { newPlace: fresh } } : {};
+    await this.events.append(user._id, 'login_ok', { ...origin, sessionId: session.record.sessionId }, detail);
+    await this.places.tell(user, origin, fresh);
     return session;
   }
 
@@ -137,7 +143,12 @@ export class AuthService {
     await assertNewPassword(passwords.next, user);
     const { sessionId } = session.record;
     const passwordHash = await hashPassword(passwords.next);
-    const renewal = { by: 'password_change', passwordHash, session: { sessionId, epoch: user.sessionEpoch } } as const;
+    const renewal: Renewal = {
+      by: 'password_change',
+      passwordHash,
+      session: { sessionId, epoch: user.sessionEpoch },
+      places: this.places.of(user._id, origin),
+    };
     const renewed = await this.renewal.renew(user._id, renewal, origin, { stays: session });
     if (!renewed) throw new Problem('unauthenticated');
     return renewed.sessionEpoch;
@@ -155,6 +166,7 @@ export class RegistrationService {
     private readonly emails: EmailService,
     private readonly mails: Mails,
     private readonly throttle: RequestThrottle,
+    private readonly places: LoginPlaces,
     private readonly logger: AppLogger,
   ) {}
 
@@ -176,7 +188,13 @@ export class RegistrationService {
     }
     if (isCommonPassword(password, email)) throw new Problem('password_too_common');
     const passwordHash = await hashPassword(password);
-    const created = await this.accounts.create({ ...account, passwordHash, follows: this.emails.verification });
+    const placesOf = (userId: string): string[] => this.places.of(userId, origin);
+    const created = await this.accounts.create({
+      ...account,
+      passwordHash,
+      placesOf,
+      follows: this.emails.verification,
+    });
     if (created.kind === 'email_taken') throw new Problem('email_taken');
     return created;
   }

@@ -13,6 +13,7 @@ import { Refusals } from '../audit-trail/refusals.js';
 import { SystemOutbox } from '../audit-trail/system-outbox.js';
 import { Mails } from '../mail/mail.module.js';
 import { CredentialRenewal } from '../sessions/credential-renewal.js';
+import { LoginPlaces } from './login-places.js';
 import { assertNewPassword } from './new-password.js';
 import { RequestThrottle } from './request-throttle.js';
 
@@ -35,6 +36,7 @@ export class PasswordResetService {
     private readonly renewal: CredentialRenewal,
     private readonly throttle: RequestThrottle,
     private readonly refusals: Refusals,
+    private readonly places: LoginPlaces,
     private readonly outbox: SystemOutbox,
     private readonly logger: AppLogger,
   ) {}
@@ -79,9 +81,10 @@ export class PasswordResetService {
     const passwordHash = await hashPassword(password);
     const by = RENEWED_BY[kind];
     const locale = mailLocaleOf(languages);
+    const places = this.places.of(link.userId, origin);
     const language = locale === undefined ? {} : { locale };
     // The link is used up by the renewal: it counts for the credentials of then and no others.
-    const user = await this.renewal.renew(link.userId, { by, passwordHash, link, ...language }, origin);
+    const user = await this.renewal.renew(link.userId, { by, passwordHash, link, places, ...language }, origin);
     if (!user) throw this.refusals.ofLink(kind, link, origin);
     return user;
   }

@@ -14,12 +14,15 @@ const DAY_SECONDS = 24 * HOUR_SECONDS;
  */
 type MailShare = 'reset' | 'login_link' | 'session';
 const SHARE = 0.3;
+/** Of logins from a new device or network; who is told of three in an hour knows. */
+const LOGIN_MAILS = { perHour: 3, perDay: 10 };
 
 /** Bounds what anybody can set off without a password, in an hour. Never tells whether an account exists. */
 @Injectable()
 export class RequestThrottle {
   private readonly mails: readonly { share: Limiter; all: Limiter }[];
   private readonly logins: Limiter;
+  private readonly loginMails: readonly Limiter[];
   private readonly byAddress: Record<'anonymous' | 'registration', AddressLimiter>;
 
   constructor(redis: RedisStore, keys: Keys, @Inject(GATEWAY_CONFIG) config: GatewayConfig) {
@@ -33,6 +36,10 @@ export class RequestThrottle {
       mails('day', config.MAILS_PER_ACCOUNT_PER_DAY, DAY_SECONDS),
     ];
     this.logins = new Limiter(redis, keys, 'ask-login_of_account', anHour(config.LOGINS_PER_ACCOUNT_PER_HOUR));
+    this.loginMails = [
+      new Limiter(redis, keys, 'tell-login_hour', { points: LOGIN_MAILS.perHour, seconds: HOUR_SECONDS }),
+      new Limiter(redis, keys, 'tell-login_day', { points: LOGIN_MAILS.perDay, seconds: DAY_SECONDS }),
+    ];
     this.byAddress = {
       anonymous: new AddressLimiter(redis, keys, 'ask-anonymous', anHour(config.ANONYMOUS_REQUESTS_PER_HOUR)),
       registration: new AddressLimiter(redis, keys, 'ask-registration', anHour(config.REGISTRATIONS_PER_HOUR)),
@@ -54,12 +61,18 @@ export class RequestThrottle {
     refuseAfter((await this.logins.take(userId)).refusedMs);
   }
 
+  /** Mails of logins from elsewhere: a right password and many addresses must not fill a mailbox. */
+  async mayTellOfLogin(userId: string): Promise<boolean> {
+    for (const limiter of this.loginMails) if ((await limiter.take(userId)).refusedMs !== null) return false;
+    return true;
+  }
+
   /** Mails that anybody can ask for: a refusal must not show. */
   async mayMail(userId: string, share: Exclude<MailShare, 'session'>): Promise<boolean> {
     return (await this.refusedMail(userId, share)) === null;
   }
 
-  /** Security notices are not asked for, and count nowhere. What its share refuses takes nothing of the whole. */
+  /** Security notices are not asked for, and do not count here. What its share refuses takes nothing of the whole. */
   private async refusedMail(userId: string, share: MailShare, generation = ''): Promise<number | null> {
     for (const window of this.mails) {
       const { refusedMs } = await window.share.take(`${userId} ${share}${generation}`);

@@ -12,6 +12,7 @@ const PURPOSES = [
   'address',
   'idempotency',
   'known-device',
+  'login-place',
 ] as const;
 type KeyPurpose = (typeof PURPOSES)[number];
 

@@ -24,6 +24,7 @@ const SOURCES = [
   'test/compose',
   'test/containers',
   'test/images',
+  'test/install',
   'examples',
   'package.json',
   'tsconfig.json',
@@ -55,6 +56,10 @@ const COMMANDS = {
   'test-images': {
     file: 'dist/test/images/main.js',
     what: 'builds the images, looks into them and starts them: writes docs/images.md',
+  },
+  'test-install': {
+    file: 'dist/test/install/main.js',
+    what: 'fresh clones: npm ci by npm 10 and 11, npm start under NODE_ENV=production, the demo in a home of its own',
   },
   bench: {
     file: 'dist/bench/main.js',

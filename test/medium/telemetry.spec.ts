@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasStrace, LOOKUP, outwardCalls, TRACE_CALLS } from '../outward-calls.js';
 
 const ROOT = path.resolve(__dirname, '../..');
 const built = (file: string): string => JSON.stringify(path.join(ROOT, 'dist', file));
@@ -14,13 +15,20 @@ const LOAD = (runtime: string): string =>
 
 /** As the product loads models: on threads, on the main thread, and in the threads of the attack suite. */
 const WAYS: Record<string, string> = {
-  'the threads of a worker': `
+  'the threads of a worker, which analyse a step': `
     ${FILES}.then(async ({ bytes }) => {
       const { ThreadPool } = require(${built('apps/inference/src/threads/pool.js')});
+      const { encodeStep, Media } = require(${built('libs/testing/src/index.js')});
+      const media = new Media('test/media');
+      const film = await media.load(media.takes('franck', 'smile')[0].segment);
       const pool = new ThreadPool({ threads: 1, models: bytes });
       await pool.start();
+      const { frames } = await pool.analyse(encodeStep(film), 'smile');
       await pool.stop();
+      if (!(frames > 0)) throw new Error('no frame was analysed');
     })`,
+  'what the gateway and audit are made of': `
+    Promise.all([${built('apps/gateway/src/app.module.js')}, ${built('apps/audit/src/app.module.js')}].map((file) => require(file)))`,
   'the threads of the attack suite': `
     ${FILES}.then(async ({ bytes }) => {
       const { AnalysisPool } = require(${built('tools/attacks/analysis-pool.js')});
@@ -32,6 +40,8 @@ const WAYS: Record<string, string> = {
       await (await OnnxNets.load(bytes)).release();
     })`,
   'a tool that uses the runtime itself': LOAD(built('apps/inference/src/model/runtime.js')),
+  'a test, whose process has read the configuration of Jest': `
+    (require(${JSON.stringify(path.join(ROOT, 'jest.config.cjs'))}), ${LOAD("'onnxruntime-node'")})`,
 };
 
 /** With `CI` set the library is quiet anyway, and nothing here could fail. */
@@ -70,24 +80,13 @@ describe('case 1: onnxruntime reports nothing to its maker', () => {
   });
 });
 
-/** strace is part of the machines on which this is looked at: it is not installed for the product. */
-const hasStrace = spawnSync('strace', ['-V']).status === 0;
-/** What a process asks the network for: system calls that name an address other than this machine's. */
-const OUTWARD = /^\d+ +(connect|sendto|sendmsg|sendmmsg)\(.*sa_family=AF_INET6?\b/;
-const LOOPBACK = /inet_addr\("127\.|inet_pton\(AF_INET6, "::1"/;
-/** A name server may listen on this machine: a question to it is a look-up like any other. */
-const LOOKUP = /sin6?_port=htons\(53\)/;
-
 /** Runs a script that does not end by itself under strace, until it has been seen to ask, or for so long after it is done. */
 async function asked(script: string, quietMs: number): Promise<{ calls: string[]; afterMs: number }> {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'look-ups-'));
   const trace = path.join(home, 'trace');
   const { CI: _quiet, ORT_DISABLE_TELEMETRY: _off, XDG_CACHE_HOME: _cache, ...env } = process.env;
-  const calls = (): string[] =>
-    (fs.existsSync(trace) ? fs.readFileSync(trace, 'utf8').split('\n') : []).filter(
-      (line) => OUTWARD.test(line) && (LOOKUP.test(line) || !LOOPBACK.test(line)),
-    );
-  const args = ['-f', '-qq', '-e', 'trace=connect,sendto,sendmsg,sendmmsg', '-o', trace, process.execPath, '-e'];
+  const calls = (): string[] => outwardCalls(trace);
+  const args = [...TRACE_CALLS, '-o', trace, process.execPath, '-e'];
   const stay = `Promise.resolve(${script.trim()}).then(() => { console.log('done'); setInterval(() => {}, 1000); })`;
   const child = spawn('strace', [...args, stay], { cwd: ROOT, env: { ...env, HOME: home }, detached: true });
   try {

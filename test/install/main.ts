@@ -3,11 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { anyFreePort, repositoryRoot, temporaryFolder } from '#stack';
+import { anyFreePort, cacheFolder, repositoryRoot, temporaryFolder } from '#stack';
 
 const NPMS = ['10', '11'];
 const COMMAND_MS = 15 * 60_000;
@@ -193,6 +192,7 @@ async function starts(
   while (service.isRunning && url() === undefined && performance.now() - from < COMMAND_MS) await sleep(200);
   const ready = url() === undefined ? 0 : (await fetch(new URL('/health/ready', url()))).status;
   row(`${name} is up and ready`, ready === 200, service.output);
+  // To the whole group, as a terminal does.
   service.signal('SIGINT');
   const { code, output } = await service.ended(60_000);
   row(`${name} ends when it is told to`, code === 0 || code === 130, output);
@@ -203,9 +203,8 @@ async function starts(
 async function demoLeavesNothing(clone: string): Promise<void> {
   const { CI: _quiet, ORT_DISABLE_TELEMETRY: _off, XDG_CACHE_HOME: _cache, ...env } = environment();
   const home = fs.mkdtempSync(path.join(clone, 'home-'));
-  // The servers of the demo, which have been fetched for `npm start` a moment ago.
-  const servers = process.env.COUNTERSIGN_CACHE_DIR ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'countersign'); // prettier-ignore
-  const own = { ...env, HOME: home, COUNTERSIGN_CACHE_DIR: servers };
+  // Servers come from where "npm start" has put them a moment ago.
+  const own = { ...env, HOME: home, COUNTERSIGN_CACHE_DIR: cacheFolder() };
   const left = (): string[] => fs.readdirSync(home, { recursive: true, encoding: 'utf8' });
 
   const { code, output } = await run(process.execPath, ['tools/run.mjs', 'demo'], clone, own);

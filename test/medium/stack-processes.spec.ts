@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -16,6 +16,7 @@ jest.setTimeout(180_000);
 const INDEX = path.join(repositoryRoot(), 'dist/tools/stack/src/index.js');
 const SCRIPT = `require(process.argv[1]).startServices({ dir: process.argv[2], ephemeral: false, log: () => {} })
   .then((services) => console.log(JSON.stringify(services)), (error) => { console.error(error); process.exit(1); });
+  process.on('SIGINT', () => console.log('asked to end'));
   setInterval(() => {}, 1000);`;
 
 let dir: string;
@@ -55,6 +56,22 @@ it('after a SIGKILL of their parent no server is left, and a new start has the s
   }
 });
 
+it('13.1: Ctrl-C, which reaches the whole process group, leaves the servers to those who end them in order', async () => {
+  const { child, services } = await startInChild();
+  const servers = descendantsOf(child.pid ?? 0);
+  try {
+    const asked = once(child.stdout!, 'data');
+    process.kill(-(child.pid ?? 0), 'SIGINT');
+    expect(String((await asked)[0])).toContain('asked to end');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(servers.filter((server) => !isRunning(server))).toEqual([]);
+    expect(await answers(portOf(services.redisUrl))).toBe(true);
+  } finally {
+    child.kill('SIGKILL');
+    await eventually(() => servers.filter(isRunning).length === 0);
+  }
+});
+
 interface Stack {
   child: ChildProcess;
   services: Services;
@@ -63,8 +80,10 @@ interface Stack {
 async function startInChild(): Promise<Stack> {
   // Servers of one's own must be started here, whatever this test run was given.
   const env = { ...process.env, REDIS_URL: '', REDIS_BLOB_URL: '', MONGODB_URI: '', SMTP_URL: '' };
-  const child = spawn(process.execPath, ['-e', SCRIPT, INDEX, dir], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = readline.createInterface({ input: child.stdout });
+  const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
+  // A process group of its own, as a terminal gives it to a command.
+  const child = spawn(process.execPath, ['-e', SCRIPT, INDEX, dir], { env, stdio, detached: true });
+  const lines = readline.createInterface({ input: child.stdout! });
   const [line] = (await Promise.race([
     once(lines, 'line'),
     once(child, 'exit').then(() => Promise.reject(new Error('the stack did not start'))),

@@ -55,6 +55,8 @@ export class ManagedProcess extends EventEmitter<{ died: [how: string] }> {
       ...this.spec.user,
       cwd: this.spec.cwd,
       env: this.spec.env,
+      // Ctrl-C in a terminal reaches the whole process group: servers that end by it are gone before what needs them is.
+      detached: true,
       stdio: [this.spec.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     this.ending = false;

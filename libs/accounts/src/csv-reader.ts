@@ -7,14 +7,14 @@ const CELL_LINES_MAX = 20;
 
 /**
  * CSV as RFC 4180 has it and as spreadsheets write it: a byte order mark, lines that end in CRLF, LF or CR, commas,
- * semicolons or tabs between cells (as the first line has them, or as Excel's line `sep=;` says), quotes doubled within
+ * semicolons or tabs between cells (as the first line has them, or as Excel's line `sep=;` says, which others write in quotes), quotes doubled within
  * quotes, line breaks in quoted cells, empty lines. A quote that is not closed spoils its own line and no other.
  *
  * @param names whether a first line, split so, names the columns: how the separator is told.
  */
 export function readCsv(text: string, names: (cells: readonly string[]) => boolean): CsvRecord[] {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
-  const told = /^sep=(.)$/i.exec(lines[0] ?? '')?.[1];
+  const told = /^"?sep=(.)"?\s*$/i.exec(lines[0] ?? '')?.[1];
   let at = told === undefined ? 0 : 1;
   while (at < lines.length && lines[at]?.trim() === '') at++;
   const separator = told ?? SEPARATORS.find((one) => names(cellsOf(lines[at] ?? '', one) ?? [])) ?? ',';

@@ -70,6 +70,8 @@ describe('a CSV of people', () => {
     ['with lines that end in CR', 'email,roles,locale\rada@example.org,security,de\r'],
     ['with a byte order mark', '\uFEFFemail,roles,locale\r\nada@example.org,security,de'],
     ['with the separator in a line of its own', 'sep=;\r\nemail;roles;locale\r\nada@example.org;security;de'],
+    ['with that line in quotes', '"sep=;"\r\nemail;roles;locale\r\nada@example.org;security;de'],
+    ['with roles in capitals, between commas', 'email;roles;locale\nada@example.org;Security, AUDITOR;de'],
     ['all in quotes', '"email";"roles";"locale"\n"ada@example.org";"security";"de"'],
     ['with columns that were emptied', 'email,roles,locale,,\nada@example.org,security,de,,\n,,,,\n,,,,\n'],
     ['with cells above the table left empty', '\n\nemail,roles,locale\nada@example.org,security,de'],

@@ -36,7 +36,8 @@ interface Wanted {
 }
 
 /**
- * Invites everybody in a CSV (`readCsv`) with the columns `email`, and if wanted `roles` (separated by spaces) and
+ * Invites everybody in a CSV (`readCsv`) with the columns `email`, and if wanted `roles` (several between spaces, or
+ * between commas or semicolons; spreadsheets begin a cell with a capital) and
  * `locale`. A line that is wrong is told and stops no other. An address that has an account is left as it is. `dryRun`
  * only looks.
  */
@@ -102,7 +103,12 @@ function personOf(row: CsvRecord, names: readonly string[]): { problems: string[
   const email = readEmail(cell('email'));
   if (email.kind === 'malformed') problems.push('email is not an address');
   if (email.kind === 'unsupported') problems.push('no mail can be sent to such an address');
-  const roles = z.array(roleSchema).safeParse(cell('roles').split(/\s+/).filter(Boolean)).data;
+  const roles = z.array(roleSchema).safeParse(
+    cell('roles')
+      .toLowerCase()
+      .split(/[\s,;]+/)
+      .filter(Boolean),
+  ).data;
   if (roles === undefined) problems.push(`roles are ${ROLES.join(', ')}`);
   const locale = localeOf(cell('locale'));
   if (email.kind !== 'ok' || roles === undefined) return { problems };

@@ -16,11 +16,22 @@ describe('parseEnv', () => {
     expect(config.KEY).toHaveLength(32);
   });
 
-  it.each([
-    ['https://portal.example', true],
-    ['https://portal.example/', true],
-    ['http://localhost:8080', true],
+  it.each<[string, string | false]>([
+    ['https://portal.example', 'https://portal.example'],
+    ['https://portal.example/', 'https://portal.example'],
+    ['http://localhost:8080', 'http://localhost:8080'],
+    ['https://portal.example:443', 'https://portal.example'],
+    ['HTTPS://Portal.example', 'https://portal.example'],
+    ['https://portal.example/.', 'https://portal.example'],
+    ['https://portal.example/%2e', 'https://portal.example'],
+    ['https://portal.example/a/..', 'https://portal.example'],
+    ['https://@portal.example', 'https://portal.example'],
+    ['https:portal.example', 'https://portal.example'],
+    [' https://portal.example ', 'https://portal.example'],
+    ['https://bücher.example', 'https://xn--bcher-kva.example'],
     ['https://portal.example/stepup', false],
+    ['https://portal.example\\stepup', false],
+    ['https://portal.example/..;/stepup', false],
     ['https://portal.example/stepup/', false],
     ['https://portal.example//', false],
     ['https://portal.example/?', false],
@@ -28,9 +39,9 @@ describe('parseEnv', () => {
     ['https://portal.example?tenant=1', false],
     ['https://me:pw@portal.example', false],
     ['portal.example', false],
-  ])('case 15: PUBLIC_URL %j is taken: %s', (text, taken) => {
+  ])('case 15: PUBLIC_URL %j is taken as: %s', (text, taken) => {
     const parse = () => parseEnv(z.object({ PUBLIC_URL: env.publicUrl }), { PUBLIC_URL: text });
-    if (taken) expect(parse()).toEqual({ PUBLIC_URL: text });
+    if (taken) expect(parse()).toEqual({ PUBLIC_URL: taken });
     else expect(parse).toThrow(/PUBLIC_URL: must be .*http/);
   });
 

@@ -48,10 +48,15 @@ export const env = {
   redisUrl: url('a redis:// or rediss:// URL', ['redis:', 'rediss:']),
   mongoUri: url('a mongodb:// or mongodb+srv:// URI', ['mongodb:', 'mongodb+srv:']),
   smtpUrl: url('an smtp:// or smtps:// URL', ['smtp:', 'smtps:']),
-  /** Pages, cookies and links are at the root of their host: a path would be kept by some of them only. */
-  publicUrl: url('an http:// or https:// URL', ['http:', 'https:']).refine(isOrigin, {
-    error: 'must be an http:// or https:// URL without path, query, fragment and credentials: give it a host name of its own', // prettier-ignore
-  }),
+  /**
+   * Pages, cookies and links are at the root of their host: a path would be kept by some of them only. After parsing the
+   * origin as browsers write it, whatever the variable's own spelling (capitals, `/.`, letters beyond ASCII).
+   */
+  publicUrl: url('an http:// or https:// URL', ['http:', 'https:'])
+    .refine(isOrigin, {
+      error: 'must be an http:// or https:// URL without path, query, fragment and credentials: give it a host name of its own', // prettier-ignore
+    })
+    .transform((text) => (URL.canParse(text) ? new URL(text).origin : text)),
   host: z.string().min(1, 'must be a host name or address'),
   /** A TCP port; 0 lets the system choose. */
   port: z.coerce.number('must be a port').int('must be a port').min(0, 'must be a port').max(65_535, 'must be a port'),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** RFC 3339, 5.6, with the space that its note allows, and the space that a `+` of a query becomes. */
-const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:[Zz]|([-+ ])([01]\d|2[0-3]):?([0-5]\d))$/;
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:[Zz]|([-+ ])([01]\d|2[0-3]):?([0-5]\d))$/;
 const MINUTE_MS = 60_000;
 
 /** A time with any offset; after parsing the same instant in UTC, as `Date.toISOString` writes it. */

@@ -59,6 +59,15 @@ describe('device model', () => {
     expect(deviceModel({ 'user-agent': agent })).toBe(device);
     expect(deviceModel({ 'user-agent': agent, 'sec-ch-ua-model': '"K"' })).toBe(device);
     expect(deviceModel({ 'user-agent': agent, 'sec-ch-ua-model': '""' })).toBe(device);
+    for (const nothing of ['K', '"k"', '"Unknown"', '"unknown"', ' "K" '])
+      expect(deviceModel({ 'user-agent': agent, 'sec-ch-ua-model': nothing })).toBe(device);
+    // An app on a frozen Android may hand on what its own browser says.
+    expect(deviceModel({ 'user-agent': agent, 'x-device-model': 'K' })).toBe(device);
+    expect(deviceModel({ 'user-agent': agent, 'sec-ch-ua-platform': '"unknown"' })).toBe(device);
+  });
+
+  it('case 21: a hint is read as the string that it is', () => {
+    expect(deviceModel({ 'sec-ch-ua-model': '"Tab 10\\" \\\\ 2"' })).toBe('Tab 10" \\ 2');
   });
 
   it.each([

@@ -42,7 +42,7 @@ export function originOf(request: FastifyRequest): Origin {
  * always 10.15.7, an iPad says it is a Mac), so no version is taken from them.
  */
 export function deviceModel(headers: Headers): string {
-  const named = clean(headers['x-device-model']) ?? modelOf(hint(headers, 'sec-ch-ua-model'));
+  const named = modelOf(clean(headers['x-device-model'])) ?? modelOf(hint(headers, 'sec-ch-ua-model'));
   return named ?? browserAndSystem(headers) ?? UNKNOWN;
 }
 
@@ -52,12 +52,18 @@ export const RequestOrigin = createParamDecorator((_: unknown, context: Executio
 
 type Headers = Record<string, string | string[] | undefined>;
 
-/** "K" is what a browser says that tells no model. */
-const modelOf = (text: string | undefined): string | undefined => (text === 'K' ? undefined : text);
+/** "K" is what a browser says that tells no model; others say that they do not know. */
+const modelOf = (text: string | undefined): string | undefined =>
+  /^(k|unknown|generic)$/i.test(text ?? '') ? undefined : text;
 
 const hint = (headers: Headers, name: string): string | undefined => {
   const value = headers[name];
-  return clean((Array.isArray(value) ? value[0] : value)?.trim().replace(/^"(.*)"$/, '$1'));
+  // A string of RFC 8941 (3.3.3): quotes and backslashes within it stand behind a backslash.
+  return clean(
+    (Array.isArray(value) ? value[0] : value)
+      ?.trim()
+      .replace(/^"(.*)"$/, (_, text: string) => text.replace(/\\(["\\])/g, '$1')),
+  );
 };
 
 function browserAndSystem(headers: Headers): string | undefined {
@@ -80,7 +86,7 @@ function systemOf(os: string | undefined, engine: string | undefined, model: str
 /** Where a browser tells it outright: the system and its major version. */
 function hintedSystem(headers: Headers): string | undefined {
   const platform = hint(headers, 'sec-ch-ua-platform');
-  if (platform === undefined || platform === 'Unknown') return undefined;
+  if (platform === undefined || /^unknown$/i.test(platform)) return undefined;
   const major = Number(/^\d+/.exec(hint(headers, 'sec-ch-ua-platform-version') ?? '')?.[0] ?? 0);
   // As Microsoft tells them apart: 13 and above is Windows 11, 1 to 10 is Windows 10, 0 is older.
   if (platform === 'Windows') return major >= 13 ? 'Windows 11' : major >= 1 ? 'Windows 10' : 'Windows';

@@ -1,6 +1,6 @@
 import { constants, crc32, deflateRawSync } from 'node:zlib';
 import sharp from 'sharp';
-import { seeded } from '#testing';
+import { exifOfOneValue, seeded } from '#testing';
 
 /** A file that somebody may send as a frame. */
 export interface OddPicture {
@@ -159,6 +159,8 @@ export async function oddPictures(): Promise<OddPicture[]> {
   const exif = (body: Buffer): Buffer => segment(0xe1, Buffer.concat([Buffer.from('Exif\0\0'), body]));
   add('may', 'EXIF of 60 kB', behindStart(jpeg, exif(Buffer.alloc(60_000, 0x41))));
   add('may', 'EXIF that points at itself', behindStart(jpeg, exif(Buffer.from('49492a000800000001001201030001000000080000000800', 'hex')))); // prettier-ignore
+  add('yes', 'EXIF of 5,000 entries of one value', behindStart(jpeg, exif(exifOfOneValue())));
+  add('yes', 'the same, behind others', behindStart(jpeg, exif(Buffer.from('MM')), exif(exifOfOneValue())));
   add('may', '6 EXIFs of 60 kB', behindStart(jpeg, ...Array<Buffer>(6).fill(exif(Buffer.alloc(60_000)))));
   const icc = (n: number, of: number, fill: number): Buffer =>
     segment(0xe2, Buffer.concat([Buffer.from('ICC_PROFILE\0'), Buffer.from([n, of]), Buffer.alloc(60_000, fill)]));

@@ -67,7 +67,10 @@ export async function costlyPictures(photo: Buffer): Promise<CostlyPicture[]> {
     refused('JPEG, profile of 300 kB', profileOf(jpeg, 300_000)),
     taken('JPEG, EXIF of 60 kB', withSegments(jpeg, M.app1, Buffer.concat([Buffer.from('Exif\0\0'), Buffer.alloc(60_000)]))),
     refused('JPEG, EXIF of 400 kB', withSegments(jpeg, M.app1, Buffer.concat([Buffer.from('Exif\0\0'), Buffer.alloc(50_000)]), 8)),
+    taken('JPEG, EXIF of 5,000 entries of one value', withSegments(jpeg, M.app1, Buffer.concat([Buffer.from('Exif\0\0'), exifOfOneValue()]))),
     taken('JPEG, turned by EXIF, 2000 × 2000', await turned.jpeg({ quality: 60 }).toBuffer()),
+    taken('JPEG, turned by EXIF, 1900 × 1279, quality 96, 4:4:4', await sharp(await scaled(photo, 1900, 1279).jpeg().toBuffer()).withMetadata({ orientation: 6 }).jpeg({ quality: 96, chromaSubsampling: '4:4:4' }).toBuffer()),
+    taken('JPEG, turned by EXIF, 1279 × 1279, grey noise of half a megabyte', await noise(1279, 1279).greyscale().toColourspace('b-w').withMetadata({ orientation: 6 }).jpeg({ quality: 40 }).toBuffer()),
     taken('JPEG, turned by EXIF, 2100 × 1575, 4:4:4', await sharp(await scaled(photo, 2100, 1575).jpeg().toBuffer()).withMetadata({ orientation: 5 }).jpeg({ quality: QUALITY, chromaSubsampling: '4:4:4' }).toBuffer()),
     taken('JPEG, 8,000 tables of codes', tablesAgain(jpeg, 8_000)),
     taken('JPEG, 400 kB of fill bytes', Buffer.concat([jpeg.subarray(0, -2), Buffer.alloc(400_000, 0xff), EOI])),
@@ -79,6 +82,7 @@ export async function costlyPictures(photo: Buffer): Promise<CostlyPicture[]> {
     taken('WebP, noise of 60 kB', await noise(360, 270).webp({ quality: 60 }).toBuffer()),
     refused('WebP, noise of half a megabyte', await noise(WIDTH, HEIGHT).webp({ quality: 99 }).toBuffer()),
     taken('WebP, turned by EXIF', await turnedWebp(photo)),
+    taken('WebP, EXIF of 5,000 entries of one value', withExif(await turnedWebp(photo), exifOfOneValue())),
     refused('WebP, turned by EXIF, 960 × 720', await turnedWebp(photo, 960, 720)),
     refused('WebP, 2000 × 2000', await scaled(photo, SIDE, SIDE).webp({ quality: 60 }).toBuffer()),
     refused('WebP, 2000 × 2000, flat', await flat(SIDE, SIDE).webp().toBuffer()),
@@ -141,6 +145,40 @@ function segment(marker: number, body: Buffer): Buffer {
 
 const withSegments = (jpeg: Buffer, marker: number, body: Buffer, times = 1): Buffer =>
   Buffer.concat([SOI, ...Array<Buffer>(times).fill(segment(marker, body)), jpeg.subarray(2)]);
+
+/**
+ * A TIFF whose entries all name the same 60 kB, in directories that are one (TIFF 6.0, section 2). Whoever takes
+ * each value takes gigabytes out of 64 kB.
+ */
+export function exifOfOneValue(): Buffer {
+  const [entries, valueBytes, make, ascii, long] = [5_000, 60_000, 0x010f, 2, 4];
+  const out = Buffer.alloc(65_000);
+  out.write('MM\0*', 'latin1');
+  out.writeUInt32BE(8, 4);
+  out.writeUInt16BE(entries, 8);
+  // Exif, GPS and interoperability directories, which are this one again.
+  const directories = [0x8769, 0x8825, 0xa005];
+  for (let i = 0; i < entries; i++) {
+    const at = 10 + 12 * i;
+    const directory = directories[i];
+    out.writeUInt16BE(directory ?? make, at);
+    out.writeUInt16BE(directory === undefined ? ascii : long, at + 2);
+    out.writeUInt32BE(directory === undefined ? valueBytes : 1, at + 4);
+    out.writeUInt32BE(directory === undefined ? 100 : 8, at + 8);
+  }
+  out.writeUInt32BE(8, 10 + 12 * entries);
+  return out;
+}
+
+/** Another EXIF at the end of a WebP that has one there. */
+export function withExif(webp: Buffer, exif: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head.write('EXIF', 'latin1');
+  head.writeUInt32LE(exif.length, 4);
+  const out = Buffer.concat([webp.subarray(0, webp.lastIndexOf('EXIF')), head, exif]);
+  out.writeUInt32LE(out.length - 8, 4);
+  return out;
+}
 
 /** Where the frame header stands. */
 const frameHeader = (jpeg: Buffer): number => jpeg.findIndex((byte, i) => byte === 0xff && [0xc0, 0xc1, 0xc2].includes(jpeg[i + 1] ?? 0)); // prettier-ignore

@@ -4,7 +4,7 @@ export { type Capture, performCapture } from './capture.js';
 export { type Frame, Media, type Segment } from './media.js';
 export { seeded } from './random.js';
 export { TcpProxy } from './tcp-proxy.js';
-export { type CostlyPicture, costlyPictures, ordinaryPicture } from './costly-pictures.js';
+export { type CostlyPicture, costlyPictures, exifOfOneValue, ordinaryPicture, withExif } from './costly-pictures.js';
 export { encodeStep } from './wire.js';
 export { inLanes } from './lanes.js';
 export { peakMemoryBytes } from './peak-memory.js';

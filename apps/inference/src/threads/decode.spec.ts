@@ -1,7 +1,19 @@
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
+import { exifOfOneValue, withExif } from '#testing';
 import type { Picture } from '../pipeline/picture.js';
 import { decode, DECODED_SIDE_MAX, prepareDecoder } from './decode.js';
+
+/** What libvips was given to load, by a sharp that is the real one but for this list. */
+const handedOver: Buffer[] = [];
+jest.mock('sharp', () => {
+  const real = jest.requireActual<typeof sharp>('sharp');
+  const listening = (input: Buffer, options?: sharp.SharpOptions): sharp.Sharp => {
+    if (input instanceof Uint8Array) handedOver.push(Buffer.from(input));
+    return real(input, options);
+  };
+  return Object.assign(listening, real);
+});
 
 const picture = (width: number, height: number) =>
   sharp({ create: { width, height, channels: 3, background: { r: 200, g: 100, b: 50 } } });
@@ -45,6 +57,13 @@ const at = ({ data, width, height }: Picture, x: number, y: number): number[] =>
 function expectColour(found: readonly number[], wanted: readonly number[], tolerance: number): void {
   const off = Math.max(...wanted.map((v, c) => Math.abs(v - found[c]!)));
   if (off > tolerance) throw new Error(`rgb(${found.join()}) is not rgb(${wanted.map(Math.round).join()})`);
+}
+
+function ladenJpeg(plain: Buffer): Buffer {
+  const segment = Buffer.concat([Buffer.from('Exif\0\0'), exifOfOneValue()]);
+  const head = Buffer.from([0xff, 0xe1, 0, 0]);
+  head.writeUInt16BE(segment.length + 2, 2);
+  return Buffer.concat([plain.subarray(0, 2), head, segment, plain.subarray(2)]);
 }
 
 /** A PNG that says it is 20,000 × 20,000 and is tiny. */
@@ -139,6 +158,15 @@ describe('decoding', () => {
         }
       }
     expect(worst).toBeLessThan(8);
+  });
+
+  it.each(['JPEG', 'WebP'])('13.2: 5,000 entries of EXIF of a %s never reach libvips', async (kind) => {
+    const entry = Buffer.from('010f00020000ea60', 'hex');
+    const laden = kind === 'JPEG' ? ladenJpeg(await quadrants(640, 480).jpeg({ progressive: true }).toBuffer()) : withExif(await quadrants(640, 480).withMetadata({ orientation: 1 }).webp().toBuffer(), exifOfOneValue()); // prettier-ignore
+    expect(laden.includes(entry)).toBe(true);
+    handedOver.length = 0;
+    expect(await decode(laden)).toMatchObject({ width: 640, height: 480 });
+    expect(handedOver.map((bytes) => [bytes.length, bytes.includes(entry)])).toEqual([[laden.length, false]]);
   });
 
   it('decodes large pictures smaller, small ones as they are', async () => {

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { CAPTURE_LIMITS } from '#contracts';
 import type { Picture } from '../pipeline/picture.js';
+import { withOrientationOnly } from './exif.js';
 import { decodeBaseline } from './jpeg.js';
 import type { Within } from './native-gate.js';
 
@@ -52,7 +53,7 @@ export async function decodePhoto(bytes: Uint8Array): Promise<Picture | null> {
 
 async function decodeAny(bytes: Uint8Array, limitInputPixels: number): Promise<Picture | null> {
   try {
-    const { data, info } = await sharp(bytes, {
+    const { data, info } = await sharp(withOrientationOnly(bytes), {
       failOn: 'error',
       limitInputPixels,
       sequentialRead: true,

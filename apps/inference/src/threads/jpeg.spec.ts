@@ -87,7 +87,7 @@ describe('decoding of baseline JPEG', () => {
       expect(decodeBaseline(bytes.subarray(0, length))).toBeNull();
   });
 
-  it('of damaged ones makes what libjpeg makes, or nothing', async () => {
+  it('core 10b: of damaged ones makes a picture of the size that libjpeg makes it, or nothing', async () => {
     const whole = await pixels(80, 64, 0.2).jpeg().toBuffer();
     const random = numbers(7);
     let taken = 0;

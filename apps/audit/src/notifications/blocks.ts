@@ -59,6 +59,8 @@ export function blocksOf(phrases: Phrases) {
         ...more,
       ],
     }),
+    /** Of what our staff or we ourselves did: never from where. */
+    when: (time: Date): Block => ({ kind: 'facts', facts: [[phrases.time, utc(time)]] }),
     undo: (publicUrl: string, token: string): Block => link(phrases.undo, publicUrl, 'not-me', token),
     whatToDo: (): Block[] => [paragraph(phrases.andPlease), list()],
     ifNotYou: (undone: Block | null, ...more: string[]): Block[] =>

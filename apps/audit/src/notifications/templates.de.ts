@@ -2,7 +2,7 @@ import { ADDRESS_LIMITS, GUARD_LIMITS, type MailTemplate } from '#contracts';
 import { blocksOf, link, paragraph, utc } from './blocks.js';
 import { RECOVERY_CODE_MINUTES, type TEMPLATES } from './templates.js';
 
-const { facts, ifNotYou, undo, whatToDo } = blocksOf({
+const { facts, ifNotYou, undo, whatToDo, when } = blocksOf({
   device: 'Gerät',
   unknownDevice: 'unbekanntes Gerät',
   address: 'Netzadresse',
@@ -61,18 +61,20 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  email_changed: (_params, { publicUrl }, token) => ({
+  email_changed: (_params, { createdAt, publicUrl }, token) => ({
     subject: 'Die E-Mail-Adresse Ihres Kontos wurde geändert',
     blocks: [
       paragraph('Die angekündigte Änderung ist vollzogen: Dies ist von jetzt an die Adresse Ihres Kontos.'),
+      when(createdAt),
       ...ifNotYou(undo(publicUrl, token)),
     ],
   }),
 
-  email_changed_undo: (_params, { publicUrl }, token) => ({
+  email_changed_undo: (_params, { createdAt, publicUrl }, token) => ({
     subject: 'Ihr Konto hat jetzt eine andere E-Mail-Adresse',
     blocks: [
       paragraph('Die angekündigte Änderung ist vollzogen: Nachrichten gehen nur noch an die neue Adresse.'),
+      when(createdAt),
       paragraph('Wenn Sie das waren, ist nichts zu tun. Wenn nicht:'),
       link(
         `Dieser Link gibt Ihrem Konto diese Adresse zurück und beendet alle Sitzungen; er gilt ${ADDRESS_LIMITS.undoDays} Tage, einmal:`,
@@ -116,29 +118,32 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  email_contested: () => ({
+  email_contested: (_params, { createdAt }) => ({
     subject: 'Zwei Postfächer beanspruchen Ihr Konto',
     blocks: [
       paragraph('Die Adresse des Kontos wurde zurückgenommen, und die andere Adresse hat widersprochen.'),
+      when(createdAt),
       paragraph(
         'Niemand kann sich anmelden, bis der Betreiber des Dienstes entschieden hat, wem das Konto gehört. Bitte melden Sie sich bei ihm und halten Sie bereit, womit Sie sich ausweisen.',
       ),
     ],
   }),
 
-  email_decided: (_params, { publicUrl }, token) => ({
+  email_decided: (_params, { createdAt, publicUrl }, token) => ({
     subject: 'Ihr Konto gehört zu dieser E-Mail-Adresse',
     blocks: [
       paragraph('Der Betreiber des Dienstes hat entschieden, wem das Konto gehört: Ihnen.'),
+      when(createdAt),
       paragraph('Bitte lassen Sie das Passwort zurücksetzen, bevor Sie sich anmelden: Das bisherige gilt nicht mehr.'),
       ...ifNotYou(undo(publicUrl, token)),
     ],
   }),
 
-  email_decided_other: () => ({
+  email_decided_other: (_params, { createdAt }) => ({
     subject: 'Das Konto gehört zu einer anderen E-Mail-Adresse',
     blocks: [
       paragraph('Der Betreiber des Dienstes hat entschieden, wem das Konto gehört: der anderen Adresse.'),
+      when(createdAt),
       paragraph(
         'Wenn das falsch ist, sagen Sie ihm bitte Bescheid. An diese Adresse kommt keine weitere Mail zu diesem Konto.',
       ),
@@ -230,7 +235,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     subject: 'Die Sperre Ihres Gesichts wurde aufgehoben',
     blocks: [
       paragraph('Die Gesichtserkennung Ihres Kontos geht wieder: Der Betreiber des Dienstes hat ihre Sperre beendet.'),
-      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      when(at ?? createdAt),
       paragraph('Wenn Sie nicht darum gebeten haben:'),
       undo(publicUrl, token),
       ...whatToDo(),
@@ -243,7 +248,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       paragraph(
         'Der Betreiber des Dienstes hat Ihr Konto geschlossen: Seine Sitzungen wurden beendet, und niemand kann sich anmelden.',
       ),
-      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      when(at ?? createdAt),
       paragraph('Wenn Sie nicht wissen, warum, fragen Sie den Betreiber des Dienstes.'),
     ],
   }),
@@ -252,7 +257,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     subject: 'Ihr Konto ist wieder offen',
     blocks: [
       paragraph('Der Betreiber des Dienstes hat Ihr Konto wieder geöffnet: Sie können sich anmelden wie zuvor.'),
-      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      when(at ?? createdAt),
       paragraph('Wenn Sie das nicht erwartet haben:'),
       undo(publicUrl, token),
       ...whatToDo(),
@@ -265,7 +270,7 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       paragraph(
         'Der Betreiber des Dienstes hat Ihrem Konto Rollen gegeben oder genommen. Seine Sitzungen wurden beendet: Melden Sie sich neu an.',
       ),
-      { kind: 'facts', facts: [['Zeit', utc(at ?? createdAt)]] },
+      when(at ?? createdAt),
       paragraph('Wenn Sie nicht wissen, warum, fragen Sie den Betreiber des Dienstes.'),
     ],
   }),
@@ -389,12 +394,13 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  erasure_completed: () => ({
+  erasure_completed: (_params, { createdAt }) => ({
     subject: 'Ihre Daten wurden gelöscht',
     blocks: [
       paragraph(
         'Ihr Konto, Ihr Gesichtsmuster, Ihre Einwilligungen und die persönlichen Daten in Ihren Sicherheitsereignissen wurden wie verlangt gelöscht.',
       ),
+      when(createdAt),
       paragraph('Es bleibt, dass etwas geschah, unter einer zufälligen Kennung, die nichts mit Ihnen verbindet.'),
       paragraph('Auch diese Adresse wird mit dieser Nachricht gelöscht. Weitere Mails kommen nicht.'),
     ],

@@ -125,6 +125,21 @@ describe('mail templates', () => {
     expect(isUndoable(template)).toBe(tells[template]);
   });
 
+  /** Mails of which the change is still to come, by their reader's own hand. */
+  const BEFORE: readonly MailTemplate[] = [
+    ...(['email_verify', 'registration', 'account_exists', 'account_invite', 'password_reset', 'login_link'] as const),
+    're_enrolment_reminder',
+  ];
+  it.each(
+    MAIL_TEMPLATES.filter((template) => !BEFORE.includes(template)).flatMap((t) =>
+      MAIL_LOCALES.map((l) => [t, l] as const),
+    ),
+  )('B14: %s (%s) says when it happened, from the row if nothing else says so', (template, locale) => {
+    const [plainText, told] = [mail(template, {}, locale), mail(template, { at: '2026-11-22T09:08:07.000Z' }, locale)];
+    for (const body of [plainText.text, plainText.html]) expect(body).toContain('2026-11-23 14:05 UTC');
+    expect(told.text).toMatch(/2026-11-2[23] (09:08|14:05) UTC/);
+  });
+
   it.each(MAIL_TEMPLATES.filter((template) => tells[template]))(
     '%s has the link by which its reader undoes it, in text and HTML',
     (template) => {

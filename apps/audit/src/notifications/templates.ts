@@ -38,7 +38,7 @@ const define = <S extends z.ZodType, Secret extends MailSecret>(d: Definition<S,
 
 export const RECOVERY_CODE_MINUTES = 10;
 
-const { facts, ifNotYou, undo, whatToDo } = blocksOf({
+const { facts, ifNotYou, undo, whatToDo, when } = blocksOf({
   device: 'Device',
   unknownDevice: 'unknown device',
   address: 'Network address',
@@ -115,10 +115,11 @@ export const TEMPLATES = {
   email_changed: define({
     params: z.object({}),
     secret: 'not_me',
-    content: (_params, { publicUrl }, token) => ({
+    content: (_params, { createdAt, publicUrl }, token) => ({
       subject: 'The e-mail address of your account was changed',
       blocks: [
         paragraph('The change that was announced is done: this is the address of your account from now on.'),
+        when(createdAt),
         ...ifNotYou(undo(publicUrl, token)),
       ],
     }),
@@ -128,10 +129,11 @@ export const TEMPLATES = {
     params: z.object({}),
     secret: 'sealed',
     usefulMinutes: ADDRESS_LIMITS.undoDays * 24 * 60,
-    content: (_params, { publicUrl }, token) => ({
+    content: (_params, { createdAt, publicUrl }, token) => ({
       subject: 'Your account has another e-mail address now',
       blocks: [
         paragraph('The change that was announced is done: messages go to the new address only.'),
+        when(createdAt),
         paragraph('If this was you, there is nothing to do. If it was not:'),
         link(
           `This link gives your account this address back and ends every session; it is valid for ${ADDRESS_LIMITS.undoDays} days, once:`,
@@ -182,10 +184,11 @@ export const TEMPLATES = {
   email_contested: define({
     params: z.object({}),
     secret: 'none',
-    content: () => ({
+    content: (_params, { createdAt }) => ({
       subject: 'Two mailboxes claim your account',
       blocks: [
         paragraph('The address of the account was changed back, and the other address has objected.'),
+        when(createdAt),
         paragraph(
           'Nobody can sign in until the people who run the service have decided whose account it is. Please tell them, and be ready to show who you are.',
         ),
@@ -196,10 +199,11 @@ export const TEMPLATES = {
   email_decided: define({
     params: z.object({}),
     secret: 'not_me',
-    content: (_params, { publicUrl }, token) => ({
+    content: (_params, { createdAt, publicUrl }, token) => ({
       subject: 'Your account was given to this e-mail address',
       blocks: [
         paragraph('The people who run the service have decided whose account it is: yours.'),
+        when(createdAt),
         paragraph('Please have the password reset before you sign in: the one of before counts no more.'),
         ...ifNotYou(undo(publicUrl, token)),
       ],
@@ -209,10 +213,11 @@ export const TEMPLATES = {
   email_decided_other: define({
     params: z.object({}),
     secret: 'none',
-    content: () => ({
+    content: (_params, { createdAt }) => ({
       subject: 'The account was given to another e-mail address',
       blocks: [
         paragraph('The people who run the service have decided whose account it is: that of the other address.'),
+        when(createdAt),
         paragraph('If this is wrong, please tell them. No further mail about this account comes to this address.'),
       ],
     }),
@@ -324,7 +329,7 @@ export const TEMPLATES = {
       subject: 'The lock of your face was ended',
       blocks: [
         paragraph('Face recognition works again for your account: whoever runs the service ended its lock.'),
-        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        when(at ?? createdAt),
         paragraph('If you did not ask for it:'),
         undo(publicUrl, token),
         ...whatToDo(),
@@ -339,7 +344,7 @@ export const TEMPLATES = {
       subject: 'Your account was disabled',
       blocks: [
         paragraph('Whoever runs the service shut your account: its sessions were ended and nobody can sign in to it.'),
-        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        when(at ?? createdAt),
         paragraph('If you do not know why, ask the people who run the service.'),
       ],
     }),
@@ -352,7 +357,7 @@ export const TEMPLATES = {
       subject: 'Your account was enabled again',
       blocks: [
         paragraph('Whoever runs the service opened your account again: you can sign in as before.'),
-        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        when(at ?? createdAt),
         paragraph('If you did not expect it:'),
         undo(publicUrl, token),
         ...whatToDo(),
@@ -369,7 +374,7 @@ export const TEMPLATES = {
         paragraph(
           'Whoever runs the service gave your account roles or took some away. Its sessions were ended: sign in again.',
         ),
-        { kind: 'facts', facts: [['Time', utc(at ?? createdAt)]] },
+        when(at ?? createdAt),
         paragraph('If you do not know why, ask the people who run the service.'),
       ],
     }),
@@ -523,12 +528,13 @@ export const TEMPLATES = {
   erasure_completed: define({
     params: z.object({}),
     secret: 'none',
-    content: () => ({
+    content: (_params, { createdAt }) => ({
       subject: 'Your data has been erased',
       blocks: [
         paragraph(
           'Your account, your face template, your consents and the personal data in your security events have been erased, as requested.',
         ),
+        when(createdAt),
         paragraph('What remains is that events happened, under a random identifier that nothing connects with you.'),
         paragraph('This address, too, is deleted with this message. No further mail will come.'),
       ],

@@ -36,6 +36,9 @@ import { decode, DECODED_BYTES_MAX, prepareDecoder } from '../apps/inference/src
 import { Figures } from './figures.js';
 import { takes } from './footage.js';
 
+/** Grey of the faces in the footage: their eyes are cut without being lifted. */
+const LIGHT = 130;
+
 export type BareRow = 'all' | 'decodes' | 'kernels' | 'tracked' | 'floor' | 'equal' | 'stages' | 'recognisers';
 export interface BareTask {
   row: BareRow;
@@ -163,7 +166,7 @@ class Bare {
     }
     if (!l || !region) return region;
     for (const side of ['right', 'left'] as const) {
-      eyeInput(source, l, side, tensors.eyeClosed);
+      eyeInput(source, l, side, LIGHT, tensors.eyeClosed);
       await nets.eyeClosed(tensors.eyeClosed);
     }
     expressionInput(source, l, tensors.happy);
@@ -259,8 +262,8 @@ class Bare {
       const raw = await lap('net mesh', () => nets.mesh(tensors.mesh));
       const l = toPicture(raw.landmarks, meshMap);
       await lap('crop eyes', () => {
-        eyeInput(source, l, 'right', tensors.eyeClosed);
-        eyeInput(source, l, 'left', tensors.eyeClosed);
+        eyeInput(source, l, 'right', LIGHT, tensors.eyeClosed);
+        eyeInput(source, l, 'left', LIGHT, tensors.eyeClosed);
       });
       await lap('net eyes', async () => {
         await nets.eyeClosed(tensors.eyeClosed);

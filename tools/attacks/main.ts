@@ -44,6 +44,7 @@ What is run (--suite if none is named):
   --fps N          pictures a second, 15 to 30 (20)
   --variants N     different filmings of each attack (4)
   --cameras N      different filmings of each genuine gesture at 30, 20 and 15 pictures a second in each scene (6)
+  --rates NUMBERS  with --genuine: some of these pictures a second, comma-separated (30, 20, 15)
   --scenes NAMES   with --genuine: some scenes, comma-separated (${SCENE_NAMES.join(', ')})
   --parallel N     accounts at a time with --http (4)
   --threads N      threads that film and analyse (one a core, at most 4)
@@ -82,6 +83,10 @@ async function main(args: string[]): Promise<number> {
     if (!isScene(name)) throw new UsageError(`no scene "${name}" (${SCENE_NAMES.join(', ')})`);
     return name;
   });
+  const rates = (text(values, 'rates') ?? GENUINE_RATES.join(',')).split(',').map((rate) => {
+    if (!GENUINE_RATES.includes(Number(rate))) throw new UsageError(`--rates are among ${GENUINE_RATES.join(', ')}`);
+    return Number(rate);
+  });
   const footage = values.genuine ? genuineFootage(clips, labels) : null;
   const { manifest, bytes } = await readModelFiles(path.join(repositoryRoot(), 'models/manifest.json'));
   const keep = text(values, 'keep');
@@ -103,7 +108,7 @@ async function main(args: string[]): Promise<number> {
       faults.push(...passed);
     }
     if (footage) {
-      const o = { seed: options.seed, rates: GENUINE_RATES, cameras, scenes };
+      const o = { seed: options.seed, rates, cameras, scenes };
       const result = await runGenuine(bench, cutsOf(footage.spans), footage.clips, o, (s) =>
         console.log(failureText(s)),
       );
@@ -192,6 +197,7 @@ function parse(args: string[]) {
         labels: { type: 'string', multiple: true },
         cameras: string,
         scenes: string,
+        rates: string,
         http: string,
         parallel: string,
         only: string,

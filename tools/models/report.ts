@@ -15,6 +15,8 @@ import { whyNotFolded } from './passes/fold-normalisation.js';
 import { type Normalisation } from './passes/pass.js';
 import { repositoryRoot } from './repository-root.js';
 
+/** Grey of the faces on them: eyes are cut without being lifted. */
+const LIGHT = 130;
 /** Two men, at rest, smiling, turned and with closed eyes. */
 const FRAMES = ['franck', 'cap'].flatMap((person) =>
   [
@@ -149,7 +151,7 @@ async function cropsOf(folder: string, entries: readonly CatalogueEntry[]): Prom
       keep(entry, (out) => recogniserInput(source, landmarks, nets.recognisers[i]!, out));
     keep(of('antispoof'), (out) => antispoofInput(source, face, 2.7, out));
     keep(of('expression'), (out) => expressionInput(source, landmarks, out));
-    keep(of('eye'), (out) => eyeInput(source, landmarks, 'left', out));
+    keep(of('eye'), (out) => eyeInput(source, landmarks, 'left', LIGHT, out));
   }
   await nets.release();
   return crops;

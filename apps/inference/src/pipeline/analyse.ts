@@ -231,15 +231,16 @@ export class StepAnalyser {
   }
 
   private async signals(source: Pyramid, l: Landmarks, tMs: number, state: TrackState): Promise<FaceSignal> {
-    eyeInput(source, l, 'right', this.eyeTensor);
-    const closedRight = await this.nets.eyeClosed(this.eyeTensor);
-    eyeInput(source, l, 'left', this.eyeTensor);
-    const closedLeft = await this.nets.eyeClosed(this.eyeTensor);
-    expressionInput(source, l, this.expressionTensor);
-    const happy = await this.nets.happy(this.expressionTensor);
     const now = this.patches[state.patch]!;
     const before = this.patches[1 - state.patch]!;
     facePatch(source, patchPlace(l), now);
+    const light = luminance(now);
+    eyeInput(source, l, 'right', light, this.eyeTensor);
+    const closedRight = await this.nets.eyeClosed(this.eyeTensor);
+    eyeInput(source, l, 'left', light, this.eyeTensor);
+    const closedLeft = await this.nets.eyeClosed(this.eyeTensor);
+    expressionInput(source, l, this.expressionTensor);
+    const happy = await this.nets.happy(this.expressionTensor);
     const band = state.hasPatch ? bandCorrelation(now, before) : null;
     state.patch = 1 - state.patch;
     state.hasPatch = true;
@@ -269,7 +270,7 @@ export class StepAnalyser {
       mouthDetail,
       eyeShade,
       sharpness: sharpness(now),
-      luminance: luminance(now),
+      luminance: light,
       unchangedMs: this.stillPlace.look(source, l, tMs),
     };
   }

@@ -11,6 +11,7 @@ import {
   strayed,
   turned,
 } from './gestures.js';
+import { DIM_BELOW } from './crops.js';
 import { ANTISPOOF_FACE_PX_MIN, FRONTAL_YAW, LIVE_MIN } from './analyse.js';
 import type { Exposure, FrameSignal, SignalTrack, StepSamples } from './signals.js';
 import { median } from './vector.js';
@@ -38,8 +39,8 @@ export const STEP = {
   litShareMax: 0.35,
   luminanceMin: 35,
   luminanceMax: 235,
-  /** In less light than this the anti-spoof is wrong about people: what it would deny is too dark to be judged. */
-  antispoofLuminanceMin: 80,
+  /** In less light than this the anti-spoof says less about people: what it would deny is too dark to be judged. */
+  antispoofLuminanceMin: DIM_BELOW,
   sharpnessMin: 0.28,
   /** Median way of the face between two frames, eye spans a second, above which nothing can be seen. */
   speedMax: 3,

@@ -16,6 +16,7 @@ import { LIVE_MIN, medianLive } from '../../apps/inference/src/pipeline/analyse.
 import { cosine } from '../../apps/inference/src/pipeline/vector.js';
 import { ThreadPool } from '../../apps/inference/src/threads/pool.js';
 import type { StepOutcome } from '../../apps/inference/src/threads/protocol.js';
+import { filmed } from '../../tools/attacks/camera.js';
 import { apply } from '../../tools/attacks/effects.js';
 
 const ROOT = path.join(__dirname, '../..');
@@ -74,26 +75,6 @@ async function film(segment: Segment, look: Look): Promise<Frame[]> {
     }),
   );
 }
-
-/** Less light, and the sensor's noise of a standard deviation in grey levels, another on each frame. */
-const inTheDark = (frames: readonly Frame[], gain: number, sigma: number): Promise<Frame[]> =>
-  Promise.all(
-    frames.map(async ({ tMs, jpeg }) => {
-      const { data, info } = await sharp(jpeg)
-        .linear(gain, 0)
-        .removeAlpha()
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      let state = Math.round(tMs) + 1;
-      const uniform = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
-      for (const [i, grey] of data.entries()) {
-        const noise = sigma * (uniform() + uniform() + uniform() - 1.5) * 2;
-        data[i] = Math.max(0, Math.min(255, Math.round(grey + noise)));
-      }
-      const raw = { width: info.width, height: info.height, channels: 3 as const };
-      return { tMs, jpeg: await sharp(data, { raw }).jpeg({ quality: 80 }).toBuffer() };
-    }),
-  );
 
 const mirroredAction = (action: Segment['action']): Segment['action'] =>
   action === 'turn_left' ? 'turn_right' : action === 'turn_right' ? 'turn_left' : action;
@@ -169,7 +150,8 @@ describe('the committed footage on real models (built analysis threads)', () => 
   // Noise hides a dim face from the anti-spoof, and its eyes from the eye net: it is neither a print nor asleep.
   it.each(['blink-1', 'turn-right-1'] as const)('cap/%s in a dim room is done, and no replay', async (name) => {
     const segment = find('cap', name);
-    const frames = await inTheDark(await film(segment, {}), 0.6, 3);
+    const dim = { gain: 0.6, offset: 0, noise: 3, quality: 80, side: 640, crop: 0, seed: name };
+    const frames = await filmed(await film(segment, {}), dim);
     const outcome = await judge(frames, segment.action as Action);
     expect(verdictOf(outcome)).toBe('done');
     expect(medianLive(outcome.antispoof)).toBeGreaterThan(2 * LIVE_MIN);

@@ -152,6 +152,7 @@ describe('the gateway under input of any kind', () => {
       'POST /v1/auth/login': { email, password: PASSWORD },
       'POST /v1/auth/email/verify': { token: 'A'.repeat(43) },
       'PUT /v1/auth/password': { currentPassword: `not ${PASSWORD}`, newPassword: `${PASSWORD}!` },
+      'POST /v1/auth/password/verify': { password: `not ${PASSWORD}` },
       'POST /v1/auth/password/reset': { email },
       'POST /v1/auth/password/reset/confirm': { token: 'A'.repeat(43), newPassword: PASSWORD },
       'POST /v1/auth/invitation/accept': { token: 'A'.repeat(43), password: PASSWORD },

@@ -21,6 +21,8 @@ interface Actor {
   locked?: boolean;
   /** The account no longer stands by the session, though Redis does. */
   stale?: boolean;
+  /** All that the session showed was shown ten minutes ago. */
+  old?: boolean;
   /** No token that Redis knows, or one past its twelve hours. */
   token?: 'unknown' | 'expired';
 }
@@ -36,6 +38,8 @@ const ACTORS: Actor[] = [
   { name: 'a mailed code, in the hold', acr: ACR.recovery, everHadFactor: true, held: true },
   { name: 'a mailed code, face locked', acr: ACR.recovery, everHadFactor: true, locked: true },
   { name: 'a face', acr: ACR.face, everHadFactor: true },
+  { name: 'a password of ten minutes ago, never enrolled', acr: ACR.pwd, old: true },
+  { name: 'a face of ten minutes ago', acr: ACR.face, everHadFactor: true, old: true },
   { name: 'an ended session that Redis revived', acr: ACR.face, everHadFactor: true, stale: true },
   // An account that never had a factor; and one whose first face is held, verified or not: the password is what it has.
   ...ROLES.flatMap((role): Actor[] => [
@@ -64,6 +68,7 @@ function expected(access: Access | undefined, actor: Actor): string {
   const raised = actor.acr === ACR.recovery || actor.acr === ACR.face;
   if ((access.level === 'raised' || access.level === 'reads') && !raised) return '403 step_up_required';
   if (access.level === 'manage' && !raised && actor.everHadFactor) return '403 step_up_required';
+  if (access.recent && actor.old) return '403 step_up_required';
   return 'admitted';
 }
 
@@ -97,7 +102,8 @@ describe('T42: who may call what (real Redis and MongoDB)', () => {
     return async () => {
       const session = await sessions.open(userId, actor.stale ? sessionEpoch + 1 : sessionEpoch);
       const expiry = actor.token === 'expired' ? { expiresAt: Date.now() - 1 } : {};
-      const methods = { pwd: Date.now(), ...(actor.acr === ACR.recovery ? { recovery: Date.now() } : {}), ...(actor.acr === ACR.face ? { face: Date.now() } : {}) }; // prettier-ignore
+      const at = Date.now() - (actor.old ? 600_000 : 0);
+      const methods = { pwd: at, ...(actor.acr === ACR.recovery ? { recovery: at } : {}), ...(actor.acr === ACR.face ? { face: at } : {}) }; // prettier-ignore
       await sessions.update(session, { ...session.record, methods, ...expiry });
       return session.token;
     };

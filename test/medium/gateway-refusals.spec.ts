@@ -83,6 +83,12 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       own: true,
       event: ofPassword,
     },
+    'POST /v1/auth/password/verify': {
+      send: ({ client }) => client.post('/v1/auth/password/verify', { password: WRONG }),
+      status: 401,
+      own: true,
+      event: ofPassword,
+    },
     'POST /v1/auth/email/change': {
       send: ({ client }) =>
         client.post('/v1/auth/email/change', { newEmail: `${randomUUID()}@example.org`, currentPassword: WRONG }),

@@ -107,6 +107,10 @@ describe('B10: every write of the policy leaves its event (real Redis and MongoD
       act: ({ client }) => client.put('/v1/auth/password', { currentPassword: PASSWORD, newPassword: NEXT }),
       type: 'password_changed',
     },
+    'POST /v1/auth/password/verify': {
+      act: ({ client }) => client.post('/v1/auth/password/verify', { password: PASSWORD }),
+      type: 'password_verified',
+    },
     'POST /v1/auth/password/reset': {
       act: ({ email }) => anyone().post('/v1/auth/password/reset', { email }),
       type: 'password_reset_asked',

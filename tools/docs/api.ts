@@ -36,5 +36,6 @@ function whoMay(access: Access): string {
   if (access.who === 'anyone') return 'anyone';
   if (access.who === 'service') return `a service credential with scope \`${access.scope}\``;
   const roles = access.roles.length === 0 ? '' : `, role ${access.roles.map((role) => `\`${role}\``).join(' or ')}`;
-  return `a session at \`${access.level}\`${roles}`;
+  const recent = access.recent ? ' with a password or a face of the last five minutes' : '';
+  return `a session at \`${access.level}\`${recent}${roles}`;
 }

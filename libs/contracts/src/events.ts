@@ -20,6 +20,7 @@ export const EVENT_TYPES = [
   'introspected',
   'logout',
   'password_changed',
+  'password_verified',
   'recovery_sent',
   'recovery_used',
   'consent_given',

@@ -46,6 +46,8 @@ const registerSchema = z.strictObject({
 const loginSchema = z.strictObject({ email: emailLookupSchema, password: passwordAttemptSchema });
 const passwordChangeSchema = z.strictObject({ currentPassword: passwordAttemptSchema, newPassword: passwordSchema });
 
+const passwordVerifySchema = z.strictObject({ password: passwordAttemptSchema });
+
 const LoggedInUser = createParamDecorator((_: unknown, context) => loggedIn(context));
 
 const someTime = z.iso.datetime().optional();
@@ -191,6 +193,23 @@ export class AuthController {
         ...(held && face.heldUntil ? { heldUntil: face.heldUntil.toISOString() } : {}),
       },
     };
+  }
+
+  /** Before what asks for a recent password: the level of the session stays what it is. */
+  @Post('password/verify')
+  @HttpCode(204)
+  @Accepts({ body: passwordVerifySchema })
+  @Answers({
+    summary: "Shows the password once more: the session's `authTime` is now",
+    errors: ['invalid_credentials', 'too_many_requests'],
+  })
+  async verifyPassword(
+    @CurrentSession() session: Principal,
+    @CurrentUser() user: UserRow,
+    @Body() { password }: z.infer<typeof passwordVerifySchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    await this.auth.renewPassword(session, user, password, origin);
   }
 
   @Put('password')

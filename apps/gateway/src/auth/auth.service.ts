@@ -24,7 +24,7 @@ import { Problem } from '../http/problem.js';
 import type { Principal } from '../http/principal.js';
 import { Mails } from '../mail/mail.module.js';
 import { CredentialRenewal } from '../sessions/credential-renewal.js';
-import { provedByLink } from '../sessions/session-record.js';
+import { provedByLink, withPassword } from '../sessions/session-record.js';
 import { type ActiveSession, SessionService } from '../sessions/session.service.js';
 import { EmailService } from './email.service.js';
 import { LoginPlaces } from './login-places.js';
@@ -129,6 +129,13 @@ export class AuthService {
       throw new Problem('invalid_credentials');
     }
     await this.throttle.giveBack(trier);
+  }
+
+  /** The session's password is from now on as old as this request. */
+  async renewPassword(session: Principal, user: UserRow, password: string, origin: Origin): Promise<void> {
+    await this.assertPassword(user, password, origin);
+    await this.sessions.update(session, withPassword(session.record));
+    await this.events.append(user._id, 'password_verified', origin);
   }
 
   /** Ends every other session; this one goes on under the new epoch, which is returned. */

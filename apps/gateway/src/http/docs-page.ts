@@ -43,7 +43,8 @@ function who(access: Access): string {
     raised: 'raised session',
     reads: 'session as STAFF_READS says',
   };
-  return level[access.level] + (access.roles.length > 0 ? `, role ${access.roles.join(' or ')}` : '');
+  const recent = access.recent ? ', with a password or a face of the last minutes' : '';
+  return level[access.level] + recent + (access.roles.length > 0 ? `, role ${access.roles.join(' or ')}` : '');
 }
 
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ErrorCode } from '#contracts';
 import { errorRow } from './error-table.js';
-import type { Access } from './policy.js';
+import { type Access, RECENT_SECONDS } from './policy.js';
 import type { Route } from './routes.js';
 
 type Json = Record<string, unknown>;
@@ -87,7 +87,13 @@ function accessNote(access: Access): Json {
   }[access.level];
   const roles = access.roles.length > 0 ? ` Roles: ${access.roles.join(' or ')}.` : '';
   const others = access.others ? ' Not about oneself.' : '';
-  return { description: `Needs ${level}.${roles}${others}`, 'x-level': access.level, 'x-roles': access.roles };
+  const recent = access.recent ? `, with a password or a face of the last ${RECENT_SECONDS} seconds` : '';
+  return {
+    description: `Needs ${level}${recent}.${roles}${others}`,
+    'x-level': access.level,
+    'x-roles': access.roles,
+    ...(access.recent ? { 'x-max-age': RECENT_SECONDS } : {}),
+  };
 }
 
 function parameters(place: 'path' | 'query', schema: z.ZodType | undefined, schemas: Json): Json[] {
@@ -132,7 +138,7 @@ export function errorsOf({ access, accepts, answers }: Pick<Route, 'access' | 'a
   if (access.who === 'session') {
     implied.push('unauthenticated');
     if (access.level === 'manage') implied.push('account_inactive');
-    if (access.level !== 'pwd') implied.push('step_up_required');
+    if (access.level !== 'pwd' || access.recent) implied.push('step_up_required');
     if (access.roles.length > 0) implied.push('forbidden');
   }
   return [...new Set([...implied, ...(answers.errors ?? [])])];

@@ -22,14 +22,21 @@ export type Access =
        * refused. Left out for logout, and where a capture is on its way: its guard knows the session that began it.
        */
       account: boolean;
+      /** What cannot be undone asks for a password or a face of the last RECENT_SECONDS besides. */
+      recent?: true;
       /** The person that the path names must be another than the caller. */
       others?: true;
     };
+
+/** How old a password or a face may be where the policy says `recent`. A mailed code does not count. */
+export const RECENT_SECONDS = 300;
 
 const anyone: Access = { who: 'anyone' };
 const service = (scope: ClientScope): Access => ({ who: 'service', scope });
 const own = (level: Level = 'pwd'): Access => ({ who: 'session', level, roles: [], account: true });
 const anySession: Access = { who: 'session', level: 'pwd', roles: [], account: false };
+/** For what cannot be undone. */
+const ownRecent = (level: Level): Access => ({ who: 'session', level, roles: [], account: true, recent: true });
 const staffReads = (...roles: Role[]): Access => ({ who: 'session', level: 'reads', roles, account: true });
 /** About other people only: nobody gives himself a role, opens his own lock or shuts himself out. */
 const staffWrites = (...roles: Role[]): Access => ({
@@ -71,6 +78,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/auth/logout': anySession,
   'GET /v1/auth/session': own(),
   'PUT /v1/auth/password': own('manage'),
+  'POST /v1/auth/password/verify': own(),
   'POST /v1/auth/password/reset': anyone,
   'POST /v1/auth/password/reset/confirm': anyone,
   'POST /v1/auth/invitation/accept': anyone,
@@ -120,7 +128,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/admin/users/:id/email/decide': staffWrites('security'),
   'POST /v1/admin/users/:id/require-re-enrolment': staffWrites('security'),
 
-  'POST /v1/privacy/erasures': own('manage'),
+  'POST /v1/privacy/erasures': ownRecent('manage'),
   // Whoever holds the receipt's random id: the session is gone by then, and the answer names nobody.
   'GET /v1/privacy/erasures/:id': anyone,
 };

@@ -10,7 +10,7 @@ import { isClientToken } from '../sessions/client-tokens.js';
 import { LostAnswers } from '../sessions/lost-answers.js';
 import { levelsOf } from '../sessions/session-record.js';
 import { type ActiveSession, isSessionToken, SessionService } from '../sessions/session.service.js';
-import { type Access, accessOf } from './policy.js';
+import { type Access, accessOf, RECENT_SECONDS } from './policy.js';
 import { originOf } from './origin.js';
 import { type Answered, answeredOf, type Principal, principalOf, setAnswered, setPrincipal } from './principal.js';
 import { Problem } from './problem.js';
@@ -61,6 +61,7 @@ export class SessionGuard implements CanActivate {
     const isPasswordEnough = access.level === 'pwd' || (access.level === 'reads' && this.config.STAFF_READS === 'pwd');
     const enough = isPasswordEnough || isRaised(session) || principal.face?.everHadFactor === false;
     if (!enough) throw stepUpRequired();
+    if (access.recent && !isRecent(session)) throw renewalRequired();
     setPrincipal(request, principal);
   }
 
@@ -102,6 +103,15 @@ export function activeGuard(summary: GuardSummary | null): GuardSummary {
 /** What the policy calls raised, and so which levels would do where one is refused. */
 const RAISED: readonly Acr[] = [ACR.face, ACR.recovery];
 const isRaised = ({ record }: ActiveSession): boolean => levelsOf(record).some(({ acr }) => RAISED.includes(acr));
+
+/** What one can show again at any time: which of it is recent enough for what cannot be undone. */
+const RENEWABLE: readonly Acr[] = [ACR.pwd, ACR.face];
+const isRecent = ({ record }: ActiveSession): boolean =>
+  levelsOf(record).some(({ acr, at }) => RENEWABLE.includes(acr) && at >= Date.now() - RECENT_SECONDS * 1_000);
+
+/** RFC 9470: `max_age` says that the level is there and that it was shown too long ago. */
+const renewalRequired = (): Problem =>
+  new Problem('step_up_required', { extras: { acrValues: RENEWABLE, maxAge: RECENT_SECONDS } });
 
 /** RFC 9470 names the parameter `acr_values`. */
 const stepUpRequired = (): Problem => new Problem('step_up_required', { extras: { acrValues: RAISED } });

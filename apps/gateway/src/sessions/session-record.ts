@@ -44,6 +44,11 @@ export const raisedByCode = (record: SessionRecord): SessionRecord => ({
   methods: { ...record.methods, recovery: Date.now() },
 });
 
+export const withPassword = (record: SessionRecord): SessionRecord => ({
+  ...record,
+  methods: { ...record.methods, pwd: Date.now() },
+});
+
 export const provedByLink = (record: SessionRecord): SessionRecord => ({ ...record, provedAt: Date.now() });
 
 /** As `reached` has it, at this moment. */

@@ -30,4 +30,31 @@ describe('README', () => {
     expect(named.length).toBeGreaterThan(2);
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
+
+  it('case 1: says that the telemetry of the runtime is off', () => {
+    expect(readme).toMatch(/telemetry of onnxruntime is off in every process/);
+  });
+
+  it.each(['README.md', 'docs/attacks.md'])(
+    'core 1: %s says that one photo is enough for whoever injects frames',
+    (file) => {
+      const text = readFileSync(path.join(ROOT, file), 'utf8').replace(/\s+/g, ' ');
+      expect(text).toContain('**One photo is enough for whoever holds the password and can inject frames');
+    },
+  );
+});
+
+describe('docs/proxies.md', () => {
+  const proxies = readFileSync(path.join(ROOT, 'docs/proxies.md'), 'utf8').replace(/\s+/g, ' ');
+
+  it.each(['nginx', 'Envoy', 'Traefik', 'AWS Application Load Balancer'])(
+    '13.3: %s has what the four demands need',
+    (name) => {
+      const section = proxies.split(' ## ').find((text) => text.startsWith(name)) ?? '';
+      expect(section).toMatch(/client_max_body_size|not limited/);
+      expect(section).toMatch(/request_buffering off|streamed|nor held back/);
+      expect(section).toMatch(/X-Forwarded-For|use_remote_address|xff_header/);
+      expect(section).toMatch(/60 ?s/);
+    },
+  );
 });

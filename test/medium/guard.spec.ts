@@ -757,6 +757,20 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     expect(mails.map((mail) => [mail.template, mail.params['deviceModel']])).toEqual([['recovery_used', 'laptop']]);
   });
 
+  it('B14: staff who demand a new face, and roles by name, are mailed in the same update, once', async () => {
+    const userId = await world.enrolledUser();
+    const opId = randomUUID();
+    const demand = { kind: 're_enrolment_required', by: 'officer', actorId } as const;
+    for (let i = 0; i < 2; i++) await world.store.change(userId, demand, { deviceModel: 'the desk' }, opId);
+    const roles = { kind: 'roles_changed', added: ['security', 'auditor'], removed: [], actorId } as const;
+    await world.store.change(userId, roles, { deviceModel: 'the desk' }, randomUUID());
+    const mails = mailsOf(await world.guard(userId)).filter((mail) => mail.template !== 'face_enrolled');
+    expect(mails.map(({ template, params }) => ({ template, ...params }))).toEqual([
+      { template: 'face_demanded', at: expect.any(String) as string },
+      { template: 'roles_changed', at: expect.any(String) as string, added: 'security, auditor' },
+    ]);
+  });
+
   it('an operation id that came before changes nothing', async () => {
     const userId = await world.enrolledUser();
     const opId = randomUUID();

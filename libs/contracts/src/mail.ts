@@ -27,6 +27,7 @@ export const MAIL_TEMPLATES = [
   'face_locked',
   'face_enrolled',
   'face_removed',
+  'face_demanded',
   'recovery_code',
   'recovery_used',
   'many_failures',

@@ -37,8 +37,16 @@ interface Effect {
   /** The mail that tells of it. Where staff acted, without where they sat. */
   mail?: Extract<
     MailTemplate,
-    'password_changed' | 'recovery_used' | 'face_unlocked' | 'account_disabled' | 'account_enabled' | 'roles_changed'
+    | 'password_changed'
+    | 'recovery_used'
+    | 'face_demanded'
+    | 'face_unlocked'
+    | 'account_disabled'
+    | 'account_enabled'
+    | 'roles_changed'
   >;
+  /** What it says beside when. */
+  mailParams?: Readonly<Record<string, string>>;
 }
 
 const HOUR = 3_600_000;
@@ -65,7 +73,7 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
         by: change.by === 'officer' ? 'officer_change' : 'own_change',
         actorId: change.actorId,
         fields: { reEnrolBy: now },
-        ...(change.by === 'recovery' ? { mail: 'recovery_used' } : {}),
+        mail: change.by === 'recovery' ? 'recovery_used' : 'face_demanded',
       };
     case 'password_changed':
       return { event: 'password_changed', by: 'own_change', fields: {}, mail: 'password_changed' };
@@ -99,6 +107,7 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
         },
         fields: change.added.length === 0 ? {} : { template: heldIfFromPassword(s) },
         mail: 'roles_changed',
+        mailParams: rolesTold(change),
       };
     case 'address_disputed': {
       const heldUntil = max(field('template.heldUntil'), add(now, ADDRESS_LIMITS.holdHours * HOUR));
@@ -114,6 +123,14 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
     case 'erase':
       return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
   }
+}
+
+/** Lists that are not empty, as the mail takes them. */
+function rolesTold(change: { added: readonly string[]; removed: readonly string[] }): Record<string, string> {
+  const lists = Object.entries({ added: change.added, removed: change.removed });
+  return Object.fromEntries(
+    lists.filter(([, roles]) => roles.length > 0).map(([name, roles]) => [name, roles.join(', ')]),
+  );
 }
 
 /** What is known of a change's event before it is written. */
@@ -155,7 +172,7 @@ export function change(what: EpochChange, from: SealedOrigin, opId: string, s: G
           field('outbox'),
           list(eventOf(effect.event, from, moreOf(effect))),
           removes ? maybe(present(w('removed')), removedMail(from)) : [],
-          effect.mail === undefined ? [] : list(changeMail(effect.mail, effect.by, from)),
+          effect.mail === undefined ? [] : list(changeMail(effect, effect.mail, from)),
         ),
       }),
     ],
@@ -175,11 +192,12 @@ const byOf = (actorId: string | undefined): 'staff' | 'command_line' =>
 const eventOf = (type: EventType, { eventId, sessionId, sealed }: SealedOrigin, more = {}): Expr =>
   eventEntry({ eventId, type, sealed, more: { sessionId, ...more } });
 /** One a change: the epoch rose with it. */
-const changeMail = (template: MailTemplate, by: Effect['by'], { mail }: SealedOrigin): Expr =>
+const changeMail = ({ by, mailParams }: Effect, template: MailTemplate, { mail }: SealedOrigin): Expr =>
   mailEntry({
     mailId: text(`${template.replaceAll('_', '-')}-`, field('_id'), '-', field('lockEpoch')),
     template,
     sealedOrigin: by === 'own_change' ? mail : null,
+    ...(mailParams === undefined ? {} : { params: mailParams }),
   });
 const removedMail = ({ mail }: SealedOrigin): Expr =>
   mailEntry({

@@ -277,13 +277,20 @@ export class GuardMachine {
     const mails = { unlock: 'face_unlocked', disable: 'account_disabled', enable: 'account_enabled', roles_changed: 'roles_changed' } as const; // prettier-ignore
     if (what.kind in mails) {
       const template = mails[what.kind as keyof typeof mails];
-      this.mail(`${template.replaceAll('_', '-')}-${g._id}-${g.lockEpoch}`, template, null);
+      const more = {
+        ...('added' in what && what.added.length > 0 ? { added: what.added.join(', ') } : {}),
+        ...('removed' in what && what.removed.length > 0 ? { removed: what.removed.join(', ') } : {}),
+      };
+      this.mail(`${template.replaceAll('_', '-')}-${g._id}-${g.lockEpoch}`, template, null, more);
     }
     if (what.kind === 'password_changed') {
       this.mail(`password-changed-${g._id}-${g.lockEpoch}`, 'password_changed', this.seal.mail(origin));
     }
     if (what.kind === 're_enrolment_required' && what.by === 'recovery') {
       this.mail(`recovery-used-${g._id}-${g.lockEpoch}`, 'recovery_used', this.seal.mail(origin));
+    }
+    if (what.kind === 're_enrolment_required' && what.by === 'officer') {
+      this.mail(`face-demanded-${g._id}-${g.lockEpoch}`, 'face_demanded', null);
     }
     return 'changed';
   }

@@ -60,7 +60,10 @@ export function blocksOf(phrases: Phrases) {
       ],
     }),
     /** Of what our staff or we ourselves did: never from where. */
-    when: (time: Date): Block => ({ kind: 'facts', facts: [[phrases.time, utc(time)]] }),
+    when: (time: Date, more: Readonly<Record<string, string | undefined>> = {}): Block => {
+      const told = Object.entries(more).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
+      return { kind: 'facts', facts: [...told, [phrases.time, utc(time)]] };
+    },
     undo: (publicUrl: string, token: string): Block => link(phrases.undo, publicUrl, 'not-me', token),
     whatToDo: (): Block[] => [paragraph(phrases.andPlease), list()],
     ifNotYou: (undone: Block | null, ...more: string[]): Block[] =>

@@ -264,13 +264,13 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
-  roles_changed: ({ at }, { createdAt }) => ({
+  roles_changed: ({ at, added, removed }, { createdAt }) => ({
     subject: 'Ihre Rollen wurden geändert',
     blocks: [
       paragraph(
         'Der Betreiber des Dienstes hat Ihrem Konto Rollen gegeben oder genommen. Seine Sitzungen wurden beendet: Melden Sie sich neu an.',
       ),
-      when(at ?? createdAt),
+      when(at ?? createdAt, { Gegeben: added, Genommen: removed }),
       paragraph('Wenn Sie nicht wissen, warum, fragen Sie den Betreiber des Dienstes.'),
     ],
   }),
@@ -354,6 +354,19 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
       ),
       facts(from, createdAt),
       ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
+  face_demanded: ({ at }, { createdAt }) => ({
+    subject: 'Ihr Gesicht muss neu erfasst werden',
+    blocks: [
+      paragraph(
+        'Der Betreiber des Dienstes verlangt eine neue Erfassung: Das Gesicht Ihres Kontos gilt nicht mehr. Was danach fragt, bleibt geschlossen, bis Sie es neu erfassen.',
+      ),
+      when(at ?? createdAt),
+      paragraph(
+        'Bitte melden Sie sich an und erfassen Sie es neu. Wenn Sie nicht wissen, warum, fragen Sie den Betreiber.',
+      ),
     ],
   }),
 

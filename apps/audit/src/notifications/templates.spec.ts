@@ -119,11 +119,23 @@ describe('mail templates', () => {
     re_enrolment_reminder: false,
     // Staff did it, and said so: whoever reads the mailbox has nothing of his own to undo.
     roles_changed: false,
+    face_demanded: false,
     role_request: false,
   };
   it.each(MAIL_TEMPLATES)('15.3: %s has the link "not me" if it tells of a change, and only then', (template) => {
     expect(isUndoable(template)).toBe(tells[template]);
   });
+
+  it.each(MAIL_LOCALES)(
+    'B14: roles_changed (%s) names the roles that came and went, and nothing but names',
+    (locale) => {
+      expect(mail('roles_changed', { added: 'security, auditor', removed: 'admin' }, locale).text).toMatch(
+        /: security, auditor\n.*: admin\n/,
+      );
+      const nasty = mail('roles_changed', { added: NASTY, removed: NASTY }, locale);
+      expect(nasty.text).toBe(mail('roles_changed', {}, locale).text);
+    },
+  );
 
   /** Mails of which the change is still to come, by their reader's own hand. */
   const BEFORE: readonly MailTemplate[] = [

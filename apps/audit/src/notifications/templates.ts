@@ -366,15 +366,15 @@ export const TEMPLATES = {
   }),
 
   roles_changed: define({
-    params: staffAt,
+    params: staffAt.extend({ added: someNames, removed: someNames }),
     secret: 'none',
-    content: ({ at }, { createdAt }) => ({
+    content: ({ at, added, removed }, { createdAt }) => ({
       subject: 'Your roles were changed',
       blocks: [
         paragraph(
           'Whoever runs the service gave your account roles or took some away. Its sessions were ended: sign in again.',
         ),
-        when(at ?? createdAt),
+        when(at ?? createdAt, { Given: added, 'Taken away': removed }),
         paragraph('If you do not know why, ask the people who run the service.'),
       ],
     }),
@@ -471,6 +471,21 @@ export const TEMPLATES = {
         paragraph('The face of your account was removed. Actions that ask for it stay closed until you enrol again.'),
         facts(from, createdAt),
         ...ifNotYou(undo(publicUrl, token)),
+      ],
+    }),
+  }),
+
+  face_demanded: define({
+    params: staffAt,
+    secret: 'none',
+    content: ({ at }, { createdAt }) => ({
+      subject: 'Your face must be enrolled again',
+      blocks: [
+        paragraph(
+          'Whoever runs the service asks for a new enrolment: the face of your account no longer counts. Actions that ask for it stay closed until you enrol again.',
+        ),
+        when(at ?? createdAt),
+        paragraph('Please sign in and enrol again. If you do not know why, ask the people who run the service.'),
       ],
     }),
   }),

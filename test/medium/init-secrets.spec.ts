@@ -352,6 +352,31 @@ describe('countersign init', () => {
       health.disconnect();
     });
 
+    it('a Redis with those users that is killed has what transactions and scripts wrote when it is back', async () => {
+      const program = await findRedis(process.env, cacheFolder, () => undefined);
+      const data = temporaryFolder('init-aof');
+      const port = await anyFreePort();
+      const lines = ['bind 127.0.0.1', `port ${port}`, `dir ${data}`, 'appendonly yes', 'appendfsync always', 'save ""', `aclfile ${folder('redis')}/users.acl`, '']; // prettier-ignore
+      const [command, args] = program.command(['-']);
+      const input = lines.join('\n');
+      const { username, password } = new URL(read('gateway', 'REDIS_URL').trim());
+      const client = (): Redis => new Redis({ host: '127.0.0.1', port, username, password, retryStrategy: () => 100, maxRetriesPerRequest: null }).on('error', () => undefined); // prettier-ignore
+      const first = new ManagedProcess({ name: 'aof', command, args, env: { LC_ALL: 'C' }, input });
+      await first.start();
+      const writer = client();
+      await writer.multi().set('sess:1', '1').set('sess:2', '1').exec();
+      await writer.eval("redis.call('SET', KEYS[1], '1'); redis.call('SET', KEYS[2], '1')", 2, 'sess:3', 'sess:4');
+      await writer.set('sess:5', '1');
+      writer.disconnect();
+      await first.kill('SIGKILL');
+      const second = new ManagedProcess({ name: 'aof', command, args, env: { LC_ALL: 'C' }, input });
+      await second.start();
+      running.push(second);
+      const reader = client();
+      expect(await reader.mget('sess:1', 'sess:2', 'sess:3', 'sess:4', 'sess:5')).toEqual(['1', '1', '1', '1', '1']);
+      reader.disconnect();
+    });
+
     const trust = (): tls.ConnectionOptions => ({ ca: read('gateway', 'ca.crt') });
 
     /** What the server has refused: user, command or key. */

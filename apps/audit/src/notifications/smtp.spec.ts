@@ -17,6 +17,9 @@ it.each([
   ['CONN', '554 5.3.2 no service', { kind: 'deferred' }],
   ['AUTH PLAIN', '535 5.7.8 wrong password', { kind: 'deferred' }],
   ['MAIL FROM', '530 5.7.0 must authenticate', { kind: 'deferred' }],
+  ['RCPT TO', '530 Authentication required', { kind: 'deferred' }],
+  ['RCPT TO', '503 5.5.1 need MAIL before RCPT', { kind: 'deferred' }],
+  ['DATA', '502 not implemented', { kind: 'deferred' }],
 ])('case 12: to %s, "%s"', (command, response, expected) => {
   expect(failureOf(replied(command, response), command === 'DATA')).toMatchObject(expected);
 });

@@ -98,6 +98,12 @@ export class Smtp implements OnModuleDestroy, OnApplicationShutdown {
 }
 
 /**
+ * Replies to RCPT and DATA that speak of the conversation, whatever the recipient: a command that the server does not know
+ * or did not expect (RFC 5321, 4.2.2), a log-in or TLS that it wants first (RFC 4954, 6; RFC 3207, 4).
+ */
+const OF_US = new Set([500, 502, 503, 504, 530, 538]);
+
+/**
  * What a failed conversation means (RFC 5321, 4.2.1; RFC 3463). A 5yz to anything but the recipient and the message speaks
  * of us or of the server: nothing is known of the mail.
  */
@@ -105,7 +111,7 @@ export function failureOf(err: unknown, isSentWhole: boolean): Delivery {
   const { responseCode, command, response } = err as { responseCode?: number; command?: string; response?: string };
   if (!responseCode) return isSentWhole ? { kind: 'unanswered', err } : { kind: 'deferred', err };
   const speaksOfMail = command === 'RCPT TO' || command === 'DATA';
-  if (responseCode < 500 || !speaksOfMail) return { kind: 'deferred', err };
+  if (responseCode < 500 || !speaksOfMail || OF_US.has(responseCode)) return { kind: 'deferred', err };
   const enhanced = /^\d{3}[ -](5\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '')?.[1];
   const reply = enhanced === undefined ? String(responseCode) : `${responseCode} ${enhanced}`;
   return { kind: enhanced?.startsWith('5.7.') ? 'forbidden' : 'refused', reply };

@@ -24,6 +24,7 @@ describe('device model', () => {
       'Mozilla/5.0 (Linux; Android 14; Pixel 8 Build/UD1A.230803; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/126.0.0.0 Mobile Safari/537.36',
       'Pixel 8, Chrome on Android',
     ],
+    ['Mozilla/5.0 (Linux; Android 10; Mobile) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36', 'Chrome on Android'],
     ['Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0', 'Firefox on Android'],
     [
       'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15',

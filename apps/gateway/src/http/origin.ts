@@ -52,9 +52,9 @@ export const RequestOrigin = createParamDecorator((_: unknown, context: Executio
 
 type Headers = Record<string, string | string[] | undefined>;
 
-/** "K" is what a browser says that tells no model; others say that they do not know. */
+/** "K" is what a browser says that tells no model; others say that they do not know, or only how large it is. */
 const modelOf = (text: string | undefined): string | undefined =>
-  /^(k|unknown|generic)$/i.test(text ?? '') ? undefined : text;
+  /^(k|unknown|generic|mobile|tablet)$/i.test(text ?? '') ? undefined : text;
 
 const hint = (headers: Headers, name: string): string | undefined => {
   const value = headers[name];

@@ -109,5 +109,5 @@ COPY test/media test/media
 COPY --from=build /app/dist/libs dist/libs
 COPY --from=build /app/dist/tools/stack dist/tools/stack
 COPY --from=build /app/dist/tools/film.js dist/tools/film.js
-COPY --from=build /app/dist/test/compose dist/test/compose
+COPY --from=build /app/dist/test/compose/main.js /app/dist/test/compose/mails.js dist/test/compose/
 ENTRYPOINT ["/usr/local/bin/node", "dist/test/compose/main.js"]

@@ -61,6 +61,10 @@ const COMMANDS = {
     file: 'dist/test/install/main.js',
     what: 'fresh clones: npm ci by npm 10 and 11, npm start under NODE_ENV=production, the demo in a home of its own',
   },
+  'test-compose': {
+    file: 'dist/test/containers/compose-main.js',
+    what: 'runs docker-compose.yml as README has it, and what happens to an operator: writes docs/composition.md',
+  },
   bench: {
     file: 'dist/bench/main.js',
     what: 'measurements: bench attempt, audit, guard, hostile, inference, judge, pictures',

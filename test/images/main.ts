@@ -7,11 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { anyFreePort, appEnvironment, type AppName, developmentCertificate, developmentKeys, repositoryRoot, type Services, startServices, temporaryFolder } from '#stack'; // prettier-ignore
-import { makeBases, STAND_INS } from '../containers/bases.js';
+import { makeBases } from '../containers/bases.js';
+import { build, tagOf, type Target, TARGETS } from '../containers/build.js';
 import { ContainerHost } from '../containers/host.js';
 
-const TARGETS = ['gateway', 'inference', 'audit', 'cli', 'tests'] as const;
-type Target = (typeof TARGETS)[number];
 const SIZE_MAX_MB: Partial<Record<Target, number>> = { gateway: 260, inference: 320, audit: 260 };
 /** Folders of dist/apps and packages that a target has no use for. */
 const PICTURES = ['onnxruntime-node', 'onnxruntime-common', 'sharp', '@img'];
@@ -69,19 +68,6 @@ function check(what: string, isSo: boolean, found?: unknown): void {
 }
 const same = (what: string, found: unknown, wanted: unknown): void =>
   check(what, JSON.stringify(found) === JSON.stringify(wanted), found);
-
-const tagOf = (target: Target): string => `localhost/countersign-test/${target}`;
-
-async function build(host: ContainerHost, target: Target): Promise<void> {
-  const from = performance.now();
-  const beat = setInterval(() => console.error(`build ${target} … ${seconds(from)} s`), 15_000);
-  const bases = Object.entries(STAND_INS).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
-  const facts = ['VERSION=0.0.0-test', 'REVISION=test', 'SOURCE=https://example.org/countersign'].flatMap((fact) => ['--build-arg', fact]); // prettier-ignore
-  // HEALTHCHECK is not in the OCI's own format.
-  const args = ['build', '--format', 'docker', '--isolation', 'chroot', '--pull=never', ...bases, ...facts, '--target', target, '--tag', tagOf(target), '/repository']; // prettier-ignore
-  await host.must('podman', args).finally(() => clearInterval(beat));
-  console.error(`build ${target}: ${seconds(from)} s`);
-}
 
 /** What the image says of itself, and what is in it. */
 async function look(host: ContainerHost, target: Target): Promise<Pick<Row, 'megabytes' | 'files'>> {

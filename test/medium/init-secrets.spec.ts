@@ -26,7 +26,7 @@ jest.setTimeout(480_000);
 
 const GROUP = 10_001;
 const MAIN = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-const SERVICES = ['gateway', 'inference', 'audit', 'migrate', 'cli', 'keda', 'redis', 'redis-blobs', 'mongodb', 'nginx']; // prettier-ignore
+const SERVICES = ['gateway', 'inference', 'audit', 'migrate', 'cli', 'keda', 'redis', 'redis-blobs', 'mongodb', 'nginx', 'tests']; // prettier-ignore
 const isRoot = process.getuid?.() === 0;
 /** What gives files to a group, and reads as another user, is for root to try. */
 const asRoot = isRoot ? it : it.skip;

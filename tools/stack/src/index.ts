@@ -13,7 +13,7 @@ export { type PackageSet } from './debian/index.js';
 export { findProgram, type Program, unpackedPackages } from './debian-program.js';
 export { cacheFolder, repositoryRoot, temporaryFolder } from './folders.js';
 export { developmentKeys } from './keys.js';
-export { isAlive, type Lock, tryLock } from './lock.js';
+export { isAlive, type Lock, tryLock, waitForLock } from './lock.js';
 export { findNginx, type Nginx, startNginx } from './nginx.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';

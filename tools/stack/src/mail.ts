@@ -14,7 +14,11 @@ export interface MailCatcher {
 }
 
 /** A mail server that delivers nowhere: each message becomes a file that only we can read, and one line of log. */
-export async function startMailCatcher(folder: string, log: Log): Promise<MailCatcher> {
+export async function startMailCatcher(
+  folder: string,
+  log: Log,
+  at: { host: string; port: number } = { host: '127.0.0.1', port: 0 },
+): Promise<MailCatcher> {
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   const server = new SMTPServer({
     authOptional: true,
@@ -31,7 +35,7 @@ export async function startMailCatcher(folder: string, log: Log): Promise<MailCa
     },
   });
   server.on('error', () => undefined); // a client that hung up
-  const listening = server.listen(0, '127.0.0.1');
+  const listening = server.listen(at.port, at.host);
   await new Promise<void>((resolve, reject) => listening.once('listening', resolve).once('error', reject));
   const { port } = listening.address() as net.AddressInfo;
   return {

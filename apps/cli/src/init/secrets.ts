@@ -7,7 +7,7 @@ import { type BlobUser, blobUsers, type QueueUser, queueUsers } from './redis-us
 export type Secrets = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /** Names under which the servers are reached in docker-compose.yml, and in Kubernetes. */
-const HOSTS = { redis: 'redis', blobs: 'redis-blobs', mongodb: 'mongodb', audit: 'audit' } as const;
+const HOSTS = { redis: 'redis', blobs: 'redis-blobs', mongodb: 'mongodb', audit: 'audit', nginx: 'nginx' } as const;
 const HERE = ['localhost', '127.0.0.1'];
 const MONGO_USERS = ['gateway', 'audit', 'cli'] as const;
 const DATABASE = 'countersign';
@@ -20,8 +20,8 @@ const DATABASE = 'countersign';
  */
 export async function newSecrets(publicHost: string): Promise<Secrets> {
   const authority = await newAuthority();
-  const serving = async (host: string): Promise<{ 'tls.crt': string; 'tls.key': string }> => {
-    const { certificate, key } = await authority.issue(host, [...new Set([host, ...HERE])]);
+  const serving = async (...hosts: [string, ...string[]]): Promise<{ 'tls.crt': string; 'tls.key': string }> => {
+    const { certificate, key } = await authority.issue(hosts.at(-1) ?? hosts[0], [...new Set([...hosts, ...HERE])]);
     return { 'tls.crt': certificate, 'tls.key': key };
   };
   const ca = { 'ca.crt': authority.certificate };
@@ -87,7 +87,9 @@ export async function newSecrets(publicHost: string): Promise<Secrets> {
       'root-password': password(),
       'users.json': `${JSON.stringify({ database: DATABASE, users: mongo }, null, 2)}\n`,
     },
-    nginx: await serving(publicHost),
+    nginx: await serving(HOSTS.nginx, publicHost),
+    // The composition's test comes in as people do, and reaches the proxy by its own name.
+    tests: ca,
   };
 }
 

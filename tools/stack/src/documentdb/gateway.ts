@@ -16,22 +16,27 @@ export interface Gateway {
 }
 
 /**
- * MongoDB's wire protocol in front of PostgreSQL with the DocumentDB extension, for development and tests. Commands go
+ * MongoDB's commands, answered by PostgreSQL with the DocumentDB extension, for development and tests. Commands go
  * on as the bytes they came as; the gateway itself keeps three things: open cursors, transactions (one pinned
  * connection each), and the last reply to a retryable write of each session.
  */
-export async function listen(pgUrl: string, port: number): Promise<Gateway> {
+export function open(pgUrl: string): { answer: Answer; close: () => Promise<void> } {
   const options = Object.entries(SETTINGS).map(([name, value]) => `-c ${name}=${value}`);
   const pool = new Pool({ connectionString: pgUrl, max: POOL_SIZE, options: options.join(' ') });
   pool.on('error', () => undefined); // an idle connection went away; the pool replaces it
+  return { answer: answerWith(pool), close: () => pool.end() };
+}
+
+/** `open` with MongoDB's wire protocol before it, on a port of the loopback interface. */
+export async function listen(pgUrl: string, port: number): Promise<Gateway> {
+  const { answer, close } = open(pgUrl);
   const server = net.createServer((socket) => serve(socket, answer));
-  const answer = answerWith(pool);
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
     port: (server.address() as net.AddressInfo).port,
     async close() {
       server.close();
-      await pool.end();
+      await close();
     },
   };
 }

@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 describe('authority (real Redis and MongoDB)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start();
+    world = await GatewayWorld.start({ ERASURE_HOLD_HOURS: '0' });
   });
   afterAll(() => world?.stop());
 

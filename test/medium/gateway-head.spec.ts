@@ -100,12 +100,20 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
       '/cancel-email-change': 'cancel_new_email',
       '/undo-email-change': 'undo_email_change',
       '/object-email-change': 'object_email_change',
+      '/cancel-erasure': 'cancel_erasure',
       '/not-me': 'not_me',
     };
     // Each kind of mailed link has a page, or the walk would pass it over.
     expect(Object.values(pages).sort()).toEqual([...MAILED_LINK_KINDS].sort());
     const newEmail = { email: `new-${email}`, requestedAt: new Date(), changesAt: null };
-    await world.db.collection<{ _id: string }>('users').updateOne({ _id: userId }, { $set: { newEmail } });
+    const erasure = {
+      id: randomUUID(),
+      requestedAt: new Date(),
+      dueAt: new Date(Date.now() + 3_600_000),
+      begun: false,
+    };
+    const begun = { newEmail, erasure, hasErasure: true };
+    await world.db.collection<{ _id: string }>('users').updateOne({ _id: userId }, { $set: begun });
     const tokens = new Map<string, string>();
     for (const [page, kind] of Object.entries(pages))
       tokens.set(page, kind === 'not_me' ? randomBytes(32).toString('base64url') : await links.issue(kind, user));

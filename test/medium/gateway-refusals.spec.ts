@@ -147,6 +147,11 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       status: 400,
       event: link('cancel_new_email'),
     },
+    'POST /v1/privacy/erasures/cancel': {
+      send: (_, anyone) => anyone.post('/v1/privacy/erasures/cancel', { token: NO_TOKEN }),
+      status: 400,
+      event: link('cancel_erasure'),
+    },
     'POST /v1/security/not-me': {
       send: (_, anyone) => anyone.post('/v1/security/not-me', { token: NO_TOKEN }),
       status: 400,

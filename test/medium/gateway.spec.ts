@@ -16,7 +16,7 @@ jest.setTimeout(60_000);
 describe('gateway (real Redis and MongoDB, results by a test worker)', () => {
   let world: GatewayWorld;
   beforeAll(async () => {
-    world = await GatewayWorld.start();
+    world = await GatewayWorld.start({ ERASURE_HOLD_HOURS: '0' });
   });
   afterAll(() => world?.stop());
 

@@ -708,7 +708,7 @@ describe('rule 6: the epoch rises with every change, which settles a live attemp
     [{ kind: 'enable', actorId }, 'enabled', 'officer'],
     [{ kind: 'roles_changed', added: ['security'], removed: [], actorId }, 'roles_changed', 'officer'],
     [{ kind: 'roles_changed', added: [], removed: ['security'], actorId }, 'roles_changed', 'officer'],
-    [{ kind: 'erase' }, 'erasure_requested', 'own'],
+    [{ kind: 'erase' }, 'erasure_begun', 'own'],
   ];
 
   it.each(changes)('%j', async (change, type, by) => {

@@ -36,6 +36,7 @@ const TYPES = new Map<unknown, string>([
   [env.secret, 'text of at least 32 characters'],
   [env.path, 'path'],
   [env.count, 'whole number ≥ 1'],
+  [env.hours, 'whole number of 0 to 720'],
 ]);
 
 /** Programs of this repository that read the environment besides the three processes. */

@@ -114,6 +114,11 @@ export const gatewayEnvSchema = z.object({
   STAFF_READS: z.enum(['raised', 'pwd'], 'must be raised or pwd').default('raised'),
   /** How long a confirmed change of address waits, so that the owner of the old one can stop it. */
   EMAIL_CHANGE_HOLD_HOURS: env.count.default(24),
+  /**
+   * How many hours an erasure waits after it was asked for, in which its owner can stop it. The face goes at once. `0`: all goes
+   * at once, and a thief who got as far as asking has erased the account.
+   */
+  ERASURE_HOLD_HOURS: env.hours.default(72),
   /** How long a face counts before it must be enrolled again. The audit service reads the same, for its reminders. */
   RE_ENROLMENT_DAYS: env.count.default(GUARD_LIMITS.reEnrolDays),
   /**

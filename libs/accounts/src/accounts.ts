@@ -48,7 +48,9 @@ interface RoleActor {
 type RolesChanged =
   | { kind: 'changed'; user: UserRow; added: Role[]; removed: Role[] }
   /** Neither is the address verified nor was the person invited. */
-  | { kind: 'not_proved' };
+  | { kind: 'not_proved' }
+  /** The account is about to be erased: its roles stay what they are. */
+  | { kind: 'erasing' };
 
 /** Makes and changes accounts; the same for the gateway and for the command line. */
 export class Accounts {
@@ -94,6 +96,8 @@ export class Accounts {
       hasNewEmail: false,
       formerEmails: [],
       addressDispute: null,
+      erasure: null,
+      hasErasure: false,
       endedSessions: [],
       knownPlaces: account.placesOf?.(userId) ?? [],
     };
@@ -178,6 +182,7 @@ export class Accounts {
     const removed = [...new Set(remove)].filter((role) => role !== 'user' && user.roles.includes(role));
     if (added.length + removed.length === 0) return { kind: 'changed', user, added, removed };
     if (added.length > 0 && !user.emailVerified && user.invite === null) return { kind: 'not_proved' };
+    if (user.erasure) return { kind: 'erasing' };
     const leaves = removed.includes('admin');
     if (leaves) await this.leaveOffice(user);
     const { actorId, operator, askedBy } = actor;
@@ -185,7 +190,10 @@ export class Accounts {
     const draft = await this.draft(user._id, {}).tell({ kind: 'roles_changed', added, removed, ...who });
     const by = [actorId, askedBy].flatMap((id) => id ?? []);
     const pending = draft.done({ roles: added, by, enters: true });
-    if (!(await this.users.changeRoles(user._id, { added, removed }, pending))) return { kind: 'not_proved' };
+    if (!(await this.users.changeRoles(user._id, { added, removed }, pending))) {
+      await this.office.enter(user._id);
+      return (await this.users.findById(user._id))?.erasure ? { kind: 'erasing' } : { kind: 'not_proved' };
+    }
     if (leaves) await this.office.left(user._id);
     await this.pending.finish(user._id);
     const now = await this.users.findById(user._id);
@@ -229,10 +237,66 @@ export class Accounts {
     const ifStopped = await this.draft(userId, origin).event('email_change_cancelled', { detail: { by: renewal.by } });
     // Who was invited as administrator comes into office by accepting.
     const pending = draft.done('link' in renewal ? { enters: true } : {});
-    const renewed = await this.users.renew(userId, renewal, pending, ifStopped.done().steps);
+    const stopped = await this.draft(userId, origin).event('erasure_cancelled', { detail: { by: renewal.by } });
+    const ifKept = stopped.done().steps;
+    const renewed = await this.users.renew(userId, renewal, pending, { ifStopped: ifStopped.done().steps, ifKept });
     if (shut) await this.office.left(userId);
     if (renewed) await this.pending.finish(userId);
     return renewed;
+  }
+
+  /**
+   * An erasure that waits: from here on the address and the roles are frozen and nothing biometric is kept; the account goes on
+   * until the hold is over. One account, one erasure: a repeat is answered with the first. Null: the account is gone, or shut.
+   *
+   * @throws LastAdminError
+   */
+  async requestErasure(
+    user: UserRow,
+    holdMs: number,
+    origin: Origin,
+    follows: (draft: PendingDraft) => Promise<unknown>,
+  ): Promise<UserRow | null> {
+    if (user.roles.includes('admin')) await this.office.assertNotAlone(user._id);
+    const draft = this.draft(user._id, origin);
+    await draft.event('erasure_requested', { detail: { holdHours: holdMs / 3_600_000 } });
+    await draft.tell({ kind: 'consent_withdrawn' });
+    await follows(draft);
+    if (await this.users.requestErasure(user._id, randomUUID(), holdMs, draft.done())) {
+      await this.pending.finish(user._id);
+    }
+    const now = await this.users.findById(user._id);
+    return now?.erasure ? now : null;
+  }
+
+  /** Stops an erasure that waits. False: there is none, or it has begun. */
+  async cancelErasure(
+    userId: string,
+    by: 'own_session' | 'link',
+    origin: Origin,
+    follows: (draft: PendingDraft) => Promise<unknown>,
+  ): Promise<boolean> {
+    const draft = await this.draft(userId, origin).event('erasure_cancelled', { detail: { by } });
+    await follows(draft);
+    if (!(await this.users.cancelErasure(userId, draft.done()))) return false;
+    await this.pending.finish(userId);
+    return true;
+  }
+
+  /**
+   * When the hold is over: every session ends and nothing stops it from here on. False: it was cancelled meanwhile, or its
+   * time has not come.
+   *
+   * @throws LastAdminError where everybody else has left office since it was asked for.
+   */
+  async beginErasure(user: UserRow): Promise<boolean> {
+    if (user.erasure === null) return false;
+    if (user.erasure.begun) return true;
+    await this.leaveOffice(user);
+    const begun = await this.users.beginErasure(user._id, user.erasure.id);
+    // Cancelled in the same moment: whoever left office for it is back.
+    await (begun ? this.office.left(user._id) : this.office.enter(user._id));
+    return begun;
   }
 
   /** False: there is no such account. */

@@ -62,6 +62,12 @@ export class AdminOffice {
     if (others.length === 0) throw new LastAdminError();
   }
 
+  /** Whether somebody else is in office, while nobody leaves yet. @throws LastAdminError */
+  async assertNotAlone(userId: string): Promise<void> {
+    const holders = await this.holders();
+    if (holders.every((id) => id === userId)) throw new LastAdminError();
+  }
+
   async holders(): Promise<string[]> {
     await this.seed();
     return (await this.offices.findOne({ _id: { $eq: 'admin' } }))?.holders ?? [];

@@ -18,6 +18,7 @@ const actor = { actorId: z.uuid().optional() };
 const guardChangeSchema = z.union([
   z.strictObject({ kind: z.literal('password_changed') }),
   z.strictObject({ kind: z.literal('unenrol') }),
+  z.strictObject({ kind: z.literal('consent_withdrawn') }),
   z.strictObject({ kind: z.enum(['disable', 'enable']), ...actor }),
   z.strictObject({ kind: z.literal('address_disputed'), event: z.literal('email_change_undone') }),
   z.strictObject({

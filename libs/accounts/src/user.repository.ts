@@ -30,6 +30,7 @@ export class UserRepository {
     await this.rows.createIndex({ email: 1 }, { unique: true });
     await this.rows.createIndex({ 'formerEmails.email': 1 }, { sparse: true });
     await this.rows.createIndex({ hasNewEmail: 1 }, { partialFilterExpression: { hasNewEmail: true } });
+    await this.rows.createIndex({ hasErasure: 1 }, { partialFilterExpression: { hasErasure: true } });
   }
 
   /** False when the address is taken. */
@@ -83,9 +84,14 @@ export class UserRepository {
 
   /**
    * All of a renewal that decides anything, in one update. `ifStopped`: what follows besides where a change of address was
-   * under way. The account as this update left it; null when the account is not any more as the renewal says.
+   * under way; `ifKept`: where an erasure was. Staff who disable an account stop no erasure. The account as this update left it; null when the account is not any more as the renewal says.
    */
-  async renew(userId: string, renewal: Renewal, pending: Pending, ifStopped: Step[]): Promise<UserRow | null> {
+  async renew(
+    userId: string,
+    renewal: Renewal,
+    pending: Pending,
+    { ifStopped, ifKept }: { ifStopped: Step[]; ifKept: Step[] },
+  ): Promise<UserRow | null> {
     const raised = (field: string) => ({ $add: [{ $ifNull: [`$${field}`, 0] }, 1] });
     const [sessionEpoch, credentialEpoch] = [raised('sessionEpoch'), raised('credentialEpoch')];
     const { condition, set, computed = NOTHING_COMPUTED } = termsOf(renewal);
@@ -96,9 +102,15 @@ export class UserRepository {
         ? { sessionId: { $literal: renewal.session.sessionId }, epoch: sessionEpoch }
         : null;
     const isStopped = { $ne: [{ $ifNull: ['$newEmail', null] }, null] };
+    const isKept = renewal.by === 'disable' ? false : IS_ERASURE_WAITING;
     const grants = { do: { $literal: 'remove_grants' }, below: credentialEpoch };
     const steps = {
-      $concatArrays: [{ $literal: pending.steps }, { $cond: [isStopped, { $literal: ifStopped }, []] }, [grants]],
+      $concatArrays: [
+        { $literal: pending.steps },
+        { $cond: [isStopped, { $literal: ifStopped }, []] },
+        { $cond: [isKept, { $literal: ifKept }, []] },
+        [grants],
+      ],
     };
     const fields = {
       pending: { $concatArrays: [PENDING, [{ $mergeObjects: [{ $literal: pending }, { steps }] }]] },
@@ -108,6 +120,8 @@ export class UserRepository {
       staying,
       newEmail: null,
       hasNewEmail: false,
+      erasure: { $cond: [isKept, null, { $ifNull: ['$erasure', null] }] },
+      hasErasure: { $cond: [isKept, false, { $ifNull: ['$hasErasure', false] }] },
       knownPlaces: { $literal: knownPlaces },
     };
     const before = parsed(
@@ -119,7 +133,9 @@ export class UserRepository {
     );
     if (!before) return null;
     const epochs = { sessionEpoch: before.sessionEpoch + 1, credentialEpoch: before.credentialEpoch + 1 };
-    const known = { ...before, ...set, ...epochs, newEmail: null, hasNewEmail: false, knownPlaces };
+    const isErased = before.erasure?.begun === true || renewal.by === 'disable';
+    const erasure = isErased ? {} : { erasure: null, hasErasure: false };
+    const known = { ...before, ...set, ...epochs, ...erasure, newEmail: null, hasNewEmail: false, knownPlaces };
     return computed === NOTHING_COMPUTED ? known : ((await this.findById(userId)) ?? known);
   }
 
@@ -143,7 +159,7 @@ export class UserRepository {
   /** Another address, not yet confirmed. Replaces one that was asked for before. False: the credentials were renewed. */
   async askForNewEmail({ _id, credentialEpoch }: UserRow, email: string, pending: Pending): Promise<boolean> {
     const newEmail = { email, requestedAt: new Date(), changesAt: null };
-    const condition = { disabled: { $ne: true }, ...isUndisputed(credentialEpoch) };
+    const condition = { disabled: { $ne: true }, ...NOT_ERASING, ...isUndisputed(credentialEpoch) };
     return this.change(_id, condition, { $set: { newEmail, hasNewEmail: false } }, pending);
   }
 
@@ -153,7 +169,12 @@ export class UserRepository {
     holdMs: number,
     pending: Pending,
   ): Promise<boolean> {
-    const isAsked = { 'newEmail.email': { $eq: email }, 'newEmail.changesAt': null, disabled: { $ne: true } };
+    const isAsked = {
+      'newEmail.email': { $eq: email },
+      'newEmail.changesAt': null,
+      disabled: { $ne: true },
+      ...NOT_ERASING,
+    };
     const filter = { _id: { $eq: userId }, ...isAsked, ...isUndisputed(credentialEpoch) } as mongo.Filter<StoredUser>;
     const { matchedCount } = await this.rows.updateOne(filter, [
       {
@@ -177,7 +198,7 @@ export class UserRepository {
   /** Accounts whose hold is over. */
   async findEmailChangesDue(limit: number): Promise<UserRow[]> {
     const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$newEmail.changesAt', '$$now'] } } } };
-    const due = { hasNewEmail: { $eq: true }, disabled: { $ne: true }, ...isOver };
+    const due = { hasNewEmail: { $eq: true }, disabled: { $ne: true }, ...NOT_ERASING, ...isOver };
     const rows = await this.rows.find(due, { limit, maxTimeMS: 2_000 }).toArray();
     return rows.map((row) => userRowSchema.parse(row));
   }
@@ -186,7 +207,7 @@ export class UserRepository {
   async applyNewEmail({ _id, email, newEmail }: UserRow, pending: Pending): Promise<'changed' | 'taken' | 'gone'> {
     if (newEmail === null) return 'gone';
     const wanted = { 'newEmail.email': { $eq: newEmail.email }, hasNewEmail: { $eq: true } };
-    const filter = { _id: { $eq: _id }, email: { $eq: email }, disabled: { $ne: true }, ...wanted };
+    const filter = { _id: { $eq: _id }, email: { $eq: email }, disabled: { $ne: true }, ...NOT_ERASING, ...wanted };
     if (await this.isKept(newEmail.email, _id)) {
       await this.dropNewEmail(_id, email);
       return 'taken';
@@ -222,7 +243,8 @@ export class UserRepository {
       sessionEpoch: { $add: ['$sessionEpoch', 1] },
       ...(removed.includes('admin') ? { adminSince: null, promotedBy: [] } : {}),
     };
-    const { matchedCount } = await this.rows.updateOne({ ...(added.length > 0 ? proved : {}), _id: { $eq: userId } }, [
+    const filter = { ...(added.length > 0 ? proved : {}), ...NOT_ERASING, _id: { $eq: userId } };
+    const { matchedCount } = await this.rows.updateOne(filter as mongo.Filter<StoredUser>, [
       {
         $set: {
           ...(removed.length > 0 ? gone : {}),
@@ -232,6 +254,49 @@ export class UserRepository {
       },
     ]);
     return matchedCount === 1;
+  }
+
+  /** From when on it is due says the database's clock. False: the account is gone or disabled, or is about to be erased. */
+  async requestErasure(userId: string, erasureId: string, holdMs: number, pending: Pending): Promise<boolean> {
+    const filter = { _id: { $eq: userId }, disabled: { $ne: true }, ...NOT_ERASING } as mongo.Filter<StoredUser>;
+    const dueAt = { $add: ['$$NOW', holdMs] };
+    const { matchedCount } = await this.rows.updateOne(filter, [
+      {
+        $set: {
+          erasure: { id: { $literal: erasureId }, requestedAt: '$$NOW', dueAt, begun: false },
+          hasErasure: true,
+          pending: { $concatArrays: [PENDING, [{ $literal: pending }]] },
+          hasPending: true,
+        },
+      },
+    ]);
+    return matchedCount === 1;
+  }
+
+  async cancelErasure(userId: string, pending: Pending): Promise<boolean> {
+    const waits = { hasErasure: { $eq: true }, 'erasure.begun': { $eq: false } } as mongo.Filter<StoredUser>;
+    return this.change(userId, waits, { $set: { erasure: null, hasErasure: false } }, pending);
+  }
+
+  /** Those whose hold is over, and those that have begun and are not in the ledger for certain. */
+  async findErasuresDue(limit: number, except: readonly string[]): Promise<UserRow[]> {
+    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$erasure.dueAt', '$$now'] } } } };
+    const due = { hasErasure: { $eq: true }, _id: { $nin: [...except] }, ...isOver };
+    const rows = await this.rows.find(due, { limit, maxTimeMS: 2_000 }).toArray();
+    return rows.map((row) => userRowSchema.parse(row));
+  }
+
+  async findByErasure(erasureId: string): Promise<UserRow | null> {
+    const filter = { hasErasure: { $eq: true }, 'erasure.id': { $eq: erasureId } } as mongo.Filter<StoredUser>;
+    return parsed(await this.rows.findOne(filter));
+  }
+
+  /** Ends every session with it. False: it was cancelled, or its time has not come. */
+  async beginErasure(userId: string, erasureId: string): Promise<boolean> {
+    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$erasure.dueAt', '$$now'] } } } };
+    const filter = { 'erasure.id': { $eq: erasureId }, 'erasure.begun': { $eq: false }, ...isOver };
+    const begun = { $set: { 'erasure.begun': true }, $inc: { sessionEpoch: 1 } };
+    return this.change(userId, filter as mongo.Filter<StoredUser>, begun as mongo.UpdateFilter<StoredUser>);
   }
 
   /** Those that are named by their ids. */
@@ -258,6 +323,10 @@ export class UserRepository {
 }
 
 const PENDING = { $ifNull: ['$pending', []] };
+
+/** What freezes the address and the roles of an account. Absent: written by 0.1. */
+const NOT_ERASING = { hasErasure: { $ne: true } };
+const IS_ERASURE_WAITING: mongo.Document = { $eq: [{ $ifNull: ['$erasure.begun', null] }, false] };
 
 /** Only while the credentials are those of then. Absent: written by 0.1. */
 const isOf = (credentialEpoch: number): mongo.Filter<StoredUser> => ({ $expr: epochIs(credentialEpoch) });

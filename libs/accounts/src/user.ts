@@ -69,6 +69,16 @@ export const userRowSchema = z.object({
     })
     .nullable()
     .default(null),
+  /**
+   * An erasure that waits. `dueAt`: by the database's clock. `begun`: its row in the ledger follows, and nothing stops it any
+   * more.
+   */
+  erasure: z
+    .object({ id: z.uuid(), requestedAt: z.date(), dueAt: z.date(), begun: z.boolean() })
+    .nullable()
+    .default(null),
+  /** Equality flag of the sweep that begins them. */
+  hasErasure: z.boolean().default(false),
   /** Sessions that were ended one by one, so that a Redis that forgot it cannot bring them back. */
   endedSessions: z.array(z.uuid()).default([]),
   /**

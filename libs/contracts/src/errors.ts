@@ -35,6 +35,7 @@ export const ERROR_CODES = [
   'face_disabled',
   'face_locked',
   'account_inactive',
+  'erasure_pending',
   'short_challenges_forbidden',
   'attempt_in_progress',
   'too_many_attempts',

@@ -49,6 +49,8 @@ export const EVENT_TYPES = [
   'admin_action',
   'similarity_read',
   'erasure_requested',
+  'erasure_cancelled',
+  'erasure_begun',
   'erasure_completed',
   'export',
   'model_loaded',

@@ -11,6 +11,7 @@ describe('mailed links', () => {
       'verify_email',
     ]);
     expect(MAILED_LINK_KINDS.filter((kind) => !isGrant(kind)).sort()).toEqual([
+      'cancel_erasure',
       'cancel_new_email',
       'not_me',
       'object_email_change',

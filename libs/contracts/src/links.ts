@@ -23,6 +23,8 @@ export const MAILED_LINKS = {
   undo_email_change: { class: 'defence', lifeMs: 7 * 24 * HOUR_MS },
   /** The mailbox that lost the account by an undone change, or by staff, objects. The hold comes on top of it. */
   object_email_change: { class: 'defence', lifeMs: HOUR_MS },
+  /** Stops an erasure. The hold comes on top of it. */
+  cancel_erasure: { class: 'defence', lifeMs: HOUR_MS },
   /** "This was not me". The audit service makes it as it sends the mail. */
   not_me: { class: 'defence', lifeMs: 7 * 24 * HOUR_MS },
 } as const satisfies Record<string, { class: LinkClass; lifeMs: number }>;

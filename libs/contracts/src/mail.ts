@@ -31,6 +31,8 @@ export const MAIL_TEMPLATES = [
   'recovery_code',
   'recovery_used',
   'many_failures',
+  'erasure_announced',
+  'erasure_cancelled',
   'erasure_completed',
 ] as const;
 export type MailTemplate = (typeof MAIL_TEMPLATES)[number];

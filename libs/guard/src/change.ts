@@ -121,7 +121,7 @@ function effectOf(change: EpochChange, s: GuardSettings): Effect {
       };
     }
     case 'erase':
-      return { event: 'erasure_requested', by: 'own_change', fields: { state: 'erasing', template: null } };
+      return { event: 'erasure_begun', by: 'own_change', fields: { state: 'erasing', template: null } };
   }
 }
 

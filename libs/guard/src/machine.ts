@@ -248,7 +248,7 @@ export class GuardMachine {
           : what.kind === 'disable' || what.kind === 'enable'
             ? `${what.kind}d`
             : what.kind === 'erase'
-              ? 'erasure_requested'
+              ? 'erasure_begun'
               : what.kind === 'address_disputed'
                 ? what.event
                 : what.kind;

@@ -60,6 +60,8 @@ export function appEnvironment(app: AppName, o: EnvironmentOptions): Record<stri
       // Everybody comes from one address here.
       REGISTRATIONS_PER_HOUR: '100000',
       FIRST_ENROLMENT: 'open',
+      // The demo and the tests of faults look at what is left of whoever is erased.
+      ERASURE_HOLD_HOURS: '0',
       // No balancer has to learn of an end.
       SHUTDOWN_DRAIN_SECONDS: '0',
       // The database has to share this machine with everything else.

@@ -407,6 +407,29 @@ export const GERMAN: { readonly [T in MailTemplate]: (typeof TEMPLATES)[T]['cont
     ],
   }),
 
+  erasure_announced: ({ hours, ...from }, { createdAt, publicUrl }, { sealed, undo: notMe }) => ({
+    subject: 'Ihr Konto wird gelöscht',
+    blocks: [
+      paragraph(
+        `Jemand, der in Ihrem Konto angemeldet ist, hat seine Löschung verlangt. Die Vorlage Ihres Gesichts ist schon vernichtet; alles Übrige wird ${hours ?? 72} Stunden nach dieser Nachricht gelöscht. Bis dahin können Sie das Konto benutzen, und seine Adresse bleibt, wie sie ist.`,
+      ),
+      facts(from, createdAt),
+      link('Um das Konto zu behalten, öffnen Sie diesen Link:', publicUrl, 'cancel-erasure', sealed),
+      ...ifNotYou(undo(publicUrl, notMe)),
+    ],
+  }),
+
+  erasure_cancelled: (from, { createdAt, publicUrl }, token) => ({
+    subject: 'Ihr Konto wird nicht gelöscht',
+    blocks: [
+      paragraph(
+        'Die Löschung Ihres Kontos wurde gestoppt. Das Konto besteht weiter; Ihr Gesicht wurde entfernt und muss neu erfasst werden.',
+      ),
+      facts(from, createdAt),
+      ...ifNotYou(undo(publicUrl, token)),
+    ],
+  }),
+
   erasure_completed: (_params, { createdAt }) => ({
     subject: 'Ihre Daten wurden gelöscht',
     blocks: [

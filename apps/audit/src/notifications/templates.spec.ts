@@ -102,6 +102,8 @@ describe('mail templates', () => {
     many_failures: true,
     // Links of their own, which undo or stop just that.
     email_changed_undo: false,
+    erasure_announced: true,
+    erasure_cancelled: true,
     email_objection: false,
     // Nobody can sign in, or the account is no longer that mailbox's.
     account_disabled: false,

@@ -540,6 +540,37 @@ export const TEMPLATES = {
     }),
   }),
 
+  erasure_announced: define({
+    params: someOrigin.extend({ hours: someMinutes }),
+    secret: 'sealed+not_me',
+    content: ({ hours, ...from }, { createdAt, publicUrl }, { sealed, undo: notMe }) => ({
+      subject: 'Your account will be erased',
+      blocks: [
+        paragraph(
+          `Somebody who is signed in to your account asked for its erasure. Your face template is destroyed already; all the rest goes ${hours ?? 72} hours after this message. Until then you can use the account, and its address stays what it is.`,
+        ),
+        facts(from, createdAt),
+        link('To keep the account, open this link:', publicUrl, 'cancel-erasure', sealed),
+        ...ifNotYou(undo(publicUrl, notMe)),
+      ],
+    }),
+  }),
+
+  erasure_cancelled: define({
+    params: someOrigin,
+    secret: 'not_me',
+    content: (from, { createdAt, publicUrl }, token) => ({
+      subject: 'Your account will not be erased',
+      blocks: [
+        paragraph(
+          'The erasure of your account was stopped. The account goes on; your face was removed and has to be enrolled again.',
+        ),
+        facts(from, createdAt),
+        ...ifNotYou(undo(publicUrl, token)),
+      ],
+    }),
+  }),
+
   erasure_completed: define({
     params: z.object({}),
     secret: 'none',

@@ -13,6 +13,7 @@ const INDEXES_AT: Readonly<Record<number, string>> = {
   6: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
   7: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
   8: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
+  9: 'PLACEHOLDER',
 };
 
 const digest = (): string =>

@@ -19,6 +19,7 @@ export const INDEXES: readonly KnownIndex[] = [
   index('users', { email: 1 }, UNIQUE),
   index('users', { 'formerEmails.email': 1 }, { sparse: true }),
   index('users', { hasNewEmail: 1 }, { partialFilterExpression: { hasNewEmail: true } }),
+  index('users', { hasErasure: 1 }, { partialFilterExpression: { hasErasure: true } }),
   index('users', { hasPending: 1 }, { partialFilterExpression: { hasPending: true } }),
   index('link_tokens', { expiresAt: 1 }, EXPIRES),
   index('link_tokens', { userId: 1 }),

@@ -101,6 +101,14 @@ export const MIGRATIONS: readonly Migration[] = [
       }
     },
   },
+  {
+    version: 9,
+    what: 'accounts say whether they wait for their erasure',
+    run: async (db) => {
+      const users = db.collection('users');
+      await users.updateMany({ hasErasure: { $exists: false } }, { $set: { erasure: null, hasErasure: false } });
+    },
+  },
 ];
 
 export async function versionOf(db: mongo.Db): Promise<number> {

@@ -1,5 +1,5 @@
 import type { Finding } from './check.js';
-import { checkpoints, environment, secretFiles } from './environment.js';
+import { checkpoints, erasureHold, environment, secretFiles } from './environment.js';
 import { gateway, models, mongo, node, redis, smtp, telemetry } from './services.js';
 
 /** Looks at a set-up as its variables describe it. Without readable variables there is nothing else to look at. */
@@ -16,5 +16,13 @@ export async function diagnose(
     smtp(given.SMTP_URL),
     gateway(given.PUBLIC_URL),
   ]);
-  return [...here, checkpoints(given), ...models(given.MODEL_MANIFEST), ...ofMongo, ...ofRedis, ...others];
+  return [
+    ...here,
+    checkpoints(given),
+    ...erasureHold(given),
+    ...models(given.MODEL_MANIFEST),
+    ...ofMongo,
+    ...ofRedis,
+    ...others,
+  ];
 }

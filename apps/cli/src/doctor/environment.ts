@@ -27,6 +27,7 @@ const schema = z.object({
   AUDIT_CHECKPOINT_FILE: env.path.optional(),
   AUDIT_CHECKPOINT_PIN: env.path.optional(),
   NODE_ENV: env.nodeEnv,
+  ERASURE_HOLD_HOURS: env.hours.optional(),
   ALLOW_OLD_REDIS: env.allowOld,
   ALLOW_OLD_MONGODB: env.allowOld,
 });
@@ -66,6 +67,13 @@ export function checkpoints({
     file === 'stdout' ? 'on standard output only' : 'AUDIT_CHECKPOINT_FILE is not set here',
     'where audit runs set AUDIT_CHECKPOINT_FILE or AUDIT_CHECKPOINT_PIN to a file on a volume of its own: else a database that was emptied or put back is signed anew',
   );
+}
+
+/** Whether somebody who is signed in as another can erase him before he hears of it. Nothing to say where none is set. */
+export function erasureHold({ ERASURE_HOLD_HOURS: hours }: Environment): Finding[] {
+  if (hours !== 0) return [];
+  const found = 'ERASURE_HOLD_HOURS is 0: an erasure cannot be stopped once it was asked for';
+  return [note('erasure', found, 'give people the 72 hours of the default, unless accounts here are worth nothing')];
 }
 
 /** Files with secrets: there, and nobody else's to read. The process's own groups may, as mounted secrets have it. */

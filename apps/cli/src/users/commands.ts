@@ -197,6 +197,8 @@ async function changeRoles(email: string, o: RoleOptions, io: Io): Promise<void>
     const actor = { operator: operator(), ...(o.as === undefined ? {} : { actorId: await idOf(o.as, users) }) };
     const changed = await unlessLastAdmin(accounts.changeRoles(user, { add, remove }, actor));
     if (changed.kind === 'not_proved') throw new CommandError(NOT_PROVED);
+    if (changed.kind === 'erasing')
+      throw new CommandError('this account is about to be erased: its roles stay what they are');
     const { added, removed } = changed;
     const now = changed.user.roles;
     if (o.json) return io.out(JSON.stringify({ userId: user._id, added, removed, roles: now }));

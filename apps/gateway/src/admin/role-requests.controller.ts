@@ -28,7 +28,7 @@ export class RoleRequestsController {
   @Answers({
     summary: 'Sets the roles of an account: takes the others away, asks for those that it has not',
     schema: userRolesSchema,
-    errors: ['not_found', 'email_not_verified', 'last_admin', 'second_person_required'],
+    errors: ['not_found', 'email_not_verified', 'erasure_pending', 'last_admin', 'second_person_required'],
   })
   async set(
     @CurrentUser() admin: UserRow,
@@ -56,7 +56,7 @@ export class RoleRequestsController {
   @Answers({
     summary: 'Gives roles that another administrator asked for',
     schema: userSchema,
-    errors: ['not_found', 'email_not_verified', 'second_person_required'],
+    errors: ['not_found', 'email_not_verified', 'erasure_pending', 'second_person_required'],
   })
   async confirm(@CurrentUser() admin: UserRow, @Param() { id }: z.infer<typeof idParams>) {
     return viewOfUser(await this.roles.confirm(admin, id));

@@ -32,11 +32,13 @@ export class RolesService {
   ): Promise<{ user: UserRow; request: RoleRequest | null }> {
     const user = await this.users.findById(userId);
     if (!user) throw new Problem('not_found');
+    if (user.erasure) throw new Problem('erasure_pending');
     const add = missing(user, roles);
     if (add.length > 0 && !user.emailVerified && user.invite === null) throw new Problem('email_not_verified');
     if (add.length > 0) await this.assertSecond(admin, userId);
     const remove = user.roles.filter((role) => !roles.includes(role));
     const taken = await refusingLastAdmin(this.accounts.changeRoles(user, { remove }, { actorId: admin._id }));
+    if (taken.kind === 'erasing') throw new Problem('erasure_pending');
     if (taken.kind === 'changed' && taken.removed.length > 0) {
       await this.sessions.endAll(userId);
       this.nudge.drain(userId);
@@ -75,6 +77,7 @@ export class RolesService {
     if (!user || !(await this.accounts.roleRequests.take(requestId))) throw new Problem('not_found');
     const actor = { actorId: admin._id, askedBy: request.by };
     const given = await this.accounts.changeRoles(user, { add: request.roles }, actor);
+    if (given.kind === 'erasing') throw new Problem('erasure_pending');
     if (given.kind === 'not_proved') throw new Problem('email_not_verified');
     await this.sessions.endAll(user._id);
     this.nudge.drain(user._id);

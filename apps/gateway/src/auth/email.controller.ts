@@ -52,7 +52,7 @@ export class EmailController {
   @Accepts({ body: changeSchema })
   @Answers({
     summary: 'Asks for another e-mail address: mails to both, and a day of delay',
-    errors: ['invalid_credentials', 'address_held', 'email_unsupported', 'too_many_requests'],
+    errors: ['invalid_credentials', 'address_held', 'email_unsupported', 'erasure_pending', 'too_many_requests'],
   })
   async change(
     @CurrentUser() user: UserRow,

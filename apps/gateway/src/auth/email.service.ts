@@ -91,6 +91,7 @@ export class EmailService implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Says the same whether or not the new address has an account: its owner would learn who else is here. */
   async askForChange(user: UserRow, email: string, origin: Origin): Promise<void> {
+    if (user.erasure) throw new Problem('erasure_pending');
     if (addressHeldUntil(user, new Date())) throw new Problem('address_held');
     await this.throttle.takeMail(user);
     // The links that stop it stay: whoever asks again takes none of them away.

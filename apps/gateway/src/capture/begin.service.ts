@@ -38,6 +38,7 @@ export class BeginService {
   ) {}
 
   async begin(session: Principal, purpose: Purpose, origin: Origin): Promise<Reservation> {
+    if (session.user?.erasure) throw new Problem('erasure_pending');
     // An enrolment was permitted on the guard that the policy looked at: that one must not have changed since.
     const before = session.face ?? (await guardOf(this.guard, session));
     const admission = await this.admission.check();

@@ -64,6 +64,8 @@ export class ConsentController {
     if (body.version !== CURRENT_CONSENT.version || body.textSha256 !== CURRENT_CONSENT.textSha256) {
       throw new Problem('consent_outdated', { extras: { version: CURRENT_CONSENT.version } });
     }
+    // A face that goes at the request for erasure does not come back while it waits.
+    if (session.user?.erasure) throw new Problem('erasure_pending');
     const { userId } = session.record;
     const { consentVersion } = await guardOf(this.guard, session);
     if (consentVersion !== CURRENT_CONSENT.version) {

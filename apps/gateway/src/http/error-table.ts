@@ -44,6 +44,7 @@ export const ERROR_TABLE = {
   re_enrolment_required: { status: 403, title: 'The face must be enrolled again' },
   face_disabled: { status: 403, title: 'The face is disabled until it is enrolled again' },
   face_locked: { status: 423, title: 'The face is locked' },
+  erasure_pending: { status: 409, title: 'The account is about to be erased' },
   account_inactive: { status: 403, title: 'The account is not active' },
   short_challenges_forbidden: { status: 403, title: 'Short challenges are not allowed here' },
   attempt_in_progress: { status: 409, title: 'Another capture is in progress', retryAfterSeconds: 5 },

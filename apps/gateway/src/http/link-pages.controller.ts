@@ -208,6 +208,22 @@ export class LinkPagesController {
     });
   }
 
+  @Get('cancel-erasure')
+  @Header('content-type', 'text/html; charset=utf-8')
+  @Header('content-security-policy', CSP)
+  @Accepts({ query: linkTokenSchema })
+  @Answers(HTML)
+  cancelErasure(): string {
+    return page({
+      title: 'Keep your account',
+      says: 'Somebody who is signed in to your account asked for its erasure.',
+      button: 'Keep the account',
+      done: 'The account stays. If it was not you who asked, change your password now.',
+      action: '/v1/privacy/erasures/cancel',
+      password: null,
+    });
+  }
+
   @Get('not-me')
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', CSP)

@@ -67,6 +67,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'GET /cancel-email-change': anyone,
   'GET /undo-email-change': anyone,
   'GET /object-email-change': anyone,
+  'GET /cancel-erasure': anyone,
   'GET /not-me': anyone,
 
   'POST /v1/auth/register': anyone,
@@ -129,6 +130,9 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/admin/users/:id/require-re-enrolment': staffWrites('security'),
 
   'POST /v1/privacy/erasures': ownRecent('manage'),
+  // Not by whoever only knows the password.
+  'DELETE /v1/privacy/erasures': own('manage'),
+  'POST /v1/privacy/erasures/cancel': anyone,
   // Whoever holds the receipt's random id: the session is gone by then, and the answer names nobody.
   'GET /v1/privacy/erasures/:id': anyone,
 };

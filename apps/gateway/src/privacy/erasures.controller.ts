@@ -1,24 +1,23 @@
-import { randomUUID } from 'node:crypto';
-import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Accounts, UserRepository, type UserRow } from '#accounts';
-import { type ErasureRow, erasureRowSchema } from '#contracts';
-import { AuditNudge } from '../audit-trail/audit-nudge.js';
+import type { UserRow } from '#accounts';
+import { erasureRowSchema, type Origin } from '#contracts';
+import { linkTokenSchema } from '../auth/link-token.js';
 import { Accepts } from '../http/accepts.js';
 import { Answers } from '../http/answers.js';
+import { RequestOrigin } from '../http/origin.js';
 import { Problem } from '../http/problem.js';
 import { CurrentUser } from '../http/session.guard.js';
-import { SessionService } from '../sessions/session.service.js';
-import { refusingLastAdmin } from '../users/last-admin.js';
-import { ErasureRepository } from './erasure.repository.js';
+import { type Erasure, ErasureService } from './erasure.service.js';
 
 const erasureParams = z.strictObject({ id: z.uuid() });
 
 const receiptSchema = z
   .strictObject({
     erasureId: z.uuid(),
-    state: erasureRowSchema.shape.state,
+    state: z.enum(['held', ...erasureRowSchema.shape.state.options]),
     requestedAt: z.iso.datetime(),
+    dueAt: z.iso.datetime().optional().meta({ description: 'While it waits: until when it can be stopped.' }),
     completedAt: z.iso.datetime().optional(),
   })
   .meta({ id: 'Erasure' });
@@ -26,52 +25,59 @@ type Receipt = z.infer<typeof receiptSchema>;
 
 @Controller('v1/privacy/erasures')
 export class ErasuresController {
-  constructor(
-    private readonly erasures: ErasureRepository,
-    private readonly accounts: Accounts,
-    private readonly users: UserRepository,
-    private readonly sessions: SessionService,
-    private readonly nudge: AuditNudge,
-  ) {}
+  constructor(private readonly erasures: ErasureService) {}
 
-  /** The subject is whoever is signed in: no path names another. The ledger row comes first; all else can be repeated. */
+  /** The subject is whoever is signed in: no path names another. */
   @Post()
   @HttpCode(202)
   @Answers({
-    summary: 'Erases the account and everything biometric',
+    summary: 'Erases everything biometric at once, and the account when the hold is over',
     schema: receiptSchema,
     errors: ['last_admin'],
     idempotent: true,
   })
-  async request(@CurrentUser() user: UserRow): Promise<Receipt> {
-    await refusingLastAdmin(this.accounts.leaveOffice(user));
-    const row = await this.erasures.insertOrFind({
-      _id: randomUUID(),
-      userId: user._id,
-      requestedBy: user._id,
-      requestedAt: new Date(),
-      state: 'requested',
-    });
-    await this.users.raiseSessionEpoch(user._id);
-    await this.sessions.endAll(user._id);
-    this.nudge.erase(row._id);
-    return receipt(row);
+  async request(@CurrentUser() user: UserRow, @RequestOrigin() origin: Origin): Promise<Receipt> {
+    return receipt(await this.erasures.request(user, origin));
   }
 
-  /** The session is gone by then: whoever holds the receipt's random id may ask. It says nothing about whom. */
+  @Delete()
+  @HttpCode(204)
+  @Answers({ summary: 'Stops an erasure that waits', errors: ['not_found'] })
+  async cancel(@CurrentUser() user: UserRow, @RequestOrigin() origin: Origin): Promise<void> {
+    await this.erasures.cancel(user, origin);
+  }
+
+  @Post('cancel')
+  @HttpCode(204)
+  @Accepts({ body: linkTokenSchema })
+  @Answers({ summary: 'Stops an erasure by the token mailed to the account', errors: ['token_invalid'] })
+  async cancelByLink(
+    @Body() { token }: z.infer<typeof linkTokenSchema>,
+    @RequestOrigin() origin: Origin,
+  ): Promise<void> {
+    await this.erasures.cancelByLink(token, origin);
+  }
+
+  /** The session is gone by the end: whoever holds the receipt's random id may ask. It says nothing about whom. */
   @Get(':id')
   @Accepts({ params: erasureParams })
-  @Answers({ summary: 'How far an erasure is', schema: receiptSchema, safe: true, errors: ['not_found'] })
+  @Answers({
+    summary: 'How far an erasure is; one that was stopped is not found',
+    schema: receiptSchema,
+    safe: true,
+    errors: ['not_found'],
+  })
   async state(@Param() { id }: z.infer<typeof erasureParams>): Promise<Receipt> {
-    const row = await this.erasures.find(id);
-    if (!row) throw new Problem('not_found');
-    return receipt(row);
+    const erasure = await this.erasures.find(id);
+    if (!erasure) throw new Problem('not_found');
+    return receipt(erasure);
   }
 }
 
-const receipt = (row: ErasureRow): Receipt => ({
-  erasureId: row._id,
-  state: row.state,
-  requestedAt: row.requestedAt.toISOString(),
-  ...(row.completedAt ? { completedAt: row.completedAt.toISOString() } : {}),
+const receipt = ({ id, state, requestedAt, dueAt, completedAt }: Erasure): Receipt => ({
+  erasureId: id,
+  state,
+  requestedAt: requestedAt.toISOString(),
+  ...(state === 'held' && dueAt ? { dueAt: dueAt.toISOString() } : {}),
+  ...(completedAt ? { completedAt: completedAt.toISOString() } : {}),
 });

@@ -13,7 +13,7 @@ const INDEXES_AT: Readonly<Record<number, string>> = {
   6: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
   7: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
   8: '717d326232dfad96af966388e2741ca9b918c2443c6bcea7cf2ab9ae2f47ffd0',
-  9: 'PLACEHOLDER',
+  9: 'bc8bfb15fddd582344fc39aa9501b20a12f08b77b6877c182a61f141bc6a0221',
 };
 
 const digest = (): string =>

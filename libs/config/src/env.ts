@@ -77,12 +77,12 @@ export const env = {
   /** A file or folder; whether it exists is found out by who opens it. */
   path: z.string().min(1, 'must be a path'),
   count: z.coerce.number('must be a whole number of at least 1').int().min(1, 'must be a whole number of at least 1'),
-  /** A time that may be none. */
-  hours: z.coerce
-    .number('must be a whole number of hours, 0 to 720')
-    .int('must be a whole number of hours, 0 to 720')
-    .min(0, 'must be a whole number of hours, 0 to 720')
-    .max(720, 'must be a whole number of hours, 0 to 720'),
+  /** A time that may be none: in digits, as nothing and a blank would be read as 0. */
+  hours: z
+    .string()
+    .regex(/^\d{1,3}$/, 'must be a whole number of hours, 0 to 720')
+    .transform(Number)
+    .refine((hours) => hours <= 720, 'must be a whole number of hours, 0 to 720'),
   /** Whether what is fit for development only is refused: `production` or anything else. */
   nodeEnv: z.string().default('development'),
   yesOrNo: z.enum(['yes', 'no'], 'must be yes or no'),

@@ -40,5 +40,6 @@ describe('doctor: how long an erasure can be stopped', () => {
     expect(found('0')).toEqual([['erasure', 'note']]);
     expect(found('72')).toEqual([]);
     expect(found()).toEqual([]);
+    for (const wrong of [' ', '-1', '1.5', '721', '1e2', 'none']) expect([wrong, found(wrong)]).toEqual([wrong, null]);
   });
 });

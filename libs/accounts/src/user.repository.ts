@@ -244,7 +244,7 @@ export class UserRepository {
       ...(removed.includes('admin') ? { adminSince: null, promotedBy: [] } : {}),
     };
     const filter = { ...(added.length > 0 ? proved : {}), ...NOT_ERASING, _id: { $eq: userId } };
-    const { matchedCount } = await this.rows.updateOne(filter as mongo.Filter<StoredUser>, [
+    const { matchedCount } = await this.rows.updateOne(filter, [
       {
         $set: {
           ...(removed.length > 0 ? gone : {}),
@@ -296,7 +296,7 @@ export class UserRepository {
     const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$erasure.dueAt', '$$now'] } } } };
     const filter = { 'erasure.id': { $eq: erasureId }, 'erasure.begun': { $eq: false }, ...isOver };
     const begun = { $set: { 'erasure.begun': true }, $inc: { sessionEpoch: 1 } };
-    return this.change(userId, filter as mongo.Filter<StoredUser>, begun as mongo.UpdateFilter<StoredUser>);
+    return this.change(userId, filter, begun);
   }
 
   /** Those that are named by their ids. */

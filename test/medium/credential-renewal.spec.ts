@@ -86,7 +86,7 @@ describe('"credentials renewed" is one path (real Redis and MongoDB)', () => {
       const [requestedAt, dueAt] = [new Date(), new Date(Date.now() + 3_600_000)];
       const erasure = { id: randomUUID(), requestedAt, dueAt, begun: false };
       await users().updateOne({ _id: userId }, { $set: { erasure, hasErasure: true } });
-      return post('/v1/privacy/erasures/cancel', { token });
+      return post('/v1/privacy/cancel-erasure', { token });
     },
     not_me: (token) => post('/v1/security/not-me', { token }),
   };

@@ -67,7 +67,9 @@ describe('case 14: HEAD is where GET is, and uses nothing up (real Redis and Mon
     const answered: Record<string, number[]> = {};
     for (const route of GETS) {
       const id = route.includes('attempts') ? attemptId : owner.userId;
-      const query = /verify|registration|reset-password|log-in|invitation|email-change|not-me/.test(route)
+      const query = /verify|registration|reset-password|log-in|invitation|email-change|cancel-erasure|not-me/.test(
+        route,
+      )
         ? `?token=${verify}`
         : '';
       for (const token of [undefined, ...tokens]) {

@@ -147,8 +147,8 @@ describe('B10: every refused credential leaves its event (real Redis and MongoDB
       status: 400,
       event: link('cancel_new_email'),
     },
-    'POST /v1/privacy/erasures/cancel': {
-      send: (_, anyone) => anyone.post('/v1/privacy/erasures/cancel', { token: NO_TOKEN }),
+    'POST /v1/privacy/cancel-erasure': {
+      send: (_, anyone) => anyone.post('/v1/privacy/cancel-erasure', { token: NO_TOKEN }),
       status: 400,
       event: link('cancel_erasure'),
     },

@@ -17,7 +17,7 @@ const TOLD_ELSEWHERE: Record<string, string> = {
   'POST /v1/face/attempts/:id/steps/:n': 'the end of the attempt is the event',
   'POST /v1/privacy/erasures': 'erasure_requested, with its origin: erasure-hold.spec.ts',
   'DELETE /v1/privacy/erasures': 'erasure_cancelled: erasure-hold.spec.ts',
-  'POST /v1/privacy/erasures/cancel': 'erasure_cancelled: erasure-hold.spec.ts',
+  'POST /v1/privacy/cancel-erasure': 'erasure_cancelled: erasure-hold.spec.ts',
   'POST /v1/sessions/tokens': 'introspected, as the application asks by it; alone the token does nothing',
   'POST /v1/sessions/introspect': 'introspected, once a session and client: clients.spec.ts',
   'POST /v1/auth/register/finish': 'password_changed, by the very same code as an accepted invitation',

@@ -219,7 +219,7 @@ export class LinkPagesController {
       says: 'Somebody who is signed in to your account asked for its erasure.',
       button: 'Keep the account',
       done: 'The account stays. If it was not you who asked, change your password now.',
-      action: '/v1/privacy/erasures/cancel',
+      action: '/v1/privacy/cancel-erasure',
       password: null,
     });
   }

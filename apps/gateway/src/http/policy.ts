@@ -132,7 +132,7 @@ export const POLICY: Readonly<Record<string, Access>> = {
   'POST /v1/privacy/erasures': ownRecent('manage'),
   // Not by whoever only knows the password.
   'DELETE /v1/privacy/erasures': own('manage'),
-  'POST /v1/privacy/erasures/cancel': anyone,
+  'POST /v1/privacy/cancel-erasure': anyone,
   // Whoever holds the receipt's random id: the session is gone by then, and the answer names nobody.
   'GET /v1/privacy/erasures/:id': anyone,
 };

@@ -23,12 +23,12 @@ const receiptSchema = z
   .meta({ id: 'Erasure' });
 type Receipt = z.infer<typeof receiptSchema>;
 
-@Controller('v1/privacy/erasures')
+@Controller('v1/privacy')
 export class ErasuresController {
   constructor(private readonly erasures: ErasureService) {}
 
   /** The subject is whoever is signed in: no path names another. */
-  @Post()
+  @Post('erasures')
   @HttpCode(202)
   @Answers({
     summary: 'Erases everything biometric at once, and the account when the hold is over',
@@ -40,14 +40,14 @@ export class ErasuresController {
     return receipt(await this.erasures.request(user, origin));
   }
 
-  @Delete()
+  @Delete('erasures')
   @HttpCode(204)
   @Answers({ summary: 'Stops an erasure that waits', errors: ['not_found'] })
   async cancel(@CurrentUser() user: UserRow, @RequestOrigin() origin: Origin): Promise<void> {
     await this.erasures.cancel(user, origin);
   }
 
-  @Post('cancel')
+  @Post('cancel-erasure')
   @HttpCode(204)
   @Accepts({ body: linkTokenSchema })
   @Answers({ summary: 'Stops an erasure by the token mailed to the account', errors: ['token_invalid'] })
@@ -59,7 +59,7 @@ export class ErasuresController {
   }
 
   /** The session is gone by the end: whoever holds the receipt's random id may ask. It says nothing about whom. */
-  @Get(':id')
+  @Get('erasures/:id')
   @Accepts({ params: erasureParams })
   @Answers({
     summary: 'How far an erasure is; one that was stopped is not found',

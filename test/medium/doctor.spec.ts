@@ -74,7 +74,7 @@ describe('countersign doctor', () => {
     const looked = [...stdout.matchAll(/^(?:ok {2}|note) {2}([^:]+): /gm)].map(([, check]) => check);
     expect(new Set(looked)).toEqual(
       new Set([
-        'Node.js', 'configuration', 'key files', 'models', 'MongoDB', 'MongoDB replica set', 'clock of MongoDB', 'indexes',
+        'Node.js', 'configuration', 'erasure', 'key files', 'models', 'MongoDB', 'MongoDB replica set', 'clock of MongoDB', 'indexes',
         'schema', 'audit', 'Redis', 'Redis maxmemory-policy', 'clock of Redis', 'inference processes', 'gateway processes',
         'audit processes', 'Redis of frames', 'SMTP', 'gateway', 'telemetry of onnxruntime', 'published checkpoints',
       ]), // prettier-ignore

@@ -39,6 +39,7 @@ export const differentAnswers = (found: readonly Pick<Failure, 'nth' | 'answer'>
 
 async function failure(world: GatewayWorld, client: ApiClient, findings: Findings, nth: number): Promise<Failure> {
   const begun = await patiently(() => world.begin(client, 'attempts', findings));
+  expect(begun).toMatchObject({ status: 201 });
   const attemptId = String(begun.body.attemptId);
   for (const step of [1, 2]) {
     const sent = await patiently(() => world.sendStep(client, attemptId, step));

@@ -96,8 +96,8 @@ export const AUTHORITY_MUTATIONS: readonly Mutation[] = [
     '      staying,\n',
   ]),
   renewal('a renewal stops a change of address', 'libs/accounts/src/user.repository.ts', 'A2: password_reset stops', [
-    '      newEmail: null,\n      hasNewEmail: false,\n    };',
-    '    };',
+    '      newEmail: null,\n      hasNewEmail: false,\n      erasure:',
+    '      erasure:',
   ]),
   renewal('only the last session stays', 'libs/accounts/src/user.ts', 'even if Redis was not told', [
     'user.staying.epoch === user.sessionEpoch &&',

@@ -275,7 +275,7 @@ export async function patiently(
 ): Promise<Answer> {
   for (let tries = 1; ; tries++) {
     const answer = await send();
-    if (isDone(answer) || tries === 10) return answer;
+    if (isDone(answer) || tries === 40) return answer;
     await sleep(200);
   }
 }

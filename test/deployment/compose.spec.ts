@@ -29,6 +29,7 @@ const CLI = z.object({
   SMTP_URL: fragments.smtpUrl,
   MAIL_KEY: fragments.keySet,
   AUDIT_CHECKPOINT_FILE: fragments.path,
+  ERASURE_HOLD_HOURS: fragments.hours,
   ALLOW_OLD_REDIS: fragments.allowOld,
   ALLOW_OLD_MONGODB: fragments.allowOld,
 });

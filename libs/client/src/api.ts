@@ -104,6 +104,7 @@ export type ErrorCode =
   | 'email_not_verified'
   | 'email_unsupported'
   | 'enrolment_required'
+  | 'erasure_pending'
   | 'face_disabled'
   | 'face_locked'
   | 'forbidden'

@@ -57,6 +57,7 @@ const begunSchema = z
 
 const BEGIN_ERRORS = [
   'account_inactive',
+  'erasure_pending',
   'consent_required',
   'consent_outdated',
   'attempt_in_progress',

@@ -54,7 +54,7 @@ export class ConsentController {
   @Answers({
     summary: 'Agrees to the text that was shown',
     schema: consentViewSchema,
-    errors: ['account_inactive', 'consent_outdated'],
+    errors: ['account_inactive', 'consent_outdated', 'erasure_pending'],
   })
   async put(
     @CurrentSession() session: Principal,
@@ -84,7 +84,7 @@ export class ConsentController {
     const { userId } = session.record;
     await guardOf(this.guard, session);
     await this.guard.change(userId, { kind: 'consent_withdrawn' }, origin, randomUUID());
-    await this.templates.delete(userId, await this.templates.idsOf(userId));
+    await this.templates.deleteAllOf(userId);
     await this.consents.markWithdrawn(userId);
     this.nudge.drain(userId);
   }

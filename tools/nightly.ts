@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { repositoryRoot, startServices, temporaryFolder, testEnvironment } from '#stack';
+import { exitAs, repositoryRoot, startServices, temporaryFolder, testEnvironment, wrongly } from '#stack';
 import { readModelFiles } from '../apps/inference/src/model/model-files.js';
 import { withSection } from './eval/report.js';
 import { rateOf } from './eval/statistics.js';
@@ -161,15 +161,6 @@ async function run(args: string[], env: Record<string, string> = {}): Promise<nu
   return code ?? 1;
 }
 
-function wrong(what: string): number {
-  console.error(`${what}\n\n${HELP}`);
-  return 2;
-}
+const wrong = (what: string): number => wrongly(what, HELP);
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
-  },
-);
+exitAs(main(process.argv.slice(2)));

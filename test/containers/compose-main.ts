@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { anyFreePort, repositoryRoot, temporaryFolder } from '#stack';
+import { anyFreePort, exitAs, repositoryRoot, temporaryFolder, wrongly } from '#stack';
 import { makeBases } from './bases.js';
 import { build, REGISTRY, TARGETS } from './build.js';
 import { ContainerHost, type Ran } from './host.js';
@@ -46,6 +46,10 @@ interface Row {
   isSo: boolean;
 }
 
+/** docker-compose with these arguments, for `env`. */
+const lineOf = (args: readonly string[]): string[] =>
+  [`DOCKER_HOST=${SOCKET}`, 'COMPOSE_ANSI=never', COMPOSE, '-f', '/repository/docker-compose.yml', '--env-file', '/work/.env', ...args]; // prettier-ignore
+
 /** The composition, and the commands by which an operator works on it. */
 class Composition {
   private ending = false;
@@ -68,7 +72,7 @@ class Composition {
   }
 
   compose(args: readonly string[], timeoutMs = UP_MS): Promise<Ran> {
-    return this.host.run('env', [`DOCKER_HOST=${SOCKET}`, 'COMPOSE_ANSI=never', COMPOSE, '-f', '/repository/docker-compose.yml', '--env-file', '/work/.env', ...args], { timeoutMs }); // prettier-ignore
+    return this.host.run('env', lineOf(args), { timeoutMs });
   }
 
   async must(args: readonly string[], timeoutMs = UP_MS): Promise<Ran> {
@@ -193,7 +197,7 @@ async function duringAttempts(
   o: { people: number; rounds: number; act: () => Promise<string>; mayEnd?: readonly string[] },
 ): Promise<void> {
   let begun = false;
-  const [command, args] = it.host.command('env', [`DOCKER_HOST=${SOCKET}`, COMPOSE, '-f', '/repository/docker-compose.yml', '--env-file', '/work/.env', 'run', '--rm', '--no-deps', '-T', 'tests', 'attempts', '--people', String(o.people), '--rounds', String(o.rounds)]); // prettier-ignore
+  const [command, args] = it.host.command('env', lineOf(['run', '--rm', '--no-deps', '-T', 'tests', 'attempts', '--people', String(o.people), '--rounds', String(o.rounds)])); // prettier-ignore
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -372,15 +376,6 @@ ${rows.map(({ what, found, isSo }) => `| ${cell(what)} | ${cell(found)} | ${isSo
   fs.writeFileSync(path.join(repositoryRoot(), REPORT), text);
 }
 
-function wrong(what: string): number {
-  console.error(`${what}\n\n${HELP}`);
-  return 2;
-}
+const wrong = (what: string): number => wrongly(what, HELP);
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
-  },
-);
+exitAs(main(process.argv.slice(2)));

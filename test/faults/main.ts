@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { repositoryRoot, type Services, startServices, temporaryFolder } from '#stack';
+import { exitAs, repositoryRoot, type Services, startServices, temporaryFolder } from '#stack';
 import { Leftovers, unmountOfTheDead } from './harness/leftovers.js';
 import { boundOf, Report } from './harness/report.js';
 import { type Context, isSkipped, type Row, type Scenario } from './harness/scenario.js';
@@ -193,10 +193,4 @@ function failsAfter(ms: number, ended: AbortSignal): Promise<never> {
   });
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
-  },
-);
+exitAs(main(process.argv.slice(2)));

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { anyFreePort, appEnvironment, type AppName, developmentCertificate, developmentKeys, repositoryRoot, type Services, startServices, temporaryFolder } from '#stack'; // prettier-ignore
+import { anyFreePort, appEnvironment, type AppName, developmentCertificate, developmentKeys, exitAs, repositoryRoot, type Services, startServices, temporaryFolder, wrongly } from '#stack'; // prettier-ignore
 import { makeBases } from '../containers/bases.js';
 import { build, tagOf, type Target, TARGETS } from '../containers/build.js';
 import { ContainerHost } from '../containers/host.js';
@@ -331,15 +331,6 @@ ${lines.join('\n')}
   fs.writeFileSync(path.join(repositoryRoot(), REPORT), text);
 }
 
-function wrong(what: string): number {
-  console.error(`${what}\n\n${HELP}`);
-  return 2;
-}
+const wrong = (what: string): number => wrongly(what, HELP);
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
-  },
-);
+exitAs(main(process.argv.slice(2)));

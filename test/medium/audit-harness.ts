@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -14,7 +15,7 @@ import type { LogEntry, StoredEntry, VerifyReport } from '#audit-log';
 import { AUDIT_PATTERNS } from '#contracts';
 import type { GuardStore } from '#guard';
 import { AppLogger, createLogger } from '#observability';
-import { anyFreePort, servicesOfTestRun, withDatabase } from '#stack';
+import { anyFreePort, repositoryRoot, servicesOfTestRun, withDatabase } from '#stack';
 import { AppModule } from '../../apps/audit/src/app.module.js';
 import { type AuditConfig, loadConfig } from '../../apps/audit/src/config.js';
 import { GUARD_STORE } from '../../apps/audit/src/guard-store.js';
@@ -216,4 +217,24 @@ export async function eventually(check: () => void | Promise<void>, withinMs = 1
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+/** `countersign audit …` as it is built, over that log: its exit code, and all that it printed. */
+export function auditCommand(
+  { app, config }: AuditUnderTest,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): { status: number | null; text: string } {
+  const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'audit', ...args], {
+    encoding: 'utf8',
+    env: {
+      PATH: process.env.PATH,
+      MONGODB_URI: config.MONGODB_URI,
+      CHECKPOINT_VKEY: app.get(Checkpointer).signer.vkey,
+      AUDIT_CHECKPOINT_FILE: config.AUDIT_CHECKPOINT_FILE,
+      ...env,
+    },
+  });
+  return { status, text: `${stdout}${stderr}` };
 }

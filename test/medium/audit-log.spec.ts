@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -7,10 +7,10 @@ import type { OutboxEvent } from '#contracts';
 import { newestOf } from '#sealing';
 import { repositoryRoot } from '#stack';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
-import { CHECKPOINT_ENTRIES, Checkpointer } from '../../apps/audit/src/log/checkpointer.js';
+import { CHECKPOINT_ENTRIES } from '../../apps/audit/src/log/checkpointer.js';
 import { CheckpointSink } from '../../apps/audit/src/log/checkpoint-sink.js';
 import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
-import { addUser, type AuditUnderTest, eventually, startAudit } from './audit-harness.js';
+import { addUser, auditCommand, type AuditUnderTest, eventually, startAudit } from './audit-harness.js';
 
 const PRODUCERS = 8;
 const EVENTS_EACH = 1_000;
@@ -74,19 +74,7 @@ describe('the log (real MongoDB)', () => {
   it('is verified, proved and exported by the command line, with exit codes that say how it went', async () => {
     await audit.verify();
     const file = path.join(path.dirname(audit.config.AUDIT_CHECKPOINT_FILE), 'export.jsonl');
-    const cli = (...args: string[]) => {
-      const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-      const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'audit', ...args], {
-        encoding: 'utf8',
-        env: {
-          PATH: process.env.PATH,
-          MONGODB_URI: audit.config.MONGODB_URI,
-          CHECKPOINT_VKEY: audit.app.get(Checkpointer).signer.vkey,
-          AUDIT_CHECKPOINT_FILE: audit.config.AUDIT_CHECKPOINT_FILE,
-        },
-      });
-      return { status, text: `${stdout}${stderr}` };
-    };
+    const cli = (...args: string[]) => auditCommand(audit, args);
     expect(cli('verify')).toMatchObject({
       status: 0,
       text: expect.stringMatching(/566 entries[\s\S]*566 entries covered\nok/) as string,

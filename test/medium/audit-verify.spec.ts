@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -17,7 +16,7 @@ import { repositoryRoot } from '#stack';
 import { Checkpointer } from '../../apps/audit/src/log/checkpointer.js';
 import { LogWriter } from '../../apps/audit/src/log/log-writer.js';
 import { DrainService } from '../../apps/audit/src/events/drain.service.js';
-import { addUser, type AuditUnderTest, startAudit } from './audit-harness.js';
+import { addUser, auditCommand, type AuditUnderTest, startAudit } from './audit-harness.js';
 
 jest.setTimeout(120_000);
 
@@ -72,20 +71,7 @@ describe('`countersign audit verify` over copies of a log (the built command lin
   }
   afterEach(() => put(good));
 
-  function cli(args: string[], env: Record<string, string> = {}): { status: number | null; text: string } {
-    const main = path.join(repositoryRoot(), 'dist/apps/cli/src/main.js');
-    const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'audit', ...args], {
-      encoding: 'utf8',
-      env: {
-        PATH: process.env.PATH,
-        MONGODB_URI: audit.config.MONGODB_URI,
-        CHECKPOINT_VKEY: signer().vkey,
-        AUDIT_CHECKPOINT_FILE: audit.config.AUDIT_CHECKPOINT_FILE,
-        ...env,
-      },
-    });
-    return { status, text: `${stdout}${stderr}` };
-  }
+  const cli = (args: string[], env: Record<string, string> = {}) => auditCommand(audit, args, env);
   /** Days of the calendar differ from run to run. */
   const dayless = (text: string): string => text.replace(/\d{4}-\d\d-\d\d/g, 'DAY');
   const documented = dayless(fs.readFileSync(path.join(repositoryRoot(), 'docs/operations.md'), 'utf8'));

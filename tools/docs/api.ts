@@ -1,4 +1,4 @@
-import { type Access, accessOf } from '../../apps/gateway/src/http/policy.js';
+import { type Access, accessOf, RECENT_SECONDS } from '../../apps/gateway/src/http/policy.js';
 import { gatewayDocument } from '../client/document.js';
 import { markdownTable } from './markdown.js';
 
@@ -36,6 +36,6 @@ function whoMay(access: Access): string {
   if (access.who === 'anyone') return 'anyone';
   if (access.who === 'service') return `a service credential with scope \`${access.scope}\``;
   const roles = access.roles.length === 0 ? '' : `, role ${access.roles.map((role) => `\`${role}\``).join(' or ')}`;
-  const recent = access.recent ? ' with a password or a face of the last five minutes' : '';
+  const recent = access.recent ? ` with a password or a face of the last ${RECENT_SECONDS / 60} minutes` : '';
   return `a session at \`${access.level}\`${recent}${roles}`;
 }

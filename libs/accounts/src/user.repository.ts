@@ -84,7 +84,8 @@ export class UserRepository {
 
   /**
    * All of a renewal that decides anything, in one update. `ifStopped`: what follows besides where a change of address was
-   * under way; `ifKept`: where an erasure was. Staff who disable an account stop no erasure. The account as this update left it; null when the account is not any more as the renewal says.
+   * under way; `ifKept`: where an erasure was. Staff who disable an account stop no erasure. The account as this update left
+   * it; null when the account is not any more as the renewal says.
    */
   async renew(
     userId: string,
@@ -197,8 +198,12 @@ export class UserRepository {
 
   /** Accounts whose hold is over. */
   async findEmailChangesDue(limit: number): Promise<UserRow[]> {
-    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$newEmail.changesAt', '$$now'] } } } };
-    const due = { hasNewEmail: { $eq: true }, disabled: { $ne: true }, ...NOT_ERASING, ...isOver };
+    const due = {
+      hasNewEmail: { $eq: true },
+      disabled: { $ne: true },
+      ...NOT_ERASING,
+      ...isPast('newEmail.changesAt'),
+    };
     const rows = await this.rows.find(due, { limit, maxTimeMS: 2_000 }).toArray();
     return rows.map((row) => userRowSchema.parse(row));
   }
@@ -280,8 +285,7 @@ export class UserRepository {
 
   /** Those whose hold is over, and those that have begun and are not in the ledger for certain. */
   async findErasuresDue(limit: number, except: readonly string[]): Promise<UserRow[]> {
-    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$erasure.dueAt', '$$now'] } } } };
-    const due = { hasErasure: { $eq: true }, _id: { $nin: [...except] }, ...isOver };
+    const due = { hasErasure: { $eq: true }, _id: { $nin: [...except] }, ...isPast('erasure.dueAt') };
     const rows = await this.rows.find(due, { limit, maxTimeMS: 2_000 }).toArray();
     return rows.map((row) => userRowSchema.parse(row));
   }
@@ -293,8 +297,7 @@ export class UserRepository {
 
   /** Ends every session with it. False: it was cancelled, or its time has not come. */
   async beginErasure(userId: string, erasureId: string): Promise<boolean> {
-    const isOver = { $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: ['$erasure.dueAt', '$$now'] } } } };
-    const filter = { 'erasure.id': { $eq: erasureId }, 'erasure.begun': { $eq: false }, ...isOver };
+    const filter = { 'erasure.id': { $eq: erasureId }, 'erasure.begun': { $eq: false }, ...isPast('erasure.dueAt') };
     const begun = { $set: { 'erasure.begun': true }, $inc: { sessionEpoch: 1 } };
     return this.change(userId, filter, begun);
   }
@@ -323,6 +326,11 @@ export class UserRepository {
 }
 
 const PENDING = { $ifNull: ['$pending', []] };
+
+/** By the database's clock. */
+const isPast = (field: string): mongo.Document => ({
+  $expr: { $let: { vars: { now: '$$NOW' }, in: { $lte: [`$${field}`, '$$now'] } } },
+});
 
 /** What freezes the address and the roles of an account. Absent: written by 0.1. */
 const NOT_ERASING = { hasErasure: { $ne: true } };

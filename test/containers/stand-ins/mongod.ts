@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { startCluster } from '../../../tools/stack/src/documentdb/cluster.js';
 import { errorReply, MongoError } from '../../../tools/stack/src/documentdb/errors.js';
 import { open } from '../../../tools/stack/src/documentdb/gateway.js';
+import { bounds } from '../../../tools/stack/src/documentdb/own-commands.js';
 import { type Answer, serve } from '../../../tools/stack/src/documentdb/wire.js';
 import { ScramConversation, type ScramUser, scramUser } from './scram.js';
 
@@ -124,16 +125,7 @@ class Front {
       ...(ofSet ?? { isreplicaset: true, info: 'Does not have a valid replica set config' }),
       ...(parsed.saslSupportedMechs ? { saslSupportedMechs: ['SCRAM-SHA-256'] } : {}),
       ...(speculative?.saslStart ? { speculativeAuthenticate: this.saslStart(speculative, connection) } : {}),
-      maxBsonObjectSize: 16 * 1024 * 1024,
-      maxMessageSizeBytes: 48_000_000,
-      maxWriteBatchSize: 25_000,
-      localTime: new Date(),
-      logicalSessionTimeoutMinutes: 30,
-      connectionId: 1,
-      minWireVersion: 0,
-      maxWireVersion: 21,
-      readOnly: false,
-      ok: 1,
+      ...bounds(),
     };
   }
 

@@ -17,6 +17,7 @@ export { isAlive, type Lock, tryLock, waitForLock } from './lock.js';
 export { findNginx, type Nginx, startNginx } from './nginx.js';
 export { anyFreePort } from './ports.js';
 export { ManagedProcess } from './process.js';
+export { exitAs, wrongly } from './program.js';
 export { run } from './shell.js';
 export { findRedis, type Redis, startRedis } from './redis.js';
 export {

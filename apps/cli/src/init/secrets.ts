@@ -20,8 +20,8 @@ const DATABASE = 'countersign';
  */
 export async function newSecrets(publicHost: string): Promise<Secrets> {
   const authority = await newAuthority();
-  const serving = async (...hosts: [string, ...string[]]): Promise<{ 'tls.crt': string; 'tls.key': string }> => {
-    const { certificate, key } = await authority.issue(hosts.at(-1) ?? hosts[0], [...new Set([...hosts, ...HERE])]);
+  const serving = async (host: string, ...aliases: string[]): Promise<{ 'tls.crt': string; 'tls.key': string }> => {
+    const { certificate, key } = await authority.issue(host, [...new Set([host, ...aliases, ...HERE])]);
     return { 'tls.crt': certificate, 'tls.key': key };
   };
   const ca = { 'ca.crt': authority.certificate };
@@ -87,7 +87,7 @@ export async function newSecrets(publicHost: string): Promise<Secrets> {
       'root-password': password(),
       'users.json': `${JSON.stringify({ database: DATABASE, users: mongo }, null, 2)}\n`,
     },
-    nginx: await serving(HOSTS.nginx, publicHost),
+    nginx: await serving(publicHost, HOSTS.nginx),
     // The composition's test comes in as people do, and reaches the proxy by its own name.
     tests: ca,
   };

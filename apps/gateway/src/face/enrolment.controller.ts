@@ -27,7 +27,7 @@ export class EnrolmentController {
     const { userId } = session.record;
     await guardOf(this.guard, session);
     await this.guard.change(userId, { kind: 'unenrol' }, origin, randomUUID());
-    await this.templates.delete(userId, await this.templates.idsOf(userId));
+    await this.templates.deleteAllOf(userId);
     this.nudge.drain(userId);
   }
 }

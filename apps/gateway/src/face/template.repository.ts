@@ -89,4 +89,9 @@ export class TemplateRepository implements OnModuleInit {
     if (templateIds.length === 0) return;
     await this.rows.deleteMany({ _id: { $in: [...templateIds] }, userId: { $eq: userId } });
   }
+
+  /** Those that are there at this moment: one that is enrolled meanwhile is another face. */
+  async deleteAllOf(userId: string): Promise<void> {
+    await this.delete(userId, await this.idsOf(userId));
+  }
 }

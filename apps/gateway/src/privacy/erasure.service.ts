@@ -79,7 +79,7 @@ export class ErasureService implements OnModuleInit, BeforeApplicationShutdown {
     const held = await refusingLastAdmin(this.accounts.requestErasure(user, holdMs, origin, announce));
     if (!held?.erasure) throw new Problem('unauthenticated');
     // The guard knows no face any more; what is left of one is nobody's.
-    await this.templates.delete(user._id, await this.templates.idsOf(user._id));
+    await this.templates.deleteAllOf(user._id);
     await this.consents.markWithdrawn(user._id);
     this.nudge.drain(user._id);
     const { id, requestedAt, dueAt } = held.erasure;

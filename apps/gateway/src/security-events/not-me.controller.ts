@@ -47,6 +47,6 @@ export class NotMeController {
     if (!(await this.renewal.renew(userId, { by: 'not_me' }, origin, { follows })))
       throw this.refusals.ofLink('not_me', link, origin);
     // A template that nothing names any more is found by the audit service too.
-    if (undoesFace) await this.templates.delete(userId, await this.templates.idsOf(userId));
+    if (undoesFace) await this.templates.deleteAllOf(userId);
   }
 }

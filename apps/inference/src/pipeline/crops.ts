@@ -155,10 +155,10 @@ function smooth(crop: Float32Array): void {
       before = now;
     }
   };
-  for (let plane = 0; plane < crop.length; plane += ANTISPOOF_SIDE * ANTISPOOF_SIDE)
+  for (let plane = 0; plane < crop.length; plane += ANTISPOOF_SIDE * ANTISPOOF_SIDE) {
     for (let i = 0; i <= last; i++) line(plane + i * ANTISPOOF_SIDE, 1);
-  for (let plane = 0; plane < crop.length; plane += ANTISPOOF_SIDE * ANTISPOOF_SIDE)
     for (let i = 0; i <= last; i++) line(plane + i, ANTISPOOF_SIDE);
+  }
 }
 
 /** Mean colour that face-api's nets were trained with. */
@@ -226,7 +226,7 @@ export function eyeInput(
   );
   const gain = EYE_LUMINANCE / Math.max(1, luminance);
   if (gain <= 1) return;
-  for (const [i, grey] of out.entries()) out[i] = Math.min(255, grey * gain);
+  for (let i = 0; i < out.length; i++) out[i] = Math.min(255, out[i]! * gain);
 }
 
 const GREY: TensorFormat = { layout: 'nhwc', colour: 'grey', scale: 1, offset: [0] };

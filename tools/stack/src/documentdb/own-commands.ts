@@ -37,18 +37,23 @@ const hello: OwnCommand = async ({ socket }) => {
     hosts: [me],
     me,
     primary: me,
-    maxBsonObjectSize: MAX_BSON_BYTES,
-    maxMessageSizeBytes: 48_000_000,
-    maxWriteBatchSize: 25_000,
-    localTime: new Date(),
-    logicalSessionTimeoutMinutes: 30,
-    connectionId: 1,
-    minWireVersion: 0,
-    maxWireVersion: 21,
-    readOnly: false,
-    ok: 1,
+    ...bounds(),
   };
 };
+
+/** The part of `hello` that does not depend on who asks whom. */
+export const bounds = (): Document => ({
+  maxBsonObjectSize: MAX_BSON_BYTES,
+  maxMessageSizeBytes: 48_000_000,
+  maxWriteBatchSize: 25_000,
+  localTime: new Date(),
+  logicalSessionTimeoutMinutes: 30,
+  connectionId: 1,
+  minWireVersion: 0,
+  maxWireVersion: 21,
+  readOnly: false,
+  ok: 1,
+});
 
 const buildInfo: OwnCommand = async () => ({
   ...VERSION,
